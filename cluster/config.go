@@ -1,0 +1,265 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/memberlist"
+)
+
+// Defaults of Config, and the limits that Join checks.
+const (
+	DefaultBind            = "0.0.0.0:7946"
+	DefaultBeat            = 125 * time.Millisecond
+	DefaultStallAllowance  = 400 * time.Millisecond
+	DefaultFalseAlarmEvery = 30 * 24 * time.Hour
+	DefaultForgetAfter     = 24 * time.Hour
+	DefaultObservers       = 8
+
+	minBeat, maxBeat             = 5 * time.Millisecond, 10 * time.Second
+	minStall, maxStall           = time.Millisecond, time.Minute
+	minFalseAlarm, maxFalseAlarm = time.Minute, 100 * 365 * 24 * time.Hour
+	minForget, maxForget         = time.Minute, 10 * 365 * 24 * time.Hour
+	minObservers, maxObservers   = 2, 64
+	maxName                      = 128
+)
+
+// Heartbeats selects what φ listens to.
+type Heartbeats uint8
+
+const (
+	// Ring, the default: every member beats to its observers at a constant rate.
+	Ring Heartbeats = iota
+	// Probes: no heartbeats of our own. φ runs on the inter-arrival times of memberlist's acknowledged probes, and
+	// memberlist's own verdict counts beside it. One member hears a given other one about every (N−1) × 1 s, so this is
+	// for small clusters that can wait: about 4 s at two members, 6 s at three.
+	Probes
+)
+
+// String returns "ring" or "probes".
+func (h Heartbeats) String() string {
+	switch h {
+	case Ring:
+		return "ring"
+	case Probes:
+		return "probes"
+	}
+	return fmt.Sprintf("Heartbeats(%d)", uint8(h))
+}
+
+// Config says how a node takes part in a cluster. The zero value is a cluster of one that others can join, under the
+// host's name. Join copies what it needs.
+type Config struct {
+	// Name identifies the member, unique in the cluster: 1 to 128 bytes of printable UTF-8 without spaces.
+	// Empty: the host name.
+	Name string
+	// Bind is the "ip:port" to listen on, TCP and UDP. Port 0 takes a free one. Empty: "0.0.0.0:7946".
+	Bind string
+	// Advertise is the "ip:port" that others reach this node at. Empty: Bind's address, or where that is 0.0.0.0 or
+	// [::], the first private address of this machine. Port 0 means Bind's.
+	Advertise string
+	// Label keeps clusters on one network apart: packets of another label are dropped. Up to 255 bytes. Not a secret.
+	Label string
+	// Seeds are "host:port" addresses of members to join through; any one is enough. Names are resolved at every try.
+	Seeds []string
+	// Tags are labels that the others see in Member. Encoded they share memberlist's 512 bytes of metadata.
+	Tags map[string]string
+
+	// Beat is the time between two heartbeats of this node, which go to its observers in turn: the one dial between
+	// traffic and speed. 5 ms to 10 s; zero: 125 ms.
+	Beat time.Duration
+	// StallAllowance is how long a member may stall (garbage collection, a busy machine) and never be called down for
+	// it. 1 ms to 1 min; zero: 400 ms. It adds to the detection time.
+	StallAllowance time.Duration
+	// FalseAlarmEvery is the promise kept per cluster: not more than one false alarm in this time on average. The
+	// threshold is φ = log10(members × heartbeats a second × seconds), about 8.3 at 10 members and the default.
+	// 1 min to 100 years; zero: 30 days.
+	FalseAlarmEvery time.Duration
+	// ForgetAfter is how long a member that is down or has left stays in Members. 1 min to 10 years; zero: 24 h.
+	ForgetAfter time.Duration
+	// Observers is how many members listen to each member: its successor and predecessor on Observers/2 hashed rings.
+	// Even, 2 to 64; zero: 8. All members should have the same.
+	Observers int
+	// Heartbeats selects Ring or Probes.
+	Heartbeats Heartbeats
+
+	// Keys encrypt all traffic (AES-GCM): each of 16, 24 or 32 bytes. The first one encrypts, all of them decrypt.
+	// Without keys anyone who can send a packet to a member can declare anyone down.
+	Keys [][]byte
+	// Transport replaces the network; Bind and Advertise are then ignored. Join owns it from the call on and shuts
+	// it down, also where Join fails.
+	Transport memberlist.Transport
+	// Logger receives the log lines, memberlist's among them. Nil: no logs.
+	Logger hclog.Logger
+}
+
+// prepared is a Config whose every field holds a checked value.
+type prepared struct {
+	Config
+	seeds []hostPort
+	bind  hostPort
+	adv   hostPort // zero host: to be found
+}
+
+type hostPort struct {
+	host string
+	port int
+}
+
+func (h hostPort) String() string { return net.JoinHostPort(h.host, strconv.Itoa(h.port)) }
+
+// prepare fills in the defaults and checks every field; all that is wrong is reported at once.
+func (c Config) prepare() (*prepared, error) {
+	p := &prepared{Config: c}
+	p.Seeds = slices.Clone(c.Seeds)
+	p.Tags = maps.Clone(c.Tags)
+	p.Keys = make([][]byte, len(c.Keys))
+	for i, k := range c.Keys {
+		p.Keys[i] = slices.Clone(k)
+	}
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("cluster: %s: "+format, append([]any{field}, args...)...))
+	}
+
+	if p.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			bad("Name", "empty, and the host name is not known: %w", err)
+		} else if host == "" {
+			bad("Name", "empty, and so is the host name: set a name of 1 to %d bytes", maxName)
+		}
+		p.Name = host
+	}
+	if p.Name != "" {
+		if reason := badName(p.Name); reason != "" {
+			bad("Name", "%q %s", p.Name, reason)
+		}
+	}
+
+	duration := func(field string, d *time.Duration, def, low, high time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+		if *d < low || *d > high {
+			bad(field, "%v is out of range: want %v to %v (zero means %v)", *d, low, high, def)
+		}
+	}
+	duration("Beat", &p.Beat, DefaultBeat, minBeat, maxBeat)
+	duration("StallAllowance", &p.StallAllowance, DefaultStallAllowance, minStall, maxStall)
+	duration("FalseAlarmEvery", &p.FalseAlarmEvery, DefaultFalseAlarmEvery, minFalseAlarm, maxFalseAlarm)
+	duration("ForgetAfter", &p.ForgetAfter, DefaultForgetAfter, minForget, maxForget)
+	if p.Observers == 0 {
+		p.Observers = DefaultObservers
+	}
+	if p.Observers < minObservers || p.Observers > maxObservers || p.Observers%2 != 0 {
+		bad("Observers", "%d is out of range: want an even number from %d to %d (zero means %d)",
+			p.Observers, minObservers, maxObservers, DefaultObservers)
+	}
+	if p.Heartbeats > Probes {
+		bad("Heartbeats", "%v is unknown: want Ring or Probes", p.Heartbeats)
+	}
+	for i, k := range p.Keys {
+		if err := memberlist.ValidateKey(k); err != nil {
+			bad(fmt.Sprintf("Keys[%d]", i), "%d bytes long: want 16, 24 or 32", len(k))
+		}
+	}
+	if len(p.Label) > memberlist.LabelMaxSize {
+		bad("Label", "%d bytes long: want at most %d", len(p.Label), memberlist.LabelMaxSize)
+	}
+
+	var err error
+	if p.Transport == nil {
+		if p.Bind == "" {
+			p.Bind = DefaultBind
+		}
+		if p.bind, err = parseIPPort(p.Bind, true); err != nil {
+			bad("Bind", "%q %w", c.Bind, err)
+		}
+		if p.Advertise != "" {
+			if p.adv, err = parseIPPort(p.Advertise, false); err != nil {
+				bad("Advertise", "%q %w", c.Advertise, err)
+			}
+		}
+	}
+	for i, s := range p.Seeds {
+		hp, err := parseHostPort(s)
+		if err != nil {
+			bad(fmt.Sprintf("Seeds[%d]", i), "%q %w", s, err)
+			continue
+		}
+		p.seeds = append(p.seeds, hp)
+	}
+	if len(errs) == 0 { // the room for tags depends on nothing that may be wrong
+		if _, err := encodeMeta(meta{Boot: ^uint64(0), Tags: p.Tags}); err != nil {
+			bad("Tags", "%w", err)
+		}
+	}
+	if p.Logger == nil {
+		p.Logger = hclog.NewNullLogger()
+	}
+	return p, errors.Join(errs...)
+}
+
+// badName says what is wrong with a member name, or "".
+func badName(name string) string {
+	switch {
+	case len(name) > maxName:
+		return fmt.Sprintf("is %d bytes long: want 1 to %d", len(name), maxName)
+	case !utf8.ValidString(name):
+		return "is not valid UTF-8"
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) || r == ' ' {
+			return fmt.Sprintf("holds %q: want printable characters and no spaces", r)
+		}
+	}
+	return ""
+}
+
+func parseHostPort(s string) (hostPort, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return hostPort{}, fmt.Errorf("is no host:port: %w", err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return hostPort{}, fmt.Errorf("has port %q: want 1 to 65535", port)
+	}
+	if host == "" {
+		return hostPort{}, errors.New("has no host: want host:port")
+	}
+	return hostPort{host, int(n)}, nil
+}
+
+// parseIPPort reads "ip:port"; the port may be 0, and with anyHost the host may be empty or unspecified.
+func parseIPPort(s string, anyHost bool) (hostPort, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return hostPort{}, fmt.Errorf("is no ip:port: %w", err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return hostPort{}, fmt.Errorf("has port %q: want 0 to 65535", port)
+	}
+	if host == "" && anyHost {
+		host = "0.0.0.0"
+	}
+	ip := net.ParseIP(host)
+	if ip == nil {
+		return hostPort{}, fmt.Errorf("has host %q: want an IP address", host)
+	}
+	if ip.IsUnspecified() && !anyHost {
+		return hostPort{}, fmt.Errorf("has host %q: want an address that others can reach", host)
+	}
+	return hostPort{ip.String(), int(n)}, nil
+}

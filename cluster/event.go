@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+)
+
+// Kind says what happened to a member.
+type Kind uint8
+
+const (
+	_ Kind = iota
+	// Up: the member is alive: it joined, restarted, or came back.
+	Up
+	// Suspect: this node observes the member and finds it silent for longer than its link explains.
+	// An Up or a Down follows.
+	Suspect
+	// Down: the member is taken for dead, or its Boot is over because a new one has begun (Reason "restarted").
+	// Work that this boot held may be handed to others.
+	Down
+	// Left: the member said goodbye.
+	Left
+	// Updated: the member changed its tags.
+	Updated
+	// Isolated: this node hears none of the others; Member is the node itself.
+	Isolated
+	// Connected: the isolation is over; Member is the node itself.
+	Connected
+)
+
+var kindNames = [...]string{"unknown", "up", "suspect", "down", "left", "updated", "isolated", "connected"}
+
+// String returns "up", "suspect", "down", "left", "updated", "isolated" or "connected".
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("Kind(%d)", k)
+}
+
+// Reasons that an Event may give. They are part of the API: programs may compare them.
+const (
+	// ReasonJoined: the first that is known of this boot.
+	ReasonJoined = "joined"
+	// ReasonPresent: not news; one of the events that a subscription begins with.
+	ReasonPresent = "present"
+	// ReasonSilent: heartbeats are overdue here, and nobody asked has heard from the member later.
+	ReasonSilent = "silent"
+	// ReasonVerdict: another member's verdict.
+	ReasonVerdict = "verdict"
+	// ReasonMemberlist: memberlist's own probes failed, and no member hears heartbeats from this one.
+	ReasonMemberlist = "memberlist"
+	// ReasonRestarted: Down of the old boot and Up of the new one.
+	ReasonRestarted = "restarted"
+	// ReasonHeard: a sign of life later than the suspicion or the verdict.
+	ReasonHeard = "heard"
+	// ReasonLeft: the member said goodbye.
+	ReasonLeft = "left"
+	// ReasonTags: the tags changed.
+	ReasonTags = "tags"
+)
+
+// Event is one change that a subscriber of Events sees.
+type Event struct {
+	Kind Kind
+	// Member is the member just after the change. For a Down with ReasonRestarted it is the old boot.
+	Member Member
+	// At is when this node learnt of the change.
+	At time.Time
+	// Phi is the suspicion level at that moment where this node observes the member, zero otherwise.
+	Phi float64
+	// Reason is one of the Reason constants.
+	Reason string
+	// Folded counts the changes of this member that were left out before this one, because the subscriber was
+	// slower than they came. The last state is never left out, nor that a boot which the subscriber knew is over.
+	Folded int
+}

@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+)
+
+// State is what this node believes of a member.
+//
+//	            first sign of life            φ ≥ SuspectPhi
+//	unknown ─────────────────────────▶ up ◀──────────────────▶ suspect
+//	                                   ▲ │  a heartbeat, or      │
+//	            a later sign of life,  │ │  someone's opinion    │ verdict
+//	            or a new boot          │ │                       │
+//	                                   │ └──────▶ down ◀─────────┘
+//	                                   │ verdict,  │
+//	                                   │ new boot  │ it says so itself
+//	                                   └── left ◀──┘ (also from up and suspect)
+type State uint8
+
+const (
+	// StateUnknown is the zero State; no member of Members has it.
+	StateUnknown State = iota
+	// StateUp: the member beats, or somebody vouches for it.
+	StateUp
+	// StateSuspect: this node observes the member, its heartbeats are overdue, and nobody asked
+	// has heard from it later. Only observers see this state: a suspicion is not gossiped.
+	StateSuspect
+	// StateDown: an observer gave its verdict, or the member restarted under a new boot.
+	StateDown
+	// StateLeft: the member said goodbye (Leave). Final for its boot.
+	StateLeft
+)
+
+var stateNames = [...]string{"unknown", "up", "suspect", "down", "left"}
+
+// String returns "unknown", "up", "suspect", "down" or "left".
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("State(%d)", s)
+}
+
+// Member is one member as this node sees it at one moment; it is the caller's to keep.
+type Member struct {
+	// Name is the configured name, unique in the cluster.
+	Name string
+	// Addr is the advertised "ip:port".
+	Addr string
+	// Boot tells incarnations of one name apart: a process that restarts has a higher one. It is the wall clock
+	// of the start in microseconds since 1970, or one more than the highest boot known for the name, whichever is
+	// higher. Zero for members that run memberlist alone.
+	Boot uint64
+	// Tags are the member's own labels (Config.Tags, SetTags).
+	Tags map[string]string
+	// State is up, suspect, down or left.
+	State State
+	// Since is when this node first saw the member in State.
+	Since time.Time
+	// Observed tells whether this node hears the member's heartbeats itself. Phi, LastHeard and RTT are zero otherwise.
+	Observed bool
+	// Phi is the suspicion level now: φ = 3 means that one heartbeat in 10³ is this late.
+	Phi float64
+	// LastHeard is when this node last had a sign of life from the member itself.
+	LastHeard time.Time
+	// RTT is the last measured round-trip time; zero until there is one.
+	RTT time.Duration
+}

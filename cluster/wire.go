@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/go-msgpack/v2/codec"
+)
+
+// The wire format. Every message is one packet: a version byte, then the msgpack array of struct packet. It travels as
+// a memberlist user message, which brings label and encryption with it. Fields are only ever added at the end of a
+// struct: an older decoder skips what it does not know, a newer one reads zero for what is not there.
+const wireVersion = 1
+
+// packet is what one member says to another. Any of its parts may be missing.
+type packet struct {
+	_struct bool   `codec:",toarray"`
+	From    string // who sent this: a member's name
+	Boot    uint64 // and its boot
+	Beat    *beat
+	Asks    []ask
+	Claims  []claim
+}
+
+// beat is a heartbeat.
+type beat struct {
+	_struct  bool   `codec:",toarray"`
+	Epoch    uint64 // the sender's epoch
+	Seq      uint64 // counts the sender's heartbeats to anyone: the order of evidence
+	Edge     uint64 // counts the sender's heartbeats to this receiver: losses are learnt from its gaps
+	Interval uint64 // µs until the next one to this receiver at the latest; 0: there will be none
+	Mutual   bool   // the receiver is an observer of the sender by the sender's own reckoning
+	EchoEdge uint64 // Edge of the last heartbeat that came the other way; 0: none
+	EchoHold uint64 // µs that it had waited here when this one was sent
+}
+
+// ask is a question: what is the latest that you know of this member? Asked of the member itself it means: are you there?
+type ask struct {
+	_struct bool `codec:",toarray"`
+	Name    string
+	Boot    uint64
+}
+
+// claim is what somebody knows or judges of a member: an opinion, a verdict, a farewell. See verdict.go for their order.
+type claim struct {
+	_struct bool `codec:",toarray"`
+	Name    string
+	Boot    uint64
+	Epoch   uint64
+	Seq     uint64 // the latest heartbeat of the member that this rests on
+	State   State  // StateUp, StateDown or StateLeft
+	Addr    string // ip:port that the member advertised
+}
+
+var msgpack = func() *codec.MsgpackHandle {
+	h := &codec.MsgpackHandle{}
+	h.MaxInitLen = 64 // a length in a packet is a stranger's word: grow by what is really there
+	h.MaxDepth = 8
+	return h
+}()
+
+func encode(v any) ([]byte, error) {
+	var out []byte
+	err := codec.NewEncoderBytes(&out, msgpack).Encode(v)
+	return out, err
+}
+
+func decode(b []byte, v any) error {
+	dec := codec.NewDecoderBytes(b, msgpack)
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if n := dec.NumBytesRead(); n != len(b) {
+		return fmt.Errorf("%d bytes after the end", len(b)-n)
+	}
+	return nil
+}
+
+// Reasons for which a packet is not acted upon.
+var (
+	errVersion   = errors.New("unknown version")
+	errMalformed = errors.New("malformed")
+)
+
+func encodePacket(p *packet) ([]byte, error) {
+	body, err := encode(p)
+	return append([]byte{wireVersion}, body...), err
+}
+
+// decodePacket accepts what encodePacket makes, with names, addresses and states within their limits.
+func decodePacket(b []byte) (*packet, error) {
+	if len(b) == 0 || b[0] != wireVersion {
+		return nil, errVersion
+	}
+	p := new(packet)
+	if err := decode(b[1:], p); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	if err := p.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return p, nil
+}
+
+func (p *packet) check() error {
+	if why := badName(p.From); why != "" || p.From == "" {
+		return fmt.Errorf("sender's name %s", why)
+	}
+	if p.Boot == 0 {
+		return errors.New("sender's boot is 0")
+	}
+	for _, a := range p.Asks {
+		if why := badName(a.Name); why != "" || a.Name == "" {
+			return fmt.Errorf("name in a question %s", why)
+		}
+	}
+	for _, c := range p.Claims {
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *claim) check() error {
+	if why := badName(c.Name); why != "" || c.Name == "" {
+		return fmt.Errorf("name in a claim %s", why)
+	}
+	if c.Boot == 0 {
+		return errors.New("boot in a claim is 0")
+	}
+	if c.State != StateUp && c.State != StateDown && c.State != StateLeft {
+		return fmt.Errorf("state in a claim is %v", c.State)
+	}
+	if _, err := parseHostPort(c.Addr); err != nil {
+		return fmt.Errorf("address in a claim: %w", err)
+	}
+	return nil
+}
