@@ -1,0 +1,235 @@
+// Package phiaccrual turns the silence of one peer into a suspicion level φ.
+//
+// Think of waiting for a bus that comes every ten minutes. After eleven you
+// look at your watch, after fifteen you begin to doubt, after forty you walk.
+// What you weigh is how unlikely such a wait would be if the bus were still
+// running; φ is that doubt in decades. φ = 1: one wait in ten is as long as
+// this; φ = 4: one in ten thousand. Whoever acts at φ = x is wrong about once
+// in 10^x heartbeats, if the model of the link is right, and the models differ
+// in just that; see Model.
+//
+// The package is pure arithmetic: time comes in as an argument, nothing is
+// locked, logged or started, and Reaches says when φ will get anywhere, so that
+// nobody needs to poll. An Estimator watches one peer, is not safe for
+// concurrent use, and allocates nothing after New.
+//
+// # Clocks
+//
+// Use times with monotonic readings (time.Now). A time before the last
+// heartbeat's makes φ zero, never negative or NaN. An unnumbered heartbeat that
+// is at most one interval older than the last is taken for one reported late,
+// and ignored; anything older means that the clock was set back, and the
+// schedule starts again from there, without a sample. Of numbered heartbeats
+// the number alone says which is newer.
+package phiaccrual
+
+import (
+	"math"
+	"time"
+)
+
+// Estimator watches one peer. Make it with New. It holds no pointers to itself
+// and may be copied: the copy is independent, so a table of peers can hold
+// Estimators by value and start each as a copy of a fresh one.
+type Estimator struct {
+	last       time.Time     // arrival of the last heartbeat; zero: none yet
+	seq        uint64        // its number, or that of the last numbered one
+	credit     time.Duration // whole intervals that Alive moved the base of silence
+	interval   time.Duration // promised by the sender
+	pause      time.Duration
+	minStdDev  time.Duration // 0: interval/10
+	mean       float64       // mean lateness, ns: elapsed − interval; Calibrated: of the late
+	variance   float64       // of the lateness, ns²
+	samples    float64       // heartbeats behind mean and variance, at most window
+	loss       gilbert
+	window     int32
+	model      Model
+	seqIsLast  bool // seq is the number of the heartbeat at last
+	everNumber bool // seq holds a number
+}
+
+// An outage is silence of more than this many intervals (and Pause): the peer,
+// or the way to it, was down. It says nothing of how an ordinary heartbeat
+// arrives and is not a sample. Ten is what chitchat uses (max_interval of 10 s
+// at its interval of 1 s); Cassandra's is two, which hides what loss does.
+const outageIntervals = 10
+
+// New returns an estimator that has heard nothing yet. The error names a
+// field of cfg that is negative or out of range, its value and the limit.
+func New(cfg Config) (*Estimator, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Estimator{
+		interval:  cfg.Interval,
+		pause:     cfg.Pause,
+		minStdDev: cfg.MinStdDev,
+		window:    int32(cfg.Window),
+		model:     cfg.Model,
+	}
+	e.Reset()
+	return e, nil
+}
+
+// Reset forgets everything heard: the peer restarted, and its heartbeats are
+// numbered anew. The interval stays as it was last announced.
+func (e *Estimator) Reset() {
+	*e = Estimator{
+		interval:  e.interval,
+		pause:     e.pause,
+		minStdDev: e.minStdDev,
+		window:    e.window,
+		model:     e.model,
+	}
+	// Akka's first estimate: two intervals, mean ± mean/4.
+	quarter := float64(e.interval) / 4
+	e.variance, e.samples = quarter*quarter, 2
+}
+
+// SetInterval says that the sender announced another interval, the time from
+// its last heartbeat to the next: 1 µs to 24 h, else an error and no change.
+// What was learnt is how late heartbeats are against the promise, so it stays:
+// φ needs no new warm-up.
+func (e *Estimator) SetInterval(interval time.Duration) error {
+	if err := checkInterval(interval); err != nil {
+		return err
+	}
+	e.interval = interval
+	return nil
+}
+
+// Heartbeat reports an unnumbered heartbeat heard now. Losses are inferred: a
+// silence of about n intervals means that n − 1 heartbeats were lost.
+func (e *Estimator) Heartbeat(now time.Time) {
+	elapsed := now.Sub(e.last)
+	heard := !e.last.IsZero()
+	if heard && elapsed <= 0 && elapsed >= -e.interval {
+		return // a duplicate, or reported out of order
+	}
+	e.seqIsLast = false
+	if heard && elapsed > 0 {
+		e.observe(elapsed, e.wholeIntervals(elapsed))
+	}
+	e.last, e.credit = now, 0
+}
+
+// HeartbeatSeq reports the heartbeat with the sender's number seq, which grows
+// by one with each heartbeat sent to this listener. A number that is not above
+// the highest seen is old or a duplicate and changes nothing, until Reset.
+func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
+	if e.everNumber && seq <= e.seq {
+		return
+	}
+	elapsed := now.Sub(e.last)
+	if !e.last.IsZero() && elapsed > 0 {
+		n := e.wholeIntervals(elapsed)
+		if e.seqIsLast {
+			n = float64(seq - e.seq)
+		}
+		e.observe(elapsed, n)
+	}
+	e.seq, e.everNumber, e.seqIsLast = seq, true, true
+	e.last, e.credit = now, 0
+}
+
+// Alive reports evidence that the peer lived at the instant at which is not one
+// of its heartbeats: an acknowledged probe, or what another observer heard.
+// Heartbeats that were due by then do not count as missing any more, because
+// the peer lived and they were lost: silence is counted from the last instant
+// on the peer's schedule (last heartbeat + i·interval) that is not after at. It
+// is not a sample, and changes nothing within the first interval after a
+// heartbeat, or before the first, when there is no schedule yet.
+func (e *Estimator) Alive(at time.Time) {
+	since := at.Sub(e.last)
+	if e.last.IsZero() || since > maxElapsed {
+		return
+	}
+	e.credit = max(e.credit, since-since%e.interval)
+}
+
+// wholeIntervals is the number of intervals that elapsed is nearest to, at
+// least one.
+func (e *Estimator) wholeIntervals(elapsed time.Duration) float64 {
+	return max(1, math.Round(float64(elapsed)/float64(e.interval)))
+}
+
+// observe learns from a heartbeat that came elapsed after the last one heard
+// and is the n-th since.
+func (e *Estimator) observe(elapsed time.Duration, n float64) {
+	if elapsed-e.pause > outageIntervals*e.interval {
+		return
+	}
+	late := float64(elapsed) - float64(e.interval)
+	if e.model == Calibrated {
+		e.loss.observe(n, float64(e.window))
+		late = max(0, float64(elapsed)-n*float64(e.interval))
+	}
+	// Welford's update with fading weights: no difference of large squares, so
+	// the variance of identical intervals is zero and never negative.
+	e.samples = min(e.samples+1, float64(e.window))
+	delta := late - e.mean
+	e.mean += delta / e.samples
+	e.variance += (delta*(late-e.mean) - e.variance) / e.samples
+}
+
+// Phi returns the suspicion level at the instant now: at least 0, finite, and
+// growing with now while nothing is heard. It is 0 before the first heartbeat
+// and at instants before the base of silence (see Alive).
+func (e *Estimator) Phi(now time.Time) float64 {
+	if e.last.IsZero() {
+		return 0
+	}
+	return e.phi(now.Sub(e.last) - e.credit)
+}
+
+// maxElapsed bounds the silences considered: 146 years.
+const maxElapsed = time.Duration(1) << 62
+
+// Reaches returns the first instant at which Phi is at least phi if nothing
+// more is heard, to the nanosecond: Phi(Reaches(x)) ≥ x, and one nanosecond
+// earlier Phi is at most x. For phi ≤ 0 it is the base of silence. The zero
+// time means never: nothing was heard yet, or phi is NaN or beyond what 146
+// years of silence amount to.
+func (e *Estimator) Reaches(phi float64) time.Time {
+	if e.last.IsZero() || phi != phi {
+		return time.Time{}
+	}
+	// lo is too early, hi is not; before the base φ is 0.
+	lo, hi := time.Duration(-1), time.Duration(0)
+	for step := e.interval; !(e.phi(hi) >= phi); step *= 2 {
+		if hi >= maxElapsed-e.credit || step > maxElapsed/2 {
+			return time.Time{}
+		}
+		lo, hi = hi, hi+step
+	}
+	for hi-lo > 1 {
+		if mid := lo + (hi-lo)/2; e.phi(mid) >= phi {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return e.last.Add(e.credit + hi)
+}
+
+// phi is φ at a silence counted from its base.
+func (e *Estimator) phi(silence time.Duration) float64 {
+	if silence < 0 {
+		return 0
+	}
+	elapsed := float64(silence) - float64(e.pause)
+	floor := float64(e.minStdDev)
+	if floor == 0 {
+		floor = float64(e.interval) / 10
+	}
+	switch e.model {
+	case Normal:
+		late := elapsed - float64(e.interval) - e.mean
+		return normalPhi(late, max(floor, math.Sqrt(e.variance)))
+	case Exponential:
+		mean := max(floor, float64(e.interval)+e.mean)
+		return max(0, elapsed) / mean / math.Ln10
+	}
+	return e.calibrated(elapsed/float64(e.interval), max(floor, e.mean)/float64(e.interval))
+}

@@ -1,0 +1,408 @@
+package phiaccrual
+
+import (
+	"encoding/csv"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+var (
+	epoch  = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	models = []Model{Calibrated, Normal, Exponential}
+)
+
+func mustNew(t interface{ Fatal(...any) }, cfg Config) *Estimator {
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// steady returns an estimator that heard n numbered heartbeats on the dot, and
+// the time of the last.
+func steady(t interface{ Fatal(...any) }, cfg Config, n int) (*Estimator, time.Time) {
+	e := mustNew(t, cfg)
+	at := epoch
+	for i := range n {
+		if i > 0 {
+			at = at.Add(e.interval)
+		}
+		e.HeartbeatSeq(at, uint64(i))
+	}
+	return e, at
+}
+
+func TestNormalPhiReference(t *testing.T) {
+	f, err := os.Open("testdata/phi_normal.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.Comment = '#'
+	rows, err := r.ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms := func(s string) time.Duration {
+		d, err := time.ParseDuration(s + "ms")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	worst := 0.0
+	for _, row := range rows[1:] {
+		want, err := strconv.ParseFloat(row[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := NormalPhi(ms(row[2]), ms(row[0]), ms(row[1]))
+		diff := math.Abs(got - want)
+		if want != 0 {
+			diff /= want
+		}
+		if worst = max(worst, diff); !(diff <= 1e-13) {
+			t.Errorf("NormalPhi(%s, %s, %s) = %v, want %v", row[2], row[0], row[1], got, want)
+		}
+	}
+	t.Logf("%d rows, worst relative error %.2g", len(rows)-1, worst)
+}
+
+// The tail series takes over from math.Erfc without a step.
+func TestNormalPhiContinuous(t *testing.T) {
+	below := math.Nextafter(asymptoticFrom*math.Sqrt2, 0)
+	a, b := normalPhi(below, 1), normalPhi(asymptoticFrom*math.Sqrt2, 1)
+	if math.Abs(a-b) > 1e-12 {
+		t.Errorf("φ just below and at the change of method: %.15g, %.15g", a, b)
+	}
+}
+
+func TestModelsAsPublished(t *testing.T) {
+	e, last := steady(t, Config{Model: Normal, MinStdDev: 100 * time.Millisecond, Pause: 3 * time.Second}, 5000)
+	// Akka's defaults: threshold 8 after 1000 + 3000 + 5.612·100 ms; φ = 8 of the
+	// exact normal tail is at 5.612 standard deviations.
+	if got := e.Reaches(8).Sub(last).Seconds(); math.Abs(got-4.5612) > 1e-3 {
+		t.Errorf("normal, Akka's settings: φ = 8 after %v s", got)
+	}
+	e, last = steady(t, Config{Model: Exponential}, 5000)
+	// Cassandra's: 8·ln 10 = 18.42 means.
+	if got := e.Reaches(8).Sub(last).Seconds(); math.Abs(got-8*math.Ln10) > 1e-3 {
+		t.Errorf("exponential: φ = 8 after %v s", got)
+	}
+}
+
+// Mean and variance follow the published window: samples, not assumptions.
+func TestNormalLearns(t *testing.T) {
+	e := mustNew(t, Config{Model: Normal, Interval: time.Second, MinStdDev: time.Nanosecond})
+	at := epoch
+	for i := range 20000 {
+		e.Heartbeat(at)
+		at = at.Add(1100*time.Millisecond + time.Duration(i%2)*200*time.Millisecond)
+	}
+	mean, sd := e.mean+1e9, math.Sqrt(e.variance)
+	if math.Abs(mean-1.2e9) > 1e6 || math.Abs(sd-1e8) > 1e6 {
+		t.Errorf("mean %.4g s, deviation %.4g s, want 1.2 and 0.1", mean/1e9, sd/1e9)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want []string // in the error; none: no error
+	}{
+		{Config{}, nil},
+		{Config{Interval: 24 * time.Hour, MinStdDev: 1, Pause: 24 * time.Hour, Window: 1, Model: Exponential}, nil},
+		{Config{Interval: -1}, []string{"Interval", "-1ns", "24h"}},
+		{Config{Interval: 999}, []string{"Interval", "999ns", "1µs"}},
+		{Config{Interval: 25 * time.Hour}, []string{"Interval", "25h", "24h"}},
+		{Config{MinStdDev: -time.Second}, []string{"MinStdDev", "-1s", "24h"}},
+		{Config{Pause: -time.Second}, []string{"Pause", "-1s", "24h"}},
+		{Config{Window: -1}, []string{"Window", "-1", "1000000"}},
+		{Config{Window: 1_000_001}, []string{"Window", "1000001", "1000000"}},
+		{Config{Model: 3}, []string{"Model", "3", "Exponential"}},
+	} {
+		e, err := New(c.cfg)
+		if (e == nil) != (err != nil) || (err != nil) != (c.want != nil) {
+			t.Errorf("New(%+v) = %v, %v", c.cfg, e, err)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("New(%+v): %q does not name %s", c.cfg, err, w)
+			}
+		}
+	}
+	if err := mustNew(t, Config{}).SetInterval(0); err == nil {
+		t.Error("SetInterval(0) is no error")
+	}
+}
+
+func TestBeforeFirstHeartbeat(t *testing.T) {
+	for _, m := range models {
+		e := mustNew(t, Config{Model: m})
+		e.Alive(epoch)
+		if phi, at := e.Phi(epoch), e.Reaches(1); phi != 0 || !at.IsZero() {
+			t.Errorf("%v: φ = %v, reaches 1 at %v", m, phi, at)
+		}
+	}
+}
+
+// Reaches is a fixpoint, φ finite, never negative and monotone, whatever was
+// heard before: gaps, bursts, steps of the clock, old numbers, other intervals.
+func TestReaches(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := mustNew(t, Config{
+			Interval:  time.Duration(rapid.Int64Range(1e6, 4e10).Draw(t, "interval")),
+			Model:     rapid.SampledFrom(models).Draw(t, "model"),
+			Pause:     time.Duration(rapid.SampledFrom([]int64{0, 0, 1, 4e8}).Draw(t, "pause")),
+			MinStdDev: time.Duration(rapid.SampledFrom([]int64{0, 1, 1e8}).Draw(t, "minStdDev")),
+			Window:    rapid.SampledFrom([]int{0, 1, 2, 100}).Draw(t, "window"),
+		})
+		at, seq := epoch, uint64(1000)
+		e.HeartbeatSeq(at, seq)
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			at = at.Add(time.Duration(rapid.Float64Range(-0.5, 4).Draw(t, "elapsed") * float64(e.interval)))
+			switch rapid.IntRange(0, 7).Draw(t, "what") {
+			case 0:
+				e.Heartbeat(at)
+			case 1:
+				e.Alive(at)
+			case 2:
+				if err := e.SetInterval(time.Duration(rapid.Int64Range(1e6, 4e10).Draw(t, "next"))); err != nil {
+					t.Fatal(err)
+				}
+			case 3:
+				at = at.Add(-time.Duration(rapid.Int64Range(0, 1e13).Draw(t, "back")))
+			case 4:
+				e.Reset()
+				e.Heartbeat(at)
+			default:
+				seq += rapid.Uint64Range(0, 4).Draw(t, "gap")
+				e.HeartbeatSeq(at, seq)
+			}
+		}
+		before := 0.0
+		for _, x := range []float64{0.01, 0.1, rapid.Float64Range(0.01, 300).Draw(t, "x"), 300} {
+			r := e.Reaches(x)
+			if r.IsZero() {
+				t.Fatalf("never reaches %v", x)
+			}
+			if got := e.Phi(r); !(got >= x) || math.IsInf(got, 0) {
+				t.Fatalf("Phi(Reaches(%v)) = %v", x, got)
+			}
+			if got := e.Phi(r.Add(-1)); !(got <= x) {
+				t.Fatalf("Phi(Reaches(%v) - 1ns) = %v", x, got)
+			}
+		}
+		for range 40 {
+			at = at.Add(time.Duration(rapid.Float64Range(0, 3).Draw(t, "wait") * float64(e.interval)))
+			phi := e.Phi(at)
+			if !(phi >= 0) || phi < before-1e-9*(1+before) || math.IsInf(phi, 0) {
+				t.Fatalf("φ went from %v to %v", before, phi)
+			}
+			before = phi
+		}
+		if phi := e.Phi(at.Add(90 * 365 * 24 * time.Hour)); !(phi >= before) || math.IsInf(phi, 0) {
+			t.Fatalf("φ after 90 years = %v", phi)
+		}
+	})
+}
+
+func TestReachesNever(t *testing.T) {
+	for _, m := range models {
+		e, last := steady(t, Config{Model: m}, 10)
+		if got := e.Reaches(math.NaN()); !got.IsZero() {
+			t.Errorf("%v: NaN reached at %v", m, got)
+		}
+		if got := e.Reaches(math.Inf(1)); !got.IsZero() {
+			t.Errorf("%v: +Inf reached at %v", m, got)
+		}
+		if got := e.Reaches(0); !got.Equal(last) {
+			t.Errorf("%v: 0 reached at %v, want at the last heartbeat", m, got)
+		}
+	}
+}
+
+func TestOddNumbersAndClocks(t *testing.T) {
+	for _, m := range models {
+		e, last := steady(t, Config{Model: m}, 100)
+		want := *e
+		e.HeartbeatSeq(last.Add(time.Second), 99) // duplicate
+		e.HeartbeatSeq(last.Add(time.Second), 7)  // old
+		e.Heartbeat(last)                         // duplicate by time
+		e.Heartbeat(last.Add(-time.Second))       // reported late
+		e.Alive(last.Add(-time.Hour))
+		e.Alive(last.Add(e.interval - 1))
+		if *e != want {
+			t.Errorf("%v: changed by what is old:\n%+v\n%+v", m, *e, want)
+		}
+		// The clock is set back by an hour: the schedule goes on from there.
+		for i := range 10 {
+			last = epoch.Add(-time.Hour + time.Duration(i)*time.Second)
+			e.Heartbeat(last)
+		}
+		if got := e.Phi(last.Add(time.Minute)); got < 8 {
+			t.Errorf("%v: φ = %v a minute after the last heartbeat", m, got)
+		}
+		e.Reset()
+		e.HeartbeatSeq(last, 0)
+		if !e.last.Equal(last) {
+			t.Errorf("%v: number 0 is old after Reset", m)
+		}
+	}
+}
+
+// An outage is no sample: a time-out learnt before it holds after it.
+func TestOutage(t *testing.T) {
+	for _, m := range models {
+		e, last := steady(t, Config{Model: m}, 2000)
+		before := e.Reaches(8).Sub(last)
+		for i := range 10 {
+			last = last.Add(time.Hour)
+			e.HeartbeatSeq(last, uint64(2000+i))
+		}
+		if after := e.Reaches(8).Sub(last); after != before {
+			t.Errorf("%v: time-out %v before, %v after ten hours of outage", m, before, after)
+		}
+	}
+}
+
+func TestAlive(t *testing.T) {
+	for _, m := range models {
+		e, last := steady(t, Config{Model: m}, 1000)
+		moved := *e
+		moved.Alive(last.Add(3500 * time.Millisecond))
+		if got := moved.Reaches(0); !got.Equal(last.Add(3 * time.Second)) {
+			t.Errorf("%v: base of silence is %v after the last heartbeat, want 3s", m, got.Sub(last))
+		}
+		again := moved
+		again.Alive(last.Add(2 * time.Second)) // older evidence
+		if again != moved {
+			t.Errorf("%v: older evidence moved the base", m)
+		}
+		if was, is := e.Phi(last.Add(4*time.Second)), moved.Phi(last.Add(4*time.Second)); is >= was {
+			t.Errorf("%v: φ %v without evidence of life, %v with", m, was, is)
+		}
+		// What comes due after the evidence still counts.
+		if phi := moved.Phi(last.Add(60 * time.Second)); phi < 8 {
+			t.Errorf("%v: φ = %v long after the last sign of life", m, phi)
+		}
+		// The next heartbeat is a sample as if there had been no evidence.
+		moved.HeartbeatSeq(last.Add(4*time.Second), 1003)
+		e.HeartbeatSeq(last.Add(4*time.Second), 1003)
+		if moved != *e {
+			t.Errorf("%v: evidence changed what was learnt:\n%+v\n%+v", m, moved, *e)
+		}
+	}
+}
+
+// The interval may change at any time; what was learnt stays.
+func TestSetInterval(t *testing.T) {
+	for _, m := range models {
+		e, last := steady(t, Config{Model: m, MinStdDev: 20 * time.Millisecond}, 5000)
+		for _, interval := range []time.Duration{10 * time.Second, 100 * time.Millisecond, time.Second} {
+			if err := e.SetInterval(interval); err != nil {
+				t.Fatal(err)
+			}
+			seq := e.seq
+			for i := range 5 {
+				last = last.Add(interval)
+				if phi := e.Phi(last); phi > 0.5 {
+					t.Errorf("%v: φ = %v at a heartbeat on the dot, %d after a change to %v", m, phi, i, interval)
+				}
+				e.HeartbeatSeq(last, seq+uint64(i)+1)
+			}
+			fresh, at := steady(t, Config{Model: m, Interval: interval, MinStdDev: 20 * time.Millisecond}, 5000)
+			got, want := e.Reaches(3).Sub(last), fresh.Reaches(3).Sub(at)
+			if r := float64(got) / float64(want); r < 0.9 || r > 1.1 {
+				t.Errorf("%v: time-out %v after a change to %v, %v when that was so from the beginning", m, got, interval, want)
+			}
+		}
+	}
+}
+
+// A new peer can be told dead soon, and is not told dead for one lost
+// heartbeat; at every interval and for the thresholds of small and large
+// clusters.
+func TestFirstTimeouts(t *testing.T) {
+	for _, interval := range []time.Duration{125 * time.Millisecond, time.Second, 2 * time.Second} {
+		for _, pause := range []time.Duration{0, 400 * time.Millisecond} {
+			for beats := 1; beats <= 20000; beats *= 10 {
+				e, last := steady(t, Config{Interval: interval, Pause: pause}, beats)
+				for _, phi := range []float64{8, 9, 11} {
+					n := float64(e.Reaches(phi).Sub(last)-pause) / float64(interval)
+					t.Logf("%v, %v: φ = %v after %d heartbeats: %.2f intervals", interval, pause, phi, beats, n)
+					if n < 2.5 || n > 7.5 {
+						t.Errorf("time-out is %.2f intervals", n)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	for _, m := range models {
+		e, at := steady(t, Config{Model: m}, 10)
+		seq := e.seq
+		if n := testing.AllocsPerRun(100, func() {
+			at, seq = at.Add(time.Second), seq+1
+			e.HeartbeatSeq(at, seq)
+			e.Phi(at.Add(time.Minute))
+			e.Reaches(9)
+		}); n != 0 {
+			t.Errorf("%v: %v allocations", m, n)
+		}
+	}
+}
+
+// The arithmetic knows no clock, no lock and no network: it imports nothing
+// beyond this list and asks package time for no present instant.
+func TestPure(t *testing.T) {
+	allowed := []string{"errors", "fmt", "math", "math/bits", "strconv", "time"}
+	clock := []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		files++
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range file.Imports {
+			if path, _ := strconv.Unquote(imp.Path.Value); !slices.Contains(allowed, path) {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, sel.Sel.Name) {
+					t.Errorf("%s uses time.%s", name, sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+	if files == 0 {
+		t.Fatal("no file checked")
+	}
+}
