@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// A key file holds one base64 key a line. The first one encrypts, all of them decrypt, so that keys can be exchanged
+// without a stop: add the new one at the end everywhere, then move it to the front everywhere, then drop the old one.
+// Empty lines and lines that begin with # are passed over. Errors name lines and lengths, never the keys.
+
+type keyFile struct {
+	path    string
+	keys    [][]byte
+	exposed bool // others than its owner may read it
+}
+
+// Decode implements kong.MapperValue.
+func (k *keyFile) Decode(ctx *kong.DecodeContext) error {
+	path, err := value(ctx)
+	if err != nil {
+		return err
+	}
+	*k, err = readKeyFile(path)
+	return err
+}
+
+func readKeyFile(path string) (keyFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return keyFile{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return keyFile{}, err
+	}
+	keys, err := parseKeys(f)
+	if err != nil {
+		return keyFile{}, fmt.Errorf("%s: %w", path, err)
+	}
+	// Windows has access lists instead; Go makes up permission bits there.
+	return keyFile{path, keys, runtime.GOOS != "windows" && info.Mode().Perm()&0o044 != 0}, nil
+}
+
+func parseKeys(r io.Reader) ([][]byte, error) {
+	var keys [][]byte
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, err := base64.StdEncoding.DecodeString(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d is no base64: want one key a line, as \"pulsering keygen\" prints it", n)
+		}
+		if l := len(key); l != 16 && l != 24 && l != 32 {
+			return nil, fmt.Errorf("the key in line %d is %d bytes long: want 16, 24 or 32", n, l)
+		}
+		keys = append(keys, key)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("holds no key: want one base64 key a line, as \"pulsering keygen\" prints it")
+	}
+	return keys, nil
+}
+
+type keygenCmd struct{}
+
+func (keygenCmd) Help() string {
+	return `The key has 32 bytes (AES-256). Every member of a cluster needs it; whoever has it can join.
+
+    umask 077
+    pulsering keygen > ring.key
+    pulsering node --key-file ring.key
+`
+}
+
+// Run prints one line of a key file.
+func (keygenCmd) Run(con console) error {
+	key := make([]byte, 32)
+	rand.Read(key) // never fails: it ends the program instead
+	_, err := fmt.Fprintln(con.out, base64.StdEncoding.EncodeToString(key))
+	return err
+}

@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package main
+
+import "syscall"
+
+// ownGroup puts a child into a process group of its own, so that a Ctrl-C at the terminal reaches the parent alone.
+// There is no way here to have it end with a parent that is killed.
+func ownGroup() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}

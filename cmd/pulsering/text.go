@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mattn/go-isatty"
+)
+
+// What people read: one line an event, tables of members.
+
+// paint is the number of an ANSI colour; zero leaves the text as it is.
+type paint uint8
+
+const (
+	plain  paint = 0
+	bold   paint = 1
+	red    paint = 31
+	green  paint = 32
+	yellow paint = 33
+	cyan   paint = 36
+	grey   paint = 90
+)
+
+func (p paint) on(s string) string {
+	if p == plain {
+		return s
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", p, s)
+}
+
+// paintOf is the colour of a state or of the kind of an event.
+func paintOf(state string) paint {
+	switch state {
+	case "up", "connected":
+		return green
+	case "suspect", "isolated":
+		return yellow
+	case "down":
+		return red
+	case "left", "unknown":
+		return grey
+	}
+	return plain
+}
+
+// cell is one field of a table.
+type cell struct {
+	text  string
+	paint paint
+}
+
+// header makes the first row of a table.
+func header(names ...string) []cell {
+	row := make([]cell, len(names))
+	for i, name := range names {
+		row[i] = cell{name, grey}
+	}
+	return row
+}
+
+// table lays rows out in columns, one string a row.
+func table(rows [][]cell, color bool) []string {
+	var widths []int
+	for _, row := range rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	lines := make([]string, len(rows))
+	for n, row := range rows {
+		var line strings.Builder
+		pad := 0
+		for i, c := range row {
+			if c.text != "" { // spaces are written before what follows them, never at the end of a line
+				line.WriteString(strings.Repeat(" ", pad))
+				pad = 0
+				if color {
+					line.WriteString(c.paint.on(c.text))
+				} else {
+					line.WriteString(c.text)
+				}
+			}
+			pad += widths[i] - utf8.RuneCountInString(c.text) + 2
+		}
+		lines[n] = line.String()
+	}
+	return lines
+}
+
+// memberTable shows members as the asked node sees them.
+func memberTable(members []memberLine, now time.Time, color bool) []string {
+	rows := [][]cell{header("MEMBER", "STATE", "ADDRESS", "φ", "HEARD", "RTT", "SINCE", "TAGS")}
+	for _, m := range members {
+		row := []cell{{text: printable(m.Name)}, {m.State, paintOf(m.State)}, {text: printable(m.Addr)}, {}, {}, {},
+			{text: ago(now, m.Since)}, {text: tagList(m.Tags)}}
+		if m.Self {
+			row[4].text = "(itself)"
+		} else if m.Observed {
+			row[3].text = m.Phi.String()
+			row[4].text = ago(now, m.Heard)
+			row[5].text = rtt(m.RTT)
+		}
+		rows = append(rows, row)
+	}
+	return table(rows, color)
+}
+
+// String returns the level as people read it: two digits are plenty.
+func (p phi) String() string {
+	if p < 100 {
+		return strconv.FormatFloat(float64(p), 'f', 1, 64)
+	}
+	return strconv.FormatFloat(float64(p), 'g', 3, 64)
+}
+
+// eventText is the line about an event, without its end.
+func eventText(e eventLine, color bool) string {
+	kind := fmt.Sprintf("%-9s", e.Kind)
+	if color {
+		kind = paintOf(e.Kind).on(kind)
+	}
+	line := fmt.Sprintf("%s  %s  %-12s  %-21s  %s",
+		e.Time.Local().Format("15:04:05.000"), kind, printable(e.Member), printable(e.Addr), printable(e.Reason))
+	if e.Phi != 0 {
+		line += "  φ " + e.Phi.String()
+	}
+	if len(e.Tags) > 0 {
+		line += "  " + tagList(e.Tags)
+	}
+	if e.Folded > 0 {
+		line += fmt.Sprintf("  (%d earlier changes left out)", e.Folded)
+	}
+	return line
+}
+
+// ago tells how long before now t was; nothing for the zero time.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := max(0, now.Sub(t))
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s ago", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s ago", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d d ago", int(d.Hours())/24)
+}
+
+// rtt is a round-trip time in milliseconds; nothing for 0, which is: not measured yet.
+func rtt(ms float64) string {
+	switch {
+	case ms == 0:
+		return ""
+	case ms < 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}
+
+// seconds is a duration as people say it.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+
+func tagList(tags map[string]string) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		parts = append(parts, printable(k)+"="+printable(tags[k]))
+	}
+	return strings.Join(parts, " ")
+}
+
+// printable quotes what could play with the terminal: names and tags come from other machines.
+func printable(s string) string {
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return strconv.Quote(s)
+		}
+	}
+	return s
+}
+
+func isTerminal(f *os.File) bool {
+	return isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" || isatty.IsCygwinTerminal(f.Fd())
+}

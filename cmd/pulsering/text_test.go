@@ -1,0 +1,83 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEventText(t *testing.T) {
+	e := newEventLine(someEvent())
+	got := eventText(e, false)
+	for _, want := range []string{e.Time.Local().Format("15:04:05.000"), "down", "b ", "10.0.0.2:7946", "silent", "φ 9.1", "zone=a", "2 earlier changes"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if strings.Contains(got, "\x1b") {
+		t.Errorf("colours in %q", got)
+	}
+	if got := eventText(e, true); !strings.Contains(got, "\x1b[31mdown") {
+		t.Errorf("no red in %q", got)
+	}
+}
+
+// What other machines call themselves cannot play with the terminal.
+func TestTextIsPrintable(t *testing.T) {
+	e := newEventLine(someEvent())
+	e.Member, e.Tags = "\x1b[2J", map[string]string{"a": "x\ny"}
+	if got := eventText(e, false); strings.ContainsAny(got, "\x1b\n") || !strings.Contains(got, `"x\ny"`) {
+		t.Errorf("%q", got)
+	}
+	for _, s := range []string{"\xff", "\u202e", "\u0007"} {
+		if got := printable(s); got == s {
+			t.Errorf("%q is left as it is", s)
+		}
+	}
+	if got := printable("zürich-1"); got != "zürich-1" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMemberTable(t *testing.T) {
+	now := noon
+	got := strings.Join(memberTable([]memberLine{
+		{Name: "a", Addr: "10.0.0.1:7946", State: "up", Since: now.Add(-3 * time.Hour), Self: true},
+		{Name: "büro", Addr: "10.0.0.2:7946", State: "up", Since: now.Add(-90 * time.Second), Observed: true, Phi: 0.25,
+			Heard: now.Add(-120 * time.Millisecond), RTT: 0.42, Tags: map[string]string{"zone": "a", "rack": "7"}},
+		{Name: "c", Addr: "10.0.0.3:7946", State: "down", Since: now.Add(-72 * time.Hour)},
+	}, now, false), "\n")
+	const want = `MEMBER  STATE  ADDRESS        φ    HEARD      RTT     SINCE      TAGS
+a       up     10.0.0.1:7946       (itself)           3 h ago
+büro    up     10.0.0.2:7946  0.2  0.1 s ago  0.4 ms  1 min ago  rack=7 zone=a
+c       down   10.0.0.3:7946                          3 d ago`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTableColoursDoNotCount(t *testing.T) {
+	rows := [][]cell{header("A", "B"), {{"up", green}, {"x", plain}}}
+	colored := table(rows, true)[1]
+	if want := "\x1b[32mup\x1b[0m  x"; colored != want {
+		t.Errorf("%q; want %q", colored, want)
+	}
+}
+
+func TestAgo(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second:            "0.0 s ago",
+		1200 * time.Millisecond: "1.2 s ago",
+		42 * time.Second:        "42 s ago",
+		5 * time.Minute:         "5 min ago",
+		47 * time.Hour:          "47 h ago",
+		49 * time.Hour:          "2 d ago",
+	} {
+		if got := ago(noon, noon.Add(-d)); got != want {
+			t.Errorf("%v: %q; want %q", d, got, want)
+		}
+	}
+	if got := ago(noon, time.Time{}); got != "" {
+		t.Errorf("zero time: %q", got)
+	}
+}
