@@ -3,36 +3,419 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
-)
+	"log"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
 
-// Node is a member of a cluster: what Join returns.
-type Node struct{}
+	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/detector"
+	"github.com/pulsering/pulsering/internal/mailbox"
+	"github.com/pulsering/pulsering/phiaccrual"
+)
 
 var (
 	// ErrClosed is returned by methods that need a running node after Close.
 	ErrClosed = errors.New("cluster: node is closed")
-	// ErrNameTaken is returned by Join when another live process holds Config.Name.
+	// ErrNameTaken is wrapped by Join's error when another live process holds Config.Name.
 	ErrNameTaken = errors.New("cluster: name is taken by a live member")
 )
 
-func Join(ctx context.Context, cfg Config) (*Node, error) { return nil, errors.New("being written") }
+// Node is a member of a cluster: what Join returns. Its methods may be called from any goroutine; those without a context
+// do not wait for the network.
+type Node struct {
+	cfg       *prepared
+	count     *counters
+	transport *transport
+	ml        *memberlist.Memberlist
+	det       *detector.Detector[string]
+	delegate  *delegate
+	inbox     *inbox
+	hub       *mailbox.Hub[string, Event]
+	size      atomic.Int64 // members, for memberlist's queue, which asks under a lock of its own
 
-func (n *Node) Events(ctx context.Context) iter.Seq[Event] { return nil }
-func (n *Node) Members() []Member                          { return nil }
-func (n *Node) Self() Member                               { return Member{} }
+	ctx    context.Context // ends with the node
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine of this package
+	done   chan struct{}  // closed when the node has ended
+	end    sync.Once
 
-func (n *Node) SetTags(ctx context.Context, tags map[string]string) error { return nil }
-func (n *Node) Leave(ctx context.Context) error                           { return nil }
-func (n *Node) Close() error                                              { return nil }
+	leaving sync.Mutex // one Leave at a time
 
-// Err tells why the node ended: nil while it runs, ErrClosed after Close, ErrNameTaken (wrapped) when a newer process
-// took its name over while this one could not be reached. Events end then.
-func (n *Node) Err() error { return nil }
-
-// Stats are counters since Join; Dropped counts messages that were not acted upon, by cause
-type Stats struct {
-	Sent, Received, Dropped map[string]uint64
+	mu       sync.Mutex
+	core     *core
+	contests map[string]bool // members under this node's name that are being asked
+	gone     bool            // no goroutine may be started any more
+	err      error
 }
 
-func (n *Node) Stats() Stats { return Stats{} }
+// probeInterval is the time between two probes of memberlist, each to one member in turn (its LAN default).
+const probeInterval = time.Second
+
+// Join starts a node and makes it a member of a cluster: the one that any of the seeds belongs to, or a new one where there
+// are no seeds or only this node's own address among them.
+//
+// Join blocks until one seed has answered, trying each of them again and again with jittered backoff, and until the name is
+// known to be free, which takes up to half a second where another process may hold it. If ctx ends first, the
+// error wraps ctx's and the last error of each seed; ctx has no bearing on the node after that. Errors in the
+// configuration are reported at once, all of them. If Join fails, nothing of the node is left.
+func Join(ctx context.Context, cfg Config) (*Node, error) {
+	p, err := cfg.prepare()
+	if err != nil {
+		if cfg.Transport != nil {
+			cfg.Transport.Shutdown()
+		}
+		return nil, err
+	}
+	n, err := start(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.enter(ctx); err != nil {
+		n.close(err)
+		return nil, err
+	}
+	return n, nil
+}
+
+// start makes everything of a node but its place in a cluster.
+func start(p *prepared) (*Node, error) {
+	now := time.Now()
+	n := &Node{
+		cfg: p, count: newCounters(), inbox: newInbox(), done: make(chan struct{}),
+		hub:      mailbox.NewHub[string](foldEvents),
+		contests: map[string]bool{},
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	gossipLogger := log.New(gossipLog{p.Logger.Named("memberlist"), n.count}, "", 0)
+
+	inner, adv := p.Transport, hostPort{}
+	if inner == nil {
+		nt, at, err := listen(p, gossipLogger)
+		if err != nil {
+			return nil, err
+		}
+		inner, adv = nt, at
+	}
+	n.transport = wrapTransport(inner)
+
+	det, err := detector.New[string](detectorConfig(p))
+	if err != nil {
+		n.transport.Shutdown()
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	n.det = det
+	n.core = newCore(p, det, n.count, n.hub.Publish, now)
+	n.core.gossipName = gossipName(p.Name, now)
+
+	n.delegate = &delegate{inbox: n.inbox, count: n.count, state: n.state}
+	n.delegate.queue = &memberlist.TransmitLimitedQueue{
+		NumNodes:       func() int { return int(n.size.Load()) },
+		RetransmitMult: memberlist.DefaultLANConfig().RetransmitMult,
+	}
+	n.size.Store(1)
+	if err := n.publishSelf(); err != nil {
+		n.transport.Shutdown()
+		det.Close()
+		return nil, err
+	}
+
+	conf := memberlist.DefaultLANConfig()
+	conf.Name = n.core.gossipName
+	conf.Label = p.Label
+	conf.Transport = n.transport
+	conf.AdvertiseAddr, conf.AdvertisePort = adv.host, adv.port
+	conf.ProbeInterval = probeInterval
+	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
+	conf.Delegate, conf.Events, conf.Ping = n.delegate, n.delegate, n.delegate
+	conf.Logger = gossipLogger
+	if len(p.Keys) > 0 {
+		conf.Keyring, err = memberlist.NewKeyring(p.Keys, p.Keys[0])
+	}
+	if err == nil {
+		n.ml, err = memberlist.Create(conf)
+	}
+	if err != nil {
+		n.transport.Shutdown()
+		det.Close()
+		return nil, fmt.Errorf("cluster: memberlist: %w", err)
+	}
+	n.core.addr = n.ml.LocalNode().Address()
+
+	n.wg.Go(n.loop)
+	events := det.Events(n.ctx)
+	n.wg.Go(func() {
+		for e := range events {
+			n.inbox.put(judgement{time.Now(), e.ID})
+		}
+	})
+	return n, nil
+}
+
+func detectorConfig(p *prepared) detector.Config {
+	cfg := detector.Config{Interval: p.Beat, Pause: p.StallAllowance, SuspectPhi: 4, DownPhi: 8}
+	if p.Heartbeats == Probes {
+		cfg.Interval, cfg.Model = probeInterval, phiaccrual.Normal
+	}
+	return cfg
+}
+
+// loop is the goroutine that acts on the inbox and on time.
+func (n *Node) loop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-n.inbox.wake:
+		case <-timer.C:
+		}
+		timer.Reset(time.Until(n.turn()))
+	}
+}
+
+// turn lets the core act on what has come and what is due, and does what it asks for. It returns when the next one is due.
+func (n *Node) turn() time.Time {
+	n.mu.Lock()
+	for _, item := range n.inbox.take() {
+		if f, ok := item.(func()); ok {
+			f()
+			continue
+		}
+		n.core.handle(item)
+	}
+	next := n.core.wake(time.Now())
+	n.perform()
+	return next
+}
+
+// perform does what the core asks for. It is called with n.mu held, takes what there is, and lets go of the lock before it
+// sends: sending takes memberlist's.
+func (n *Node) perform() {
+	out := n.core.takeOut()
+	n.size.Store(int64(len(n.core.members) + 1))
+	if err := n.publishSelf(); err != nil {
+		n.cfg.Logger.Error("metadata not encoded", "error", err)
+	}
+	for _, g := range out.contests {
+		n.contest(g)
+	}
+	n.mu.Unlock()
+
+	for _, o := range out.packets {
+		buf, err := encodePacket(o.packet)
+		if err == nil {
+			err = n.ml.SendToAddress(memberlist.Address{Addr: o.to}, buf)
+		}
+		if err != nil && n.ctx.Err() == nil {
+			n.count.drop("not sent")
+			n.cfg.Logger.Debug("packet not sent", "to", o.to, "error", err)
+		}
+	}
+	for _, cl := range out.broadcasts {
+		n.broadcast(cl, nil)
+	}
+	if out.meta {
+		// The time-out is for others to have been told, which nobody waits for here; the change itself is made at once.
+		_ = n.ml.UpdateNode(time.Millisecond)
+	}
+}
+
+// publishSelf makes ready what callbacks hand out about this node. It needs n.mu, or to be alone.
+func (n *Node) publishSelf() error {
+	c := n.core
+	m, err := encodeMeta(meta{Boot: c.boot, Tags: c.tags})
+	if err != nil {
+		return err
+	}
+	s, err := encode(&sign{Boot: c.boot, Epoch: c.epoch, Seq: c.seq})
+	if err != nil {
+		return err
+	}
+	n.delegate.meta.Store(&m)
+	n.delegate.sign.Store(&s)
+	return nil
+}
+
+func (n *Node) broadcast(cl claim, done chan struct{}) {
+	n.mu.Lock()
+	p := &packet{From: n.cfg.Name, Boot: n.core.boot, Claims: []claim{cl}}
+	n.mu.Unlock()
+	buf, err := encodePacket(p)
+	if err != nil {
+		n.cfg.Logger.Error("claim not encoded", "error", err)
+		return
+	}
+	n.delegate.queue.QueueBroadcast(&broadcast{name: cl.Name, buf: buf, done: done})
+	n.count.send("claim")
+}
+
+// state is called by memberlist for a push/pull.
+func (n *Node) state() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.state()
+}
+
+// background starts a goroutine that Close waits for. It needs n.mu, and reports false once the node is ending.
+func (n *Node) background(f func()) bool {
+	if n.gone {
+		return false
+	}
+	n.wg.Go(f)
+	return true
+}
+
+// Events returns the changes of the other members from now on, as long as ctx lasts. It subscribes at the call: the
+// sequence begins with every other member in its present state (ReasonPresent), and misses nothing after that. It ends with
+// ctx, with break, or, after what is pending, when the node ends (see Err). It can be ranged over once.
+//
+// Events about one member come in the order in which this node learnt of them; about different members there is no order.
+// A subscriber that is slow costs nobody anything: for each member it finds the latest event, and before that the end of
+// the last boot that it knew, with the number of those left out in Folded.
+func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	box := n.hub.Subscribe(ctx)
+	now := time.Now()
+	for _, m := range n.core.snapshot() {
+		if m.Name != n.cfg.Name {
+			box.Put(m.Name, Event{Kind: kindOf(m.State), Member: m, At: now, Phi: m.Phi, Reason: ReasonPresent})
+		}
+	}
+	return box.All()
+}
+
+// Members returns every member as this node sees it now, sorted by name: itself, those that are up, suspect or down, and those
+// that have left, until they are forgotten. After Close it is the last state.
+func (n *Node) Members() []Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.snapshot()
+}
+
+// Self returns this node as a member.
+func (n *Node) Self() Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.selfMember()
+}
+
+// Stats returns what was sent, received and dropped since Join.
+func (n *Node) Stats() Stats { return n.count.stats() }
+
+// SetTags replaces the node's tags and hands them to the gossip; it does not wait for the others, which see them as Updated
+// within about a second. Tags that are too large are an error and change nothing. After Close: ErrClosed.
+func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cluster: SetTags: %w", err)
+	}
+	if _, err := encodeMeta(meta{Boot: maxBoot, Tags: tags}); err != nil {
+		return fmt.Errorf("cluster: Tags: %w", err)
+	}
+	n.mu.Lock()
+	if n.gone {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	n.core.tags = maps.Clone(tags)
+	n.core.out.meta = true
+	n.perform()
+	return nil
+}
+
+// leaveWait is how long Leave waits for the gossip where ctx has more time: the goodbye is sent four times for each decade of
+// members, every 200 ms.
+const leaveWait = 2 * time.Second
+
+// Leave says goodbye, so that the others see this node as Left and not as Down, and waits until the goodbye has been
+// gossiped: about half a second. The node stays and answers until Close. If ctx ends first its error is
+// returned; the goodbye has been sent to this node's observers all the same. Leave again: nil. After Close: ErrClosed.
+func (n *Node) Leave(ctx context.Context) error {
+	n.leaving.Lock()
+	defer n.leaving.Unlock()
+	n.mu.Lock()
+	if n.gone {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	if n.core.left {
+		n.mu.Unlock()
+		return nil
+	}
+	n.core.leave()
+	goodbye := n.core.selfClaim()
+	alone := len(n.core.members) == 0
+	n.perform()
+	if alone {
+		return nil
+	}
+
+	told, gossiped := make(chan struct{}), make(chan struct{})
+	n.broadcast(goodbye, told)
+	n.mu.Lock()
+	started := n.background(func() {
+		defer close(gossiped)
+		// Memberlist's own goodbye. Its time-out is no failure: the others have ours.
+		_ = n.ml.Leave(leaveWait)
+	})
+	n.mu.Unlock()
+	if !started {
+		return ErrClosed
+	}
+	limit := time.NewTimer(leaveWait)
+	defer limit.Stop()
+	for told != nil || gossiped != nil {
+		select {
+		case <-told:
+			told = nil
+		case <-gossiped:
+			gossiped = nil
+		case <-limit.C:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("cluster: Leave: %w", ctx.Err())
+		case <-n.ctx.Done():
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+// Close ends the node at once, which without Leave looks like a crash to the others, and waits until its goroutines and sockets
+// are gone. Events end after what is pending. Close again: nil.
+func (n *Node) Close() error {
+	n.close(ErrClosed)
+	return nil
+}
+
+// Err tells why the node has ended: nil while it runs, ErrClosed after Close, an error that wraps ErrNameTaken where another
+// process turned out to hold the name with a later boot, as two halves of a network may find when they meet again.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+func (n *Node) close(why error) {
+	n.end.Do(func() {
+		n.mu.Lock()
+		n.gone, n.err = true, why
+		n.mu.Unlock()
+		n.cancel()
+		n.inbox.close()
+		if err := n.ml.Shutdown(); err != nil {
+			n.cfg.Logger.Warn("memberlist's shutdown", "error", err)
+		}
+		n.wg.Wait()
+		n.det.Close()
+		n.hub.Close()
+		close(n.done)
+	})
+	<-n.done
+}

@@ -18,8 +18,8 @@ type packet struct {
 	From    string // who sent this: a member's name
 	Boot    uint64 // and its boot
 	Beat    *beat
-	Asks    []ask
-	Claims  []claim
+	Asks    []claim // questions: what I know of somebody; who knows later answers, and the member itself always
+	Claims  []claim // opinions, verdicts, answers
 }
 
 // beat is a heartbeat.
@@ -32,13 +32,7 @@ type beat struct {
 	Mutual   bool   // the receiver is an observer of the sender by the sender's own reckoning
 	EchoEdge uint64 // Edge of the last heartbeat that came the other way; 0: none
 	EchoHold uint64 // µs that it had waited here when this one was sent
-}
-
-// ask is a question: what is the latest that you know of this member? Asked of the member itself it means: are you there?
-type ask struct {
-	_struct bool `codec:",toarray"`
-	Name    string
-	Boot    uint64
+	Every    uint64 // µs between two heartbeats of the sender to anyone
 }
 
 // claim is what somebody knows or judges of a member: an opinion, a verdict, a farewell. See verdict.go for their order.
@@ -49,7 +43,7 @@ type claim struct {
 	Epoch   uint64
 	Seq     uint64 // the latest heartbeat of the member that this rests on
 	State   State  // StateUp, StateDown or StateLeft
-	Addr    string // ip:port that the member advertised
+	Addr    string // ip:port that the member advertised; may be empty where the receiver knows it
 }
 
 var msgpack = func() *codec.MsgpackHandle {
@@ -75,6 +69,9 @@ func decode(b []byte, v any) error {
 	}
 	return nil
 }
+
+// maxBoot leaves room for the boots after any that is accepted: 2^62 µs after 1970 is far in the future.
+const maxBoot = 1 << 62
 
 // Reasons for which a packet is not acted upon.
 var (
@@ -106,12 +103,12 @@ func (p *packet) check() error {
 	if why := badName(p.From); why != "" || p.From == "" {
 		return fmt.Errorf("sender's name %s", why)
 	}
-	if p.Boot == 0 {
-		return errors.New("sender's boot is 0")
+	if p.Boot == 0 || p.Boot > maxBoot {
+		return fmt.Errorf("sender's boot is %d", p.Boot)
 	}
 	for _, a := range p.Asks {
-		if why := badName(a.Name); why != "" || a.Name == "" {
-			return fmt.Errorf("name in a question %s", why)
+		if err := a.check(); err != nil {
+			return err
 		}
 	}
 	for _, c := range p.Claims {
@@ -126,14 +123,16 @@ func (c *claim) check() error {
 	if why := badName(c.Name); why != "" || c.Name == "" {
 		return fmt.Errorf("name in a claim %s", why)
 	}
-	if c.Boot == 0 {
-		return errors.New("boot in a claim is 0")
+	if c.Boot == 0 || c.Boot > maxBoot {
+		return fmt.Errorf("boot in a claim is %d", c.Boot)
 	}
 	if c.State != StateUp && c.State != StateDown && c.State != StateLeft {
 		return fmt.Errorf("state in a claim is %v", c.State)
 	}
-	if _, err := parseHostPort(c.Addr); err != nil {
-		return fmt.Errorf("address in a claim: %w", err)
+	if c.Addr != "" {
+		if _, err := parseHostPort(c.Addr); err != nil {
+			return fmt.Errorf("address in a claim: %w", err)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,39 @@
+# The same few commands for everybody; .ci/run runs them all on a clean clone.
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME   ?= 10s
+
+.PHONY: all test race lint e2e fuzz bench demo
+
+all: lint test race e2e fuzz
+
+test: ## What the README says: everything in virtual time, no network, seconds
+	go test ./...
+
+race:
+	go test -race ./...
+
+lint: ## gofmt, vet, staticcheck, and that the other systems still build
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go vet -tags e2e ./...
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags e2e ./...
+	GOOS=darwin go build ./...
+	GOOS=windows go build ./...
+
+e2e: ## Real processes, real sockets, real signals, on loopback
+	go test -tags e2e -count=1 -timeout 20m ./cmd/... ./detector/...
+
+fuzz: ## Every decoder of anything from the network, FUZZTIME each
+	@for target in $$(grep -rho --include='*_test.go' 'func Fuzz[A-Za-z0-9_]*' . | sed 's/func //' | sort -u); do \
+		dir=$$(grep -rl --include='*_test.go' "func $$target(" . | head -n 1 | xargs dirname); \
+		echo "$$target in $$dir"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	done
+
+bench: ## Every benchmark, one short run each
+	go test -run '^$$' -bench . -benchtime 100ms -benchmem ./...
+
+demo:
+	go run ./cmd/pulsering demo

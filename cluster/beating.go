@@ -1,0 +1,140 @@
+package cluster
+
+import (
+	"slices"
+	"time"
+)
+
+// edge is what two members that beat to each other know of the way between them. The zero value is no edge.
+type edge struct {
+	// To the member.
+	sent          uint64    // heartbeats so far, and the number of the last one
+	sentAt        time.Time // when that was
+	courtesyUntil time.Time // it observes this node by its own reckoning, so it gets heartbeats until then at least
+
+	// From the member.
+	watched   bool // the detector knows it
+	heardEdge uint64
+	heardSeq  uint64
+	heardAt   time.Time     // the last heartbeat
+	interval  time.Duration // promised with it
+	every     time.Duration // the member's own Beat
+
+	lastHeard time.Time // the last sign of life from the member itself
+	rtt       time.Duration
+}
+
+// beat sends one heartbeat to the receiver whose turn it is.
+func (c *core) beat(now time.Time) {
+	if !c.speaks() || c.left {
+		return
+	}
+	c.seq++
+	if c.cfg.Heartbeats == Probes { // the number still counts the time, for the order of evidence
+		return
+	}
+	if c.stale {
+		c.regraph(now)
+	}
+	t, turns, ok := c.rotation.next()
+	if !ok {
+		return
+	}
+	r := c.members[t.to]
+	if r == nil || r.State == StateLeft {
+		return
+	}
+	e := &r.edge
+	e.sent++
+	e.sentAt = now
+	b := &beat{
+		Epoch: c.epoch, Seq: c.seq, Edge: e.sent,
+		Interval: micros(time.Duration(turns) * c.cfg.Beat), Every: micros(c.cfg.Beat),
+		Mutual: slices.Contains(observers(t.to, c.graph, c.cfg.Observers), c.cfg.Name),
+	}
+	if t.last {
+		b.Interval = 0
+	}
+	if e.heardEdge > 0 {
+		b.EchoEdge, b.EchoHold = e.heardEdge, micros(now.Sub(e.heardAt))
+	}
+	c.send(r, &packet{Beat: b})
+	c.count.send("beat")
+}
+
+// heartbeat acts on a heartbeat of r.
+func (c *core) heartbeat(now time.Time, r *record, b *beat) {
+	e := &r.edge
+	if b.Epoch > r.Epoch+maxEpochJump {
+		c.count.drop(dropEpoch)
+		return
+	}
+	if b.Edge <= e.heardEdge {
+		c.count.drop(dropReplay)
+		return
+	}
+	wasDown := r.State == StateDown
+	if !c.heard(now, r, b.Epoch, b.Seq) && wasDown {
+		// Sent before the evidence that the verdict rests on, and held up since: not a sign of life.
+		c.count.drop(dropReplay)
+		return
+	}
+	c.count.receive("beat")
+
+	if b.EchoEdge != 0 && b.EchoEdge == e.sent {
+		e.rtt = max(0, now.Sub(e.sentAt)-duration(b.EchoHold))
+	}
+	e.heardEdge, e.heardSeq, e.heardAt, e.lastHeard = b.Edge, b.Seq, now, now
+	e.every = duration(b.Every)
+	if b.Interval == 0 {
+		c.unwatch(r)
+		c.review(now, r)
+		return
+	}
+	interval := duration(b.Interval)
+	if wasDown { // the time that it was down is no sample
+		c.det.Restart(r.Name)
+	}
+	c.watch(r, interval)
+	c.det.HeartbeatAt(r.Name, now, b.Edge)
+	if b.Mutual {
+		if now.After(e.courtesyUntil) {
+			c.stale = true
+		}
+		e.courtesyUntil = now.Add(3 * interval)
+	}
+	c.review(now, r)
+}
+
+// watch has the detector expect a heartbeat of r every interval.
+func (c *core) watch(r *record, interval time.Duration) {
+	e := &r.edge
+	var err error
+	switch {
+	case !e.watched:
+		err = c.det.Watch(r.Name, interval)
+	case e.interval != interval:
+		err = c.det.SetInterval(r.Name, interval)
+	}
+	if err != nil {
+		c.log.Error("member not watched", "member", r.Name, "interval", interval, "error", err)
+		return
+	}
+	e.watched, e.interval = true, interval
+}
+
+func (c *core) unwatch(r *record) {
+	if r.edge.watched {
+		c.det.Forget(r.Name)
+		r.edge.watched = false
+	}
+}
+
+func micros(d time.Duration) uint64 { return uint64(max(0, d.Microseconds())) }
+
+func duration(micros uint64) time.Duration {
+	return time.Duration(min(micros, uint64(maxInterval/time.Microsecond))) * time.Microsecond
+}
+
+// maxInterval is the longest interval that a heartbeat can promise: the longest Beat for the most observers.
+const maxInterval = maxBeat * maxObservers

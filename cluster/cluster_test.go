@@ -1,0 +1,564 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/clustertest"
+)
+
+func TestMembersFindEachOther(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		names := w.startAll(5)
+		for _, name := range names {
+			n := w.nodes[name]
+			var got []string
+			for _, m := range n.Members() {
+				got = append(got, m.Name)
+				switch {
+				case m.Name == name:
+					if self := n.Self(); m.Boot != self.Boot || m.Addr != self.Addr || m.Observed || m.Phi != 0 {
+						t.Errorf("%s sees itself as %+v, Self says %+v", name, m, self)
+					}
+				case !m.Observed || m.RTT <= 0 || m.RTT > 5*time.Millisecond || time.Since(m.LastHeard) > time.Second:
+					t.Errorf("%s sees %+v, want it observed, heard within a second, RTT below 5 ms", name, m)
+				}
+			}
+			if !slices.Equal(got, names) {
+				t.Errorf("%s sees %v, want %v", name, got, names)
+			}
+			for _, other := range names {
+				if other == name {
+					continue
+				}
+				told := n.told(other)
+				if len(told) != 1 || told[0] != "up/joined" && told[0] != "up/present" {
+					t.Errorf("%s told %v of %s, want one up", name, told, other)
+				}
+			}
+		}
+		w.forget()
+		time.Sleep(time.Minute)
+		w.quiet()
+	})
+}
+
+func TestCrashIsDownEverywhereOnce(t *testing.T) {
+	for _, size := range []int{2, 3, 5, 12, 30} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			inTown(t, clustertest.Options{Seed: uint64(size)}, func(w *town) {
+				names := w.startAll(size)
+				time.Sleep(20 * time.Second)
+				w.forget()
+				victim := names[size/2]
+				w.crash(victim)
+				took := w.within(3*time.Second, "down everywhere", w.everywhere(victim, cluster.StateDown))
+				t.Logf("%d members: down everywhere after %v", size, took)
+				time.Sleep(30 * time.Second)
+				w.quiet(victim)
+				for name, n := range w.nodes {
+					told := slices.DeleteFunc(n.told(victim), func(s string) bool { return s == "suspect/silent" })
+					if len(told) != 1 || !strings.HasPrefix(told[0], "down/") {
+						t.Errorf("%s told %v of %s, want one down", name, told, victim)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLeaveIsNotDown(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(5)
+		w.forget()
+		if err := w.nodes["n03"].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.nodes["n03"].Leave(t.Context()); err != nil {
+			t.Errorf("second Leave: %v", err)
+		}
+		w.within(time.Second, "left everywhere", w.everywhere("n03", cluster.StateLeft))
+		n := w.nodes["n03"]
+		w.close("n03")
+		if err := n.Leave(t.Context()); !errors.Is(err, cluster.ErrClosed) {
+			t.Errorf("Leave after Close: %v, want ErrClosed", err)
+		}
+		time.Sleep(time.Minute)
+		w.quiet("n03")
+		for name, n := range w.nodes {
+			if told := n.told("n03"); !slices.Equal(told, []string{"left/left"}) {
+				t.Errorf("%s told %v of n03, want left once", name, told)
+			}
+		}
+		// It comes back, as a new boot, with nothing to reclaim.
+		w.forget()
+		w.start("n03", "")
+		w.within(3*time.Second, "up again everywhere", w.allUp)
+		for name, n := range w.nodes {
+			if told := n.told("n03"); name != "n03" && !slices.Equal(told, []string{"up/restarted"}) {
+				t.Errorf("%s told %v of n03, want up once", name, told)
+			}
+		}
+	})
+}
+
+func TestRestartIsDownThenUp(t *testing.T) {
+	for name, addr := range map[string]string{"same address": "10.0.0.3:7946", "another address": "10.0.9.9:7946"} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, clustertest.Options{}, func(w *town) {
+				w.startAll(5)
+				w.forget()
+				old := w.nodes["n02"].Self()
+				w.crash("n02")
+				time.Sleep(300 * time.Millisecond) // faster than any detection
+				begin := time.Now()
+				fresh := w.start("n02", addr).Self()
+				if fresh.Boot <= old.Boot || fresh.Addr != addr {
+					t.Fatalf("boot %d at %s after boot %d at %s", fresh.Boot, fresh.Addr, old.Boot, old.Addr)
+				}
+				w.within(2*time.Second, "up again everywhere", func() bool {
+					for other, n := range w.nodes {
+						if other != "n02" && !slices.ContainsFunc(n.Members(), func(m cluster.Member) bool {
+							return m.Name == "n02" && m.Boot == fresh.Boot && m.Addr == addr && m.State == cluster.StateUp
+						}) {
+							return false
+						}
+					}
+					return true
+				})
+				t.Logf("joined and up everywhere %v after the start", time.Since(begin))
+				time.Sleep(time.Minute)
+				w.quiet("n02")
+				for other, n := range w.nodes {
+					told := slices.DeleteFunc(n.told("n02"), func(s string) bool { return strings.HasPrefix(s, "suspect/") || s == "up/heard" })
+					if other != "n02" && !slices.Equal(told, []string{"down/restarted", "up/restarted"}) {
+						t.Errorf("%s told %v of n02, want down and up, restarted", other, told)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestNameIsTakenWhileItsHolderAnswers(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(5)
+		w.forget()
+		if _, err := w.join(t.Context(), "n02", ""); !errors.Is(err, cluster.ErrNameTaken) || !strings.Contains(err.Error(), `"n02" at 10.0.0.3:7946`) {
+			t.Errorf("a second n02: %v, want ErrNameTaken with name and address", err)
+		}
+		time.Sleep(time.Minute)
+		w.quiet()
+		if !w.allUp() {
+			t.Errorf("the incumbent did not stay:\n%s", w.describe())
+		}
+	})
+}
+
+// Of two processes that start under one name at one time, one gets it.
+func TestNameIsTakenByOneOfTwo(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(3)
+		type result struct {
+			n   *cluster.Node
+			err error
+		}
+		results := make(chan result)
+		for i := range 2 {
+			transport, err := w.network.Transport("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				time.Sleep(time.Duration(i) * 20 * time.Microsecond)
+				n, err := cluster.Join(t.Context(), cluster.Config{Name: "twin", Transport: transport, Seeds: []string{"10.0.0.1:7946"}})
+				results <- result{n, err}
+			}()
+		}
+		var alive []*cluster.Node
+		for range 2 {
+			switch r := <-results; {
+			case r.err == nil:
+				alive = append(alive, r.n)
+				defer r.n.Close()
+			case !errors.Is(r.err, cluster.ErrNameTaken):
+				t.Errorf("twin: %v", r.err)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		alive = slices.DeleteFunc(alive, func(n *cluster.Node) bool { return errors.Is(n.Err(), cluster.ErrNameTaken) })
+		if len(alive) != 1 {
+			t.Errorf("%d of two twins hold the name", len(alive))
+		}
+	})
+}
+
+func TestTags(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Tags = map[string]string{"zone": "a"} }
+		w.startAll(3)
+		w.forget()
+		if err := w.nodes["n01"].SetTags(t.Context(), map[string]string{"zone": "b", "role": "db"}); err != nil {
+			t.Fatal(err)
+		}
+		w.within(2*time.Second, "new tags everywhere", func() bool {
+			for _, n := range w.nodes {
+				if !slices.ContainsFunc(n.Members(), func(m cluster.Member) bool { return m.Name == "n01" && m.Tags["zone"] == "b" && m.Tags["role"] == "db" }) {
+					return false
+				}
+			}
+			return true
+		})
+		synctest.Wait()
+		if told := w.nodes["n00"].told("n01"); !slices.Equal(told, []string{"updated/tags"}) {
+			t.Errorf("n00 told %v of n01, want one update", told)
+		}
+		err := w.nodes["n01"].SetTags(t.Context(), map[string]string{"k": strings.Repeat("x", 600)})
+		if err == nil || !strings.Contains(err.Error(), "Tags") || !strings.Contains(err.Error(), "at most") {
+			t.Errorf("600 bytes of tags: %v", err)
+		}
+		if got := w.nodes["n01"].Self().Tags["zone"]; got != "b" {
+			t.Errorf("refused tags left zone %q, want b", got)
+		}
+	})
+}
+
+func TestStrangersNeverAppear(t *testing.T) {
+	for name, change := range map[string]func(*cluster.Config){
+		"wrong key":   func(cfg *cluster.Config) { cfg.Keys = [][]byte{[]byte("another key 1234")} },
+		"no key":      func(cfg *cluster.Config) { cfg.Keys = nil },
+		"wrong label": func(cfg *cluster.Config) { cfg.Label = "green" },
+		"no label":    func(cfg *cluster.Config) { cfg.Label = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, clustertest.Options{}, func(w *town) {
+				w.config = func(cfg *cluster.Config) {
+					cfg.Keys, cfg.Label = [][]byte{[]byte("0123456789abcdef")}, "blue"
+				}
+				w.startAll(3)
+				w.forget()
+				usual := w.config
+				w.config = func(cfg *cluster.Config) { usual(cfg); change(cfg) }
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				if _, err := w.join(ctx, "stranger", ""); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "seed 10.0.0.1:7946: ") {
+					t.Errorf("stranger: %v, want the deadline's error with the last of each seed", err)
+				}
+				w.quiet()
+				cause := "memberlist: " + strings.Replace(name, "no ", "wrong ", 1)
+				counted := uint64(0)
+				for _, n := range w.nodes {
+					counted += n.Stats().Dropped[cause]
+				}
+				if counted == 0 {
+					t.Errorf("nothing counted as %q:\n%s", cause, w.describe())
+				}
+			})
+		})
+	}
+}
+
+// Nothing in or out of one node for five seconds: down for the others; when it is back it is up for them, and it calls
+// nobody down that it heard meanwhile. (Its own clock went on, so it did call them down while it was deaf; a process that
+// stands still, SIGSTOP, is the end-to-end test's.)
+func TestBlockedMemberComesBack(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(5)
+		w.forget()
+		w.network.Block("10.0.0.3:7946")
+		w.within(3*time.Second, "down everywhere", w.everywhere("n02", cluster.StateDown))
+		time.Sleep(3 * time.Second)
+		w.network.Unblock("10.0.0.3:7946")
+		took := w.within(3*time.Second, "all up again", w.allUp)
+		t.Logf("all up %v after the end of the block", took)
+		w.forget()
+		time.Sleep(time.Minute)
+		w.quiet()
+	})
+}
+
+func TestPartitionHealsByItself(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(6)
+		one := []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.3:7946"}
+		two := []string{"10.0.0.4:7946", "10.0.0.5:7946", "10.0.0.6:7946"}
+		w.network.Split(one, two)
+		w.within(5*time.Second, "each half calls the other down", func() bool {
+			for i := range 6 {
+				for j := range 6 {
+					want := cluster.StateUp
+					if (i < 3) != (j < 3) {
+						want = cluster.StateDown
+					}
+					if w.nodes[fmt.Sprintf("n%02d", i)].state(fmt.Sprintf("n%02d", j)) != want {
+						return false
+					}
+				}
+			}
+			return true
+		})
+		time.Sleep(10 * time.Minute) // memberlist has long forgotten the other half
+		w.network.Heal(one, two)
+		took := w.within(2*time.Minute, "all up again", w.allUp)
+		t.Logf("all up %v after the partition", took)
+		w.forget()
+		time.Sleep(2 * time.Minute)
+		w.quiet()
+	})
+}
+
+func TestNewcomerLearnsWhoIsDownAndWhoLeft(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(5)
+		w.crash("n01")
+		if err := w.nodes["n02"].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.close("n02")
+		time.Sleep(2 * time.Minute) // memberlist has forgotten both
+		n := w.start("new", "")
+		if a, b := n.state("n01"), n.state("n02"); a != cluster.StateDown || b != cluster.StateLeft {
+			t.Errorf("the newcomer holds n01 for %v and n02 for %v, want down and left", a, b)
+		}
+	})
+}
+
+func TestForgottenAfterForgetAfter(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.ForgetAfter = time.Minute }
+		w.startAll(3)
+		w.crash("n01")
+		w.within(3*time.Second, "down", w.everywhere("n01", cluster.StateDown))
+		w.within(90*time.Second, "forgotten", w.everywhere("n01", cluster.StateUnknown))
+	})
+}
+
+// One path that loses everything is nobody's death: the others vouch for the member.
+func TestOneDeadPathIsNoVerdict(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(6)
+		w.forget()
+		w.network.Split([]string{"10.0.0.2:7946"}, []string{"10.0.0.5:7946"})
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		for name, n := range w.nodes {
+			if down := n.downs(); len(down) > 0 {
+				t.Errorf("%s called %v down", name, down)
+			}
+		}
+	})
+}
+
+func TestNoFalseAlarmUnderLoss(t *testing.T) {
+	for _, loss := range []float64{0.01, 0.1} {
+		t.Run(fmt.Sprint(loss), func(t *testing.T) {
+			inTown(t, clustertest.Options{Seed: 3, Link: clustertest.Link{Loss: clustertest.Independent(loss)}}, func(w *town) {
+				w.startAll(10)
+				w.forget()
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				suspicions := 0
+				for name, n := range w.nodes {
+					if down := n.downs(); len(down) > 0 {
+						t.Errorf("%s called %v down", name, down)
+					}
+					suspicions += len(n.events)
+				}
+				t.Logf("%v loss, 10 members, 10 min: %d events", loss, suspicions)
+			})
+		})
+	}
+}
+
+func TestProbesAlone(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Heartbeats = cluster.Probes }
+		names := w.startAll(3)
+		time.Sleep(2 * time.Minute)
+		w.quiet(names...)
+		for _, m := range w.nodes["n00"].Members() {
+			if m.Name != "n00" && !m.Observed {
+				t.Errorf("%+v is not observed", m)
+			}
+		}
+		if beats := w.nodes["n00"].Stats().Sent["beat"]; beats != 0 {
+			t.Errorf("%d heartbeats sent", beats)
+		}
+		w.forget()
+		w.crash("n01")
+		took := w.within(15*time.Second, "down everywhere", w.everywhere("n01", cluster.StateDown))
+		t.Logf("down everywhere after %v", took)
+		time.Sleep(time.Minute)
+		w.quiet("n01")
+	})
+}
+
+// A member that runs memberlist alone is shown, and judged by memberlist.
+func TestPlainMemberlistMember(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(3)
+		w.forget()
+		transport, err := w.network.Transport("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := memberlist.DefaultLANConfig()
+		config.Name, config.Transport, config.LogOutput, config.EnableCompression = "plain", transport, io.Discard, false
+		plain, err := memberlist.Create(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plain.Join([]string{"10.0.0.1:7946"}); err != nil {
+			t.Fatal(err)
+		}
+		w.within(2*time.Second, "up everywhere", w.everywhere("plain", cluster.StateUp))
+		time.Sleep(time.Minute)
+		w.network.Kill(transport.Addr())
+		plain.Shutdown()
+		took := w.within(30*time.Second, "down everywhere", w.everywhere("plain", cluster.StateDown))
+		t.Logf("down everywhere after %v", took)
+		w.quiet("plain")
+		if told := w.nodes["n00"].told("plain"); !slices.Equal(told, []string{"up/joined", "down/memberlist"}) {
+			t.Errorf("n00 told %v", told)
+		}
+	})
+}
+
+func TestSubscribers(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		w.startAll(3)
+		n := w.nodes["n00"]
+
+		t.Log("A subscription begins with everybody else as they are, at the call and not at the first read.")
+		ctx, cancel := context.WithCancel(t.Context())
+		asleep := n.Events(ctx)
+		w.crash("n01")
+		w.within(3*time.Second, "down", w.everywhere("n01", cluster.StateDown))
+		w.start("n01", "")
+		w.within(3*time.Second, "up again", w.allUp)
+		time.Sleep(5 * time.Second)
+		got := map[string][]string{}
+		for e := range asleep {
+			got[e.Member.Name] = append(got[e.Member.Name], fmt.Sprintf("%v folded %d", e.Kind, e.Folded))
+			if e.Member.Name == "n02" {
+				break
+			}
+		}
+		if want := []string{"down folded 2", "up folded 0"}; !slices.Equal(got["n01"], want) && got["n01"][0] != "down folded 1" {
+			t.Errorf("of n01, whose first boot it was to begin with, a sleeper learnt %v, want %v", got["n01"], want)
+		}
+		if want := []string{"up folded 0"}; !slices.Equal(got["n02"], want) {
+			t.Errorf("of n02 a sleeper learnt %v, want %v", got["n02"], want)
+		}
+		for e := range asleep {
+			t.Errorf("after break: %v", e)
+		}
+		cancel()
+
+		t.Log("A subscription ends with its context.")
+		ctx, cancel = context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		events := n.Events(ctx)
+		go func() {
+			defer close(ended)
+			for range events {
+			}
+		}()
+		synctest.Wait()
+		cancel()
+		<-ended
+
+		t.Log("Close lets subscribers read what is pending.")
+		events = n.Events(t.Context())
+		n.Close()
+		count := 0
+		for range events {
+			count++
+		}
+		if count != 2 {
+			t.Errorf("%d events pending at Close, want those of the 2 others", count)
+		}
+		for range n.Events(t.Context()) {
+			t.Error("an event after Close")
+		}
+		if err := n.SetTags(t.Context(), nil); !errors.Is(err, cluster.ErrClosed) {
+			t.Errorf("SetTags after Close: %v", err)
+		}
+		if err := n.Err(); !errors.Is(err, cluster.ErrClosed) {
+			t.Errorf("Err after Close: %v", err)
+		}
+		if len(n.Members()) != 3 {
+			t.Errorf("Members after Close: %v", n.Members())
+		}
+	})
+}
+
+func TestJoinSaysWhatEachSeedDid(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(w *town) {
+		transport, _ := w.network.Transport("10.0.0.1:7946")
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err := cluster.Join(ctx, cluster.Config{Name: "a", Transport: transport, Seeds: []string{"10.0.0.8:7946", "10.0.0.1:7946", "10.0.0.9:7946"}})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("seeds that refuse: %v, want the deadline's error", err)
+		}
+		for _, seed := range []string{"10.0.0.8", "10.0.0.9"} {
+			if !strings.Contains(err.Error(), "seed "+seed+":7946: ") || !strings.Contains(err.Error(), "refused") {
+				t.Errorf("error does not say why %s did not answer: %v", seed, err)
+			}
+		}
+
+		t.Log("Its own address alone starts a cluster.")
+		transport, _ = w.network.Transport("10.0.0.1:7946")
+		a, err := cluster.Join(t.Context(), cluster.Config{Name: "a", Transport: transport, Seeds: []string{"10.0.0.1:7946"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+
+		t.Log("One seed of three is enough.")
+		transport, _ = w.network.Transport("10.0.0.2:7946")
+		b, err := cluster.Join(t.Context(), cluster.Config{Name: "b", Transport: transport, Seeds: []string{"10.0.0.8:7946", "10.0.0.1:7946", "10.0.0.9:7946"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if len(b.Members()) != 2 {
+			t.Errorf("b sees %v after Join, want a and b", b.Members())
+		}
+	})
+}
+
+func TestJoinTakesAllOfBadInput(t *testing.T) {
+	network, err := clustertest.New(clustertest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer network.Close()
+	transport, err := network.Transport("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Join(t.Context(), cluster.Config{Name: "a", Beat: -1, Transport: transport}); err == nil || !strings.Contains(err.Error(), "Beat") {
+		t.Errorf("Beat -1: %v", err)
+	}
+	if _, err := network.Transport(transport.Addr()); err != nil {
+		t.Errorf("a failed Join kept its transport: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	transport, _ = network.Transport("")
+	if _, err := cluster.Join(ctx, cluster.Config{Name: "a", Transport: transport}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before it began: %v", err)
+	}
+}

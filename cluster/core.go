@@ -1,0 +1,328 @@
+package cluster
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/detector"
+)
+
+// core is what a node knows and decides. Inputs are packets, memberlist's callbacks, the detector's events and the time;
+// outputs are events, and in out what is to be sent. It starts nothing, waits for nothing and reads no clock. Its owner is
+// Node, which calls it under Node.mu only.
+//
+// Where to look: beating.go for heartbeats, evidence.go for claims and their merging, inquiry.go for the way from silence
+// to a verdict, gossip.go for what memberlist reports.
+type core struct {
+	cfg     *prepared
+	log     hclog.Logger
+	count   *counters
+	det     *detector.Detector[string]
+	publish func(name string, e Event)
+
+	// This node itself.
+	gossipName string // its name in memberlist
+	addr       string
+	boot       uint64 // 0 while joining: it neither beats nor speaks
+	before     uint64 // the highest boot of this name that others knew of while it joined
+	epoch      uint64
+	seq        uint64 // heartbeats so far
+	tags       map[string]string
+	since      time.Time
+	left       bool
+
+	members  map[string]*record // the others, by name
+	byGossip map[string]*record // the same, by their present name in memberlist
+	graph    []string           // members that listen and are listened to, itself included; see regraph
+	stale    bool               // graph is to be made anew
+	rotation rotation
+
+	inquiries map[string]*record // whose inquiry is open
+	orphans   map[string]orphan
+
+	beatAt, tidyAt time.Time
+	out            output
+}
+
+// output is what a turn of the core asks its owner to do.
+type output struct {
+	packets    []outgoing
+	broadcasts []claim
+	meta       bool           // this node's metadata changed
+	contests   []gossipMember // members that claim this node's name under a higher boot
+}
+
+type outgoing struct {
+	to     string // ip:port
+	packet *packet
+}
+
+// record is all that a node keeps about one other member.
+type record struct {
+	claim             // the latest claim: who it is, which boot, what evidence, up, down or left
+	plain      bool   // runs memberlist alone: no boot, judged by memberlist
+	gossipName string // its name in memberlist; empty where memberlist does not know it
+	tags       map[string]string
+
+	shown State // as subscribers know it
+	since time.Time
+
+	edge    edge
+	inquiry *inquiry
+}
+
+const (
+	// tidyEvery is the time between two rounds of slow work: forgetting, orphans, the graph.
+	tidyEvery = time.Second
+	// keepPlace is how long a member that is down keeps its place in the graph. A wrong verdict then changes nothing about
+	// who listens to whom, and the member finds its observers where it left them.
+	keepPlace = 30 * time.Second
+)
+
+func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
+	return &core{
+		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
+		tags: cfg.Tags, since: now, beatAt: now, tidyAt: now.Add(tidyEvery),
+		members: map[string]*record{}, byGossip: map[string]*record{},
+		inquiries: map[string]*record{}, orphans: map[string]orphan{}, stale: true,
+	}
+}
+
+// wake does what is due and returns when it wants to be woken next.
+func (c *core) wake(now time.Time) time.Time {
+	if !now.Before(c.beatAt) {
+		c.beat(now)
+		c.beatAt = c.beatAt.Add(c.cfg.Beat)
+		if c.beatAt.Before(now) { // a stall: what was missed is missed
+			c.beatAt = now.Add(c.cfg.Beat)
+		}
+	}
+	if !now.Before(c.tidyAt) {
+		c.tidy(now)
+		c.tidyAt = now.Add(tidyEvery)
+	}
+	next := c.beatAt
+	if c.tidyAt.Before(next) {
+		next = c.tidyAt
+	}
+	for _, r := range c.inquiries {
+		if at := c.pursue(now, r); !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+func (c *core) tidy(now time.Time) {
+	for name, r := range c.members {
+		gone := r.shown == StateDown || r.shown == StateLeft
+		if gone && now.Sub(r.since) >= c.cfg.ForgetAfter {
+			c.forget(name)
+		}
+	}
+	for name, o := range c.orphans {
+		if !now.Before(o.deadline) {
+			delete(c.orphans, name)
+			c.judgeOrphan(now, o)
+		}
+	}
+	c.regraph(now)
+}
+
+func (c *core) forget(name string) {
+	r := c.members[name]
+	c.unwatch(r)
+	delete(c.byGossip, r.gossipName)
+	delete(c.members, name)
+	delete(c.inquiries, name)
+	delete(c.orphans, name)
+	c.stale = true
+}
+
+// regraph makes the graph of observers anew, and the thresholds that depend on the number of members.
+func (c *core) regraph(now time.Time) {
+	c.stale = false
+	c.graph = append(c.graph[:0], c.cfg.Name)
+	alive := 1
+	for name, r := range c.members {
+		if r.plain || r.State == StateLeft {
+			continue
+		}
+		if r.State == StateUp {
+			alive++
+		} else if now.Sub(r.since) >= keepPlace {
+			continue
+		}
+		c.graph = append(c.graph, name)
+	}
+	slices.Sort(c.graph)
+
+	receivers := observers(c.cfg.Name, c.graph, c.cfg.Observers)
+	for name, r := range c.members {
+		if now.Before(r.edge.courtesyUntil) && !slices.Contains(receivers, name) && slices.Contains(c.graph, name) {
+			receivers = append(receivers, name)
+		}
+	}
+	slices.SortFunc(receivers, func(a, b string) int { // not every node's turns in the same order
+		return cmp.Compare(ringPoint(-1, c.cfg.Name+a).hash, ringPoint(-1, c.cfg.Name+b).hash)
+	})
+	c.rotation.set(receivers)
+
+	down := c.downPhi(alive)
+	if err := c.det.SetThresholds(down/2, down); err != nil {
+		c.log.Error("thresholds not set", "error", err)
+	}
+}
+
+// downPhi is the threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the
+// cluster judges members × heartbeats a second.
+func (c *core) downPhi(members int) float64 {
+	perSecond := float64(members) / c.cfg.Beat.Seconds()
+	return max(1, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
+}
+
+// handle acts on one input that a callback or the detector left.
+func (c *core) handle(input any) {
+	switch in := input.(type) {
+	case userMessage:
+		c.received(in.at, in.buf)
+	case remoteState:
+		c.receivedState(in.at, in.buf)
+	case gossipAlive:
+		c.gossipAlive(in.at, in.member)
+	case gossipDead:
+		c.gossipDead(in.at, in.name)
+	case gossipAck:
+		c.gossipAck(in.at, in)
+	case judgement:
+		if r := c.members[in.name]; r != nil {
+			c.review(in.at, r)
+		}
+	}
+}
+
+// speaks tells whether this node has an identity to speak under.
+func (c *core) speaks() bool { return c.boot != 0 }
+
+// assume gives this node a boot, at Join or when it has to begin anew, and makes it known.
+func (c *core) assume(boot uint64) {
+	c.boot, c.epoch = boot, 0
+	c.out.meta = true
+}
+
+// selfClaim is what this node says of itself.
+func (c *core) selfClaim() claim {
+	state := StateUp
+	if c.left {
+		state = StateLeft
+	}
+	return claim{Name: c.cfg.Name, Boot: c.boot, Epoch: c.epoch, Seq: c.seq, State: state, Addr: c.addr}
+}
+
+// leave says goodbye: the caller sends what is in out, and waits for the gossip.
+func (c *core) leave() {
+	c.left = true
+	c.spread(c.selfClaim())
+}
+
+// state is the whole table as claims, for memberlist's push/pull.
+func (c *core) state() []byte {
+	if !c.speaks() {
+		return nil
+	}
+	p := &packet{From: c.cfg.Name, Boot: c.boot, Claims: []claim{c.selfClaim()}}
+	for _, r := range c.members {
+		if !r.plain {
+			p.Claims = append(p.Claims, r.claim)
+		}
+	}
+	buf, err := encodePacket(p)
+	if err != nil {
+		c.log.Error("state not encoded", "error", err)
+	}
+	return buf
+}
+
+func (c *core) send(to *record, p *packet) {
+	if !c.speaks() || to.Addr == "" {
+		return
+	}
+	p.From, p.Boot = c.cfg.Name, c.boot
+	c.out.packets = append(c.out.packets, outgoing{to.Addr, p})
+}
+
+// takeOut returns what is to be done, once.
+func (c *core) takeOut() output {
+	out := c.out
+	c.out = output{}
+	return out
+}
+
+// show tells subscribers when a member's state has changed for them.
+func (c *core) show(now time.Time, r *record, reason string) {
+	state := r.State
+	if state == StateUp && r.inquiry != nil && r.inquiry.suspect {
+		state = StateSuspect
+	}
+	if state == r.shown {
+		return
+	}
+	r.shown, r.since = state, now
+	c.stale = true
+	e := c.event(now, r, kindOf(state), reason)
+	c.publish(r.Name, e)
+	c.log.Info("member is "+state.String(), "member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", e.Phi)
+}
+
+func kindOf(s State) Kind {
+	switch s {
+	case StateSuspect:
+		return Suspect
+	case StateDown:
+		return Down
+	case StateLeft:
+		return Left
+	}
+	return Up
+}
+
+func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
+	m := c.member(r)
+	return Event{Kind: kind, Member: m, At: now, Phi: m.Phi, Reason: reason}
+}
+
+// member is a snapshot for the outside.
+func (c *core) member(r *record) Member {
+	m := Member{Name: r.Name, Addr: r.Addr, Boot: r.Boot, Tags: maps.Clone(r.tags), State: r.shown, Since: r.since}
+	if r.edge.watched {
+		m.Observed = true
+		m.Phi = c.det.Phi(r.Name)
+		m.LastHeard = r.edge.lastHeard
+		m.RTT = r.edge.rtt
+	}
+	return m
+}
+
+func (c *core) selfMember() Member {
+	state := StateUp
+	if c.left {
+		state = StateLeft
+	}
+	return Member{Name: c.cfg.Name, Addr: c.addr, Boot: c.boot, Tags: maps.Clone(c.tags), State: state, Since: c.since}
+}
+
+// snapshot is every member, itself included, sorted by name.
+func (c *core) snapshot() []Member {
+	all := make([]Member, 0, len(c.members)+1)
+	all = append(all, c.selfMember())
+	for _, r := range c.members {
+		all = append(all, c.member(r))
+	}
+	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}

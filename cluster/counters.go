@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"maps"
+	"sync"
+)
+
+// Stats are counts since Join. Their keys are for people and dashboards; new ones may appear in any release.
+type Stats struct {
+	// Sent counts parts of packets by what they are: "beat", "ask", "claim" (answers and verdicts).
+	Sent map[string]uint64
+	// Received counts what was acted upon, under the same keys.
+	Received map[string]uint64
+	// Dropped counts what was not acted upon, by cause. Those under "memberlist: …" never got past memberlist: wrong
+	// key, wrong label, noise. An attack or a misconfigured member shows here.
+	Dropped map[string]uint64
+}
+
+// Why something received was dropped.
+const (
+	dropVersion   = "unknown version"
+	dropMalformed = "malformed"
+	dropStranger  = "from no member"
+	dropOwnName   = "from this node's own name"
+	dropBoot      = "from another boot"
+	dropLeft      = "from a member that left"
+	dropAbout     = "about no member"
+	dropEpoch     = "epoch jump"
+	dropReplay    = "replayed heartbeat"
+	dropInbox     = "inbox full"
+	dropName      = "name held by a member of the ring"
+)
+
+// counters may be used from any goroutine, memberlist's callbacks among them.
+type counters struct {
+	mu                      sync.Mutex
+	sent, received, dropped map[string]uint64
+}
+
+func newCounters() *counters {
+	return &counters{sent: map[string]uint64{}, received: map[string]uint64{}, dropped: map[string]uint64{}}
+}
+
+func (c *counters) send(what string)    { c.add(c.sent, what) }
+func (c *counters) receive(what string) { c.add(c.received, what) }
+func (c *counters) drop(cause string)   { c.add(c.dropped, cause) }
+
+func (c *counters) add(m map[string]uint64, key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m[key]++
+}
+
+func (c *counters) stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{Sent: maps.Clone(c.sent), Received: maps.Clone(c.received), Dropped: maps.Clone(c.dropped)}
+}

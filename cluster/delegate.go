@@ -1,0 +1,171 @@
+package cluster
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Inputs of the core, as memberlist's callbacks and the detector leave them in the inbox.
+type (
+	userMessage struct {
+		at  time.Time
+		buf []byte
+	}
+	remoteState struct {
+		at  time.Time
+		buf []byte
+	}
+	gossipAlive struct {
+		at     time.Time
+		member gossipMember
+	}
+	gossipDead struct {
+		at   time.Time
+		name string
+	}
+	gossipAck struct {
+		at      time.Time
+		name    string
+		rtt     time.Duration
+		payload []byte
+	}
+	judgement struct { // the detector has news of a member
+		at   time.Time
+		name string
+	}
+)
+
+// inbox is the queue between memberlist's callbacks, many of which run under its lock and begin before Create returns, and
+// the goroutine that acts on them. Putting never waits.
+type inbox struct {
+	wake chan struct{} // one slot
+
+	mu       sync.Mutex
+	items    []any
+	messages int // of items, those whose number is up to strangers
+	closed   bool
+}
+
+// maxMessages bounds the messages that wait: a second's worth at ten times the traffic of a thousand members.
+const maxMessages = 16384
+
+func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
+
+// put reports false where the item was dropped: a message too many. After close everything is dropped silently.
+func (b *inbox) put(item any) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return true
+	}
+	if _, ok := item.(userMessage); ok {
+		if b.messages >= maxMessages {
+			return false
+		}
+		b.messages++
+	}
+	b.items = append(b.items, item)
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (b *inbox) take() []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	items := b.items
+	b.items, b.messages = nil, 0
+	return items
+}
+
+func (b *inbox) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed, b.items = true, nil
+}
+
+// delegate is every callback of memberlist: they copy and enqueue, or hand out what lies ready.
+type delegate struct {
+	inbox *inbox
+	count *counters
+	queue *memberlist.TransmitLimitedQueue
+	meta  atomic.Pointer[[]byte]
+	sign  atomic.Pointer[[]byte]
+	state func() []byte // the table of claims; not called under memberlist's lock
+}
+
+var (
+	_ memberlist.Delegate      = (*delegate)(nil)
+	_ memberlist.EventDelegate = (*delegate)(nil)
+	_ memberlist.PingDelegate  = (*delegate)(nil)
+)
+
+func (d *delegate) NodeMeta(int) []byte { return *d.meta.Load() }
+
+func (d *delegate) NotifyMsg(buf []byte) {
+	if !d.inbox.put(userMessage{time.Now(), slices.Clone(buf)}) {
+		d.count.drop(dropInbox)
+	}
+}
+
+func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	return d.queue.GetBroadcasts(overhead, limit)
+}
+
+func (d *delegate) LocalState(bool) []byte { return d.state() }
+
+func (d *delegate) MergeRemoteState(buf []byte, _ bool) {
+	d.inbox.put(remoteState{time.Now(), slices.Clone(buf)})
+}
+
+func (d *delegate) NotifyJoin(n *memberlist.Node) { d.notifyAlive(n) }
+
+func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.notifyAlive(n) }
+
+func (d *delegate) notifyAlive(n *memberlist.Node) {
+	d.inbox.put(gossipAlive{time.Now(), copyMember(n)})
+}
+
+func (d *delegate) NotifyLeave(n *memberlist.Node) { d.inbox.put(gossipDead{time.Now(), n.Name}) }
+
+func (d *delegate) AckPayload() []byte { return *d.sign.Load() }
+
+func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, payload []byte) {
+	d.inbox.put(gossipAck{time.Now(), n.Name, rtt, slices.Clone(payload)})
+}
+
+// copyMember copies what memberlist may change once its lock is free.
+func copyMember(n *memberlist.Node) gossipMember {
+	return gossipMember{
+		name: n.Name,
+		addr: net.JoinHostPort(n.Addr.String(), strconv.Itoa(int(n.Port))),
+		meta: slices.Clone(n.Meta),
+	}
+}
+
+// broadcast is a claim in the queue of memberlist's gossip. A later one about the same member takes its place.
+type broadcast struct {
+	name string
+	buf  []byte
+	done chan struct{} // closed when it was sent often enough or replaced; nil: nobody waits
+}
+
+func (b *broadcast) Invalidates(other memberlist.Broadcast) bool {
+	o, ok := other.(*broadcast)
+	return ok && o.name == b.name
+}
+func (b *broadcast) Name() string    { return b.name }
+func (b *broadcast) Message() []byte { return b.buf }
+func (b *broadcast) Finished() {
+	if b.done != nil {
+		close(b.done)
+	}
+}

@@ -1,0 +1,254 @@
+package cluster
+
+import "time"
+
+// received acts on a packet from another member.
+func (c *core) received(now time.Time, buf []byte) {
+	p, err := decodePacket(buf)
+	if err != nil {
+		c.count.drop(dropCause(err))
+		return
+	}
+	from := c.sender(p)
+	if from == nil {
+		return
+	}
+	if p.Beat != nil {
+		c.heartbeat(now, from, p.Beat)
+	}
+	var answers []claim
+	for _, a := range p.Asks {
+		c.count.receive("ask")
+		if answer, ok := c.answer(now, from, a); ok {
+			answers = append(answers, answer)
+		}
+	}
+	for _, cl := range p.Claims {
+		if later, ok := c.merge(now, from, cl); ok {
+			answers = append(answers, later)
+		}
+	}
+	if len(answers) > 0 {
+		c.send(from, &packet{Claims: answers})
+		c.count.send("claim")
+	}
+}
+
+// sender returns the member that a packet names as its sender, or nil where there is no such member in that boot.
+func (c *core) sender(p *packet) *record {
+	r := c.members[p.From]
+	switch {
+	case p.From == c.cfg.Name:
+		c.count.drop(dropOwnName)
+	case r == nil || r.plain:
+		c.count.drop(dropStranger)
+	case r.Boot != p.Boot:
+		c.count.drop(dropBoot)
+	case r.State == StateLeft:
+		c.count.drop(dropLeft)
+	default:
+		return r
+	}
+	return nil
+}
+
+// receivedState acts on the table of another member, which came with memberlist's push/pull. Its sender may be new here, and
+// the members that it knows to be down or to have left may be too.
+func (c *core) receivedState(now time.Time, buf []byte) {
+	p, err := decodePacket(buf)
+	if err != nil {
+		c.count.drop(dropCause(err))
+		return
+	}
+	for _, cl := range p.Claims {
+		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
+			r := &record{claim: cl}
+			c.members[cl.Name] = r
+			c.show(now, r, ReasonVerdict)
+			continue
+		}
+		c.merge(now, c.members[p.From], cl)
+	}
+}
+
+// heard takes evidence from the member itself: it lived when it sent heartbeat seq. It reports whether that was later than
+// what was known.
+func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
+	up := r.claim
+	up.State, up.Epoch, up.Seq = StateUp, epoch, seq
+	if !up.after(r.claim) {
+		return false
+	}
+	wasDown := r.State == StateDown
+	r.claim = up
+	if wasDown {
+		c.spread(up)
+		c.show(now, r, ReasonHeard)
+	}
+	return true
+}
+
+// answer replies to a question about a member. What is asked about itself it always answers; of another it speaks only
+// where it knows later than the asker. The question is the asker's own opinion, and is taken as one.
+func (c *core) answer(now time.Time, from *record, a claim) (claim, bool) {
+	if a.Name == c.cfg.Name {
+		c.mergeSelf(a)
+		return c.selfClaim(), c.speaks()
+	}
+	return c.merge(now, from, a)
+}
+
+// merge takes a claim of somebody (from may be nil) about anybody. Where this node knows later, it returns that instead,
+// for an answer on the same path.
+func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok bool) {
+	if cl.Name == c.cfg.Name {
+		return c.mergeSelf(cl)
+	}
+	r := c.members[cl.Name]
+	if r == nil || r.plain {
+		c.count.drop(dropAbout)
+		return claim{}, false
+	}
+	if cl.Boot == r.Boot && cl.Epoch > r.Epoch+maxEpochJump {
+		c.count.drop(dropEpoch)
+		return claim{}, false
+	}
+	c.count.receive("claim")
+	cl.Addr = r.Addr // only memberlist says where a member is
+	switch order := cl.compare(r.claim); {
+	case order < 0:
+		known := r.claim
+		known.Addr = ""
+		return known, true
+	case order > 0 && cl.Boot > r.Boot:
+		if cl.State == StateUp {
+			// A boot that memberlist has not brought yet; it will, with address and tags.
+			return claim{}, false
+		}
+		c.restart(now, r, cl.Boot)
+		r.claim = cl
+		c.show(now, r, reasonOf(cl.State))
+	case order > 0:
+		c.adopt(now, from, r, cl)
+	case from == r: // nothing new in it but the sign of life
+		c.alive(now, r)
+	}
+	return claim{}, false
+}
+
+// adopt takes a later claim about the present boot of r.
+func (c *core) adopt(now time.Time, from, r *record, cl claim) {
+	before := r.State
+	r.claim = cl
+	switch {
+	case cl.State != StateUp:
+		c.endInquiry(r)
+		c.show(now, r, reasonOf(cl.State))
+	case from == r:
+		c.alive(now, r)
+	default:
+		// Somebody's opinion counts at the due time of the heartbeat that it names, not now.
+		if e := &r.edge; e.watched && cl.Seq > e.heardSeq {
+			due := e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
+			if due.After(now) {
+				due = now
+			}
+			c.det.Alive(r.Name, due)
+		}
+	}
+	if before != r.State {
+		c.gossip(cl)
+		c.show(now, r, ReasonHeard)
+	}
+	c.review(now, r)
+}
+
+// alive takes a sign of life from the member itself that is no heartbeat.
+func (c *core) alive(now time.Time, r *record) {
+	r.edge.lastHeard = now
+	if r.edge.watched && r.State == StateUp {
+		c.det.Alive(r.Name, now)
+	}
+	c.review(now, r)
+}
+
+// mergeSelf takes what others say of this node.
+func (c *core) mergeSelf(cl claim) (later claim, ok bool) {
+	switch {
+	case !c.speaks():
+		c.before = max(c.before, cl.Boot)
+		return claim{}, false
+	case c.left:
+		return claim{}, false
+	case cl.Boot > c.boot:
+		if cl.State != StateUp { // a boot of this name that is over, from a clock ahead of ours
+			c.log.Warn("a higher boot of this name is over; beginning anew", "boot", cl.Boot)
+			c.assume(cl.Boot + 1)
+		}
+		return claim{}, false // up: memberlist will bring it, and then the two are compared
+	case cl.Boot < c.boot:
+		return c.selfClaim(), cl.State != StateUp
+	case cl.State == StateLeft: // it did not say so, and within a boot there is no way back from it
+		c.log.Warn("somebody says that this node left; beginning anew")
+		c.assume(c.boot + 1)
+	case cl.State == StateDown && cl.Epoch >= c.epoch:
+		if cl.Epoch > c.epoch+maxEpochJump {
+			c.count.drop(dropEpoch)
+			return claim{}, false
+		}
+		c.count.receive("claim")
+		c.epoch = cl.Epoch + 1
+		c.log.Warn("this node was called down; it takes a new epoch", "epoch", c.epoch)
+		c.spread(c.selfClaim())
+		return c.selfClaim(), true
+	case cl.State == StateDown:
+		return c.selfClaim(), true
+	}
+	return claim{}, false
+}
+
+// restart ends the present boot of r and begins another one.
+func (c *core) restart(now time.Time, r *record, boot uint64) {
+	if r.shown == StateUp || r.shown == StateSuspect {
+		e := c.event(now, r, Down, ReasonRestarted)
+		e.Member.State, e.Member.Since = StateDown, now
+		c.publish(r.Name, e)
+		c.log.Info("member restarted", "member", r.Name, "old", r.Boot, "new", boot)
+	}
+	c.unwatch(r)
+	c.endInquiry(r)
+	delete(c.orphans, r.Name)
+	r.edge = edge{}
+	r.shown = StateUnknown
+	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}
+	c.stale = true
+}
+
+// spread tells everybody at once: the receivers of this node's heartbeats directly, all others by gossip.
+func (c *core) spread(cl claim) {
+	c.gossip(cl)
+	if c.cfg.Heartbeats == Probes { // nothing but memberlist's own packets
+		return
+	}
+	cl.Addr = ""
+	for _, name := range c.rotation.want {
+		if r := c.members[name]; r != nil && r.Name != cl.Name && r.State == StateUp {
+			c.send(r, &packet{Claims: []claim{cl}})
+			c.count.send("claim")
+		}
+	}
+}
+
+// gossip hands a claim to memberlist's gossip.
+func (c *core) gossip(cl claim) {
+	if c.speaks() {
+		c.out.broadcasts = append(c.out.broadcasts, cl)
+	}
+}
+
+func reasonOf(s State) string {
+	if s == StateLeft {
+		return ReasonLeft
+	}
+	return ReasonVerdict
+}

@@ -1,0 +1,174 @@
+package cluster
+
+import (
+	"cmp"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A member's name in memberlist is its own name, "#", and the start time of its process. So each boot is a member of its own
+// for memberlist: a restart is seen at once however fast it was, at the same or another address, where memberlist would
+// otherwise notice nothing, or call it a conflict until the old one is dead.
+func gossipName(name string, started time.Time) string {
+	return name + "#" + strconv.FormatInt(started.UnixMicro(), 36)
+}
+
+func memberName(gossipName string) string {
+	if i := strings.LastIndexByte(gossipName, '#'); i >= 0 {
+		return gossipName[:i]
+	}
+	return gossipName
+}
+
+// gossipMember is a member as memberlist reports it.
+type gossipMember struct {
+	name string // in memberlist
+	addr string
+	meta []byte
+}
+
+// gossipAlive acts on memberlist's report that a member joined, is back, or changed its metadata.
+func (c *core) gossipAlive(now time.Time, g gossipMember) {
+	if g.name == c.gossipName {
+		return
+	}
+	m, err := decodeMeta(g.meta)
+	if err == errForeignMeta {
+		c.plainAlive(now, g)
+		return
+	}
+	name := memberName(g.name)
+	if err != nil || badName(name) != "" || name == "" || m.Boot > maxBoot {
+		c.count.drop(dropMalformed)
+		return
+	}
+	if m.Boot == 0 { // still joining
+		return
+	}
+	if name == c.cfg.Name {
+		if !c.speaks() {
+			c.before = max(c.before, m.Boot)
+		} else if m.Boot >= c.boot {
+			c.out.contests = append(c.out.contests, g)
+		}
+		return
+	}
+	r := c.members[name]
+	if r != nil && r.plain {
+		c.forget(name)
+		r = nil
+	}
+	switch {
+	case r == nil:
+		r = &record{claim: claim{Name: name, Boot: m.Boot, State: StateUp}}
+		c.members[name] = r
+		c.introduce(r, g, m)
+		c.show(now, r, ReasonJoined)
+	case m.Boot > r.Boot:
+		c.restart(now, r, m.Boot)
+		c.introduce(r, g, m)
+		c.show(now, r, ReasonRestarted)
+	case m.Boot == r.Boot:
+		changed := !maps.Equal(r.tags, m.Tags)
+		fresh := r.gossipName == "" // known from claims so far
+		c.introduce(r, g, m)
+		delete(c.orphans, name)
+		if changed && !fresh {
+			c.publish(name, c.event(now, r, Updated, ReasonTags))
+		}
+	}
+}
+
+// introduce takes what only memberlist brings: where a member is, and its tags.
+func (c *core) introduce(r *record, g gossipMember, m meta) {
+	delete(c.byGossip, r.gossipName)
+	c.byGossip[g.name] = r
+	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
+	c.stale = true
+}
+
+// plainAlive acts on a member that runs memberlist alone: memberlist judges it.
+func (c *core) plainAlive(now time.Time, g gossipMember) {
+	r := c.members[g.name]
+	if r != nil && !r.plain || g.name == c.cfg.Name {
+		c.count.drop(dropName)
+		return
+	}
+	if r == nil {
+		r = &record{claim: claim{Name: g.name}, plain: true}
+		c.members[g.name] = r
+	}
+	reason := ReasonJoined
+	if r.shown != StateUnknown {
+		reason = ReasonMemberlist
+	}
+	r.State = StateUp
+	c.introduce(r, g, meta{})
+	c.show(now, r, reason)
+}
+
+// gossipDead acts on memberlist's report that a member left or died, which of the two it does not say. Where heartbeats are
+// judged, that is no more than a hint.
+func (c *core) gossipDead(now time.Time, name string) {
+	r := c.byGossip[name]
+	if r == nil || r.State != StateUp {
+		return
+	}
+	switch {
+	case r.plain || c.cfg.Heartbeats == Probes:
+		c.condemn(now, r, ReasonMemberlist)
+	case r.edge.watched:
+		c.ask(r) // its goodbye may have been lost on the way here
+	default:
+		c.doubt(now, r)
+	}
+}
+
+// gossipAck acts on an acknowledged probe of memberlist's: a sign of life with a round-trip time.
+func (c *core) gossipAck(now time.Time, a gossipAck) {
+	r := c.byGossip[a.name]
+	if r == nil {
+		return
+	}
+	r.edge.rtt = max(0, a.rtt)
+	if r.plain {
+		return
+	}
+	var s sign
+	if err := decode(a.payload, &s); err != nil {
+		c.count.drop(dropMalformed)
+		return
+	}
+	if s.Boot != r.Boot {
+		c.count.drop(dropBoot)
+		return
+	}
+	if s.Epoch > r.Epoch+maxEpochJump {
+		c.count.drop(dropEpoch)
+		return
+	}
+	wasDown := r.State == StateDown
+	if !c.heard(now, r, s.Epoch, s.Seq) && wasDown {
+		return
+	}
+	if c.cfg.Heartbeats == Probes && r.State == StateUp {
+		if wasDown {
+			c.det.Restart(r.Name)
+		}
+		// memberlist probes one member every probe interval, in turn.
+		interval := time.Duration(max(1, len(c.members))) * probeInterval
+		c.watch(r, cmp.Or(r.edge.interval, interval))
+		c.det.Heartbeat(r.Name)
+	}
+	c.alive(now, r)
+}
+
+// sign is what a node answers memberlist's probes with.
+type sign struct {
+	_struct bool `codec:",toarray"`
+	Boot    uint64
+	Epoch   uint64
+	Seq     uint64
+}

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Whatever the changes: each heartbeat comes within the turns that the one before promised, nobody is dropped without a
+// last one, and receivers are served evenly.
+func TestRotationKeepsItsPromises(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var r rotation
+		due := map[string]int{} // the turn by which the receiver was promised the next heartbeat
+		for now := range 400 {
+			if now == 0 || rapid.IntRange(0, 19).Draw(t, "change") == 0 {
+				r.set(rapid.SliceOfNDistinct(rapid.SampledFrom(names(12)), 0, 12, rapid.ID).Draw(t, "receivers"))
+			}
+			turn, turns, ok := r.next()
+			if !ok {
+				if len(due) > 0 {
+					t.Fatalf("turn %d: nobody is served while %v are waiting", now, due)
+				}
+				continue
+			}
+			delete(due, turn.to)
+			if !turn.last {
+				due[turn.to] = now + turns
+			}
+			for to, by := range due {
+				if now >= by {
+					t.Fatalf("turn %d: %s was promised a heartbeat by turn %d", now, to, by)
+				}
+			}
+		}
+		if want := r.want; len(want) > 0 {
+			for range 2 * len(r.round) { // at most one round under way, one with the last turns
+				r.next()
+			}
+			var served []string
+			for range len(want) {
+				turn, _, _ := r.next()
+				served = append(served, turn.to)
+			}
+			slices.Sort(served)
+			slices.Sort(want)
+			if !slices.Equal(served, want) {
+				t.Fatalf("served %v, want each of %v once", served, want)
+			}
+		}
+	})
+}
+
+func TestRotationSaysGoodbyeOnce(t *testing.T) {
+	var r rotation
+	r.set([]string{"a", "b", "c"})
+	for range 3 {
+		r.next()
+	}
+	r.set([]string{"a", "c"})
+	var last []string
+	for range 20 {
+		if turn, _, _ := r.next(); turn.last {
+			last = append(last, turn.to)
+		}
+	}
+	if !slices.Equal(last, []string{"b"}) {
+		t.Errorf("last heartbeats to %v, want one to b", last)
+	}
+}

@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// transport wraps the transport of memberlist so that Close and a failed Join end everything at once: dials in progress
+// are cancelled and open streams closed, where memberlist alone would let them run into their time-outs (10 s).
+type transport struct {
+	memberlist.NodeAwareTransport
+	dial    func(ctx context.Context, addr memberlist.Address, timeout time.Duration) (net.Conn, error)
+	streams chan net.Conn
+
+	ctx    context.Context // ends with Shutdown
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	open     map[*stream]struct{} // nil: shut down
+	shutdown error
+}
+
+func wrapTransport(inner memberlist.Transport) *transport {
+	t := &transport{streams: make(chan net.Conn), open: map[*stream]struct{}{}}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	if aware, ok := inner.(memberlist.NodeAwareTransport); ok {
+		t.NodeAwareTransport = aware
+	} else {
+		t.NodeAwareTransport = nameless{inner}
+	}
+	if _, ok := inner.(*memberlist.NetTransport); ok {
+		t.dial = func(ctx context.Context, addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
+			d := net.Dialer{Timeout: timeout}
+			return d.DialContext(ctx, "tcp", addr.Addr)
+		}
+	} else {
+		t.dial = func(_ context.Context, addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
+			return t.NodeAwareTransport.DialAddressTimeout(addr, timeout)
+		}
+	}
+	t.wg.Add(1)
+	go t.accept()
+	return t
+}
+
+// nameless serves a transport that knows addresses only.
+type nameless struct{ memberlist.Transport }
+
+func (n nameless) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
+	return n.WriteTo(b, addr.Addr)
+}
+
+func (n nameless) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	return n.DialTimeout(addr.Addr, timeout)
+}
+
+var errShutdown = errors.New("cluster: transport is shut down")
+
+func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+func (t *transport) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	if t.ctx.Err() != nil {
+		return nil, errShutdown
+	}
+	conn, err := t.dial(t.ctx, addr, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return t.track(conn)
+}
+
+func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
+
+func (t *transport) accept() {
+	defer t.wg.Done()
+	for {
+		select {
+		case conn := <-t.NodeAwareTransport.StreamCh():
+			s, err := t.track(conn)
+			if err != nil {
+				return
+			}
+			select {
+			case t.streams <- s:
+			case <-t.ctx.Done():
+				s.Close()
+				return
+			}
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}
+
+// Shutdown is called by memberlist's Shutdown and by a Join that fails; it may be called again.
+func (t *transport) Shutdown() error {
+	t.mu.Lock()
+	open := t.open
+	t.open = nil
+	t.mu.Unlock()
+	if open == nil {
+		t.wg.Wait()
+		return t.shutdown
+	}
+	t.cancel()
+	for s := range open {
+		s.Conn.Close()
+	}
+	t.shutdown = t.NodeAwareTransport.Shutdown()
+	t.wg.Wait()
+	return t.shutdown
+}
+
+func (t *transport) track(conn net.Conn) (net.Conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		conn.Close()
+		return nil, errShutdown
+	}
+	s := &stream{Conn: conn, owner: t}
+	t.open[s] = struct{}{}
+	return s, nil
+}
+
+type stream struct {
+	net.Conn
+	owner *transport
+}
+
+func (s *stream) Close() error {
+	s.owner.mu.Lock()
+	delete(s.owner.open, s)
+	s.owner.mu.Unlock()
+	return s.Conn.Close()
+}

@@ -1,0 +1,152 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func samplePackets() []*packet {
+	return []*packet{
+		{From: "a", Boot: 1, Beat: &beat{Epoch: 2, Seq: 3, Edge: 4, Interval: 5, Mutual: true, EchoEdge: 6, EchoHold: 7, Every: 8}},
+		{From: "node-7.example", Boot: maxBoot, Asks: []claim{{Name: "b", Boot: 2, State: StateUp}}},
+		{From: "ä", Boot: 9, Claims: []claim{
+			{Name: "b", Boot: 2, Epoch: 1, Seq: 77, State: StateDown, Addr: "10.0.0.2:7946"},
+			{Name: "c", Boot: 3, State: StateLeft, Addr: "[fd00::1]:7946"},
+		}},
+	}
+}
+
+func TestPacketRoundTrip(t *testing.T) {
+	for _, p := range samplePackets() {
+		buf, err := encodePacket(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodePacket(buf)
+		if err != nil {
+			t.Fatalf("decode %+v: %v", p, err)
+		}
+		again, err := encodePacket(got)
+		if err != nil || !bytes.Equal(buf, again) {
+			t.Errorf("%+v came back as %+v (%v)", p, got, err)
+		}
+	}
+}
+
+// A later release adds fields at the end of an array; this one skips them. And the other way round.
+func TestPacketFromAnotherRelease(t *testing.T) {
+	type longer struct {
+		_struct bool `codec:",toarray"`
+		From    string
+		Boot    uint64
+		Beat    *beat
+		Asks    []claim
+		Claims  []claim
+		New     []string
+	}
+	body, err := encode(&longer{From: "a", Boot: 1, New: []string{"x", "y"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := decodePacket(append([]byte{wireVersion}, body...)); err != nil || p.From != "a" {
+		t.Errorf("a longer packet: %+v, %v", p, err)
+	}
+	type shorter struct {
+		_struct bool `codec:",toarray"`
+		From    string
+		Boot    uint64
+	}
+	if body, err = encode(&shorter{From: "b", Boot: 2}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := decodePacket(append([]byte{wireVersion}, body...))
+	if err != nil || !reflect.DeepEqual(p, &packet{From: "b", Boot: 2}) {
+		t.Errorf("a shorter packet: %+v, %v", p, err)
+	}
+}
+
+func TestPacketRefused(t *testing.T) {
+	good := func(change func(*packet)) []byte {
+		p := &packet{From: "a", Boot: 1, Claims: []claim{{Name: "b", Boot: 1, State: StateDown, Addr: "10.0.0.2:7946"}}}
+		change(p)
+		buf, err := encodePacket(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return buf
+	}
+	intact := good(func(*packet) {})
+	if _, err := decodePacket(intact); err != nil {
+		t.Fatalf("the packet that the others are made from: %v", err)
+	}
+	for name, tt := range map[string]struct {
+		buf  []byte
+		want error
+	}{
+		"empty":              {nil, errVersion},
+		"another version":    {append([]byte{wireVersion + 1}, intact[1:]...), errVersion},
+		"version only":       {intact[:1], errMalformed},
+		"cut short":          {intact[:len(intact)-1], errMalformed},
+		"more behind it":     {append(bytes.Clone(intact), 0), errMalformed},
+		"no sender":          {good(func(p *packet) { p.From = "" }), errMalformed},
+		"space in a name":    {good(func(p *packet) { p.From = "a b" }), errMalformed},
+		"long name":          {good(func(p *packet) { p.Claims[0].Name = strings.Repeat("x", maxName+1) }), errMalformed},
+		"no boot":            {good(func(p *packet) { p.Boot = 0 }), errMalformed},
+		"boot of the end":    {good(func(p *packet) { p.Claims[0].Boot = maxBoot + 1 }), errMalformed},
+		"state out of range": {good(func(p *packet) { p.Claims[0].State = 9 }), errMalformed},
+		"suspect as a claim": {good(func(p *packet) { p.Claims[0].State = StateSuspect }), errMalformed},
+		"bad address":        {good(func(p *packet) { p.Claims[0].Addr = "nowhere" }), errMalformed},
+		"array of 2^32":      {[]byte{wireVersion, 0xdd, 0xff, 0xff, 0xff, 0xff}, errMalformed},
+	} {
+		if p, err := decodePacket(tt.buf); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %+v, %v; want %v", name, p, err, tt.want)
+		}
+	}
+}
+
+func FuzzPacket(f *testing.F) {
+	for _, p := range samplePackets() {
+		buf, err := encodePacket(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(buf)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := decodePacket(b)
+		if err != nil {
+			return
+		}
+		buf, err := encodePacket(p)
+		if err != nil {
+			t.Fatalf("%+v was accepted but cannot be encoded: %v", p, err)
+		}
+		if q, err := decodePacket(buf); err != nil || !reflect.DeepEqual(p, q) {
+			t.Fatalf("%+v came back as %+v: %v", p, q, err)
+		}
+	})
+}
+
+func FuzzMeta(f *testing.F) {
+	for _, m := range []meta{{}, {Boot: 1}, {Boot: maxBoot, Tags: map[string]string{"zone": "a"}}} {
+		buf, err := encodeMeta(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(buf)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decodeMeta(b)
+		if err != nil {
+			return
+		}
+		if again, err := encodeMeta(m); err == nil {
+			if n, err := decodeMeta(again); err != nil || !n.equal(m) {
+				t.Fatalf("%+v came back as %+v: %v", m, n, err)
+			}
+		}
+	})
+}
