@@ -1,0 +1,491 @@
+//go:build e2e && unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var five = []string{"ant", "bee", "cat", "dog", "elk"}
+
+// A member is killed: every survivor says that it is down, and says so of nobody else.
+func TestCrash(t *testing.T) {
+	all := town(t, five)
+	cat := all[2]
+	survivors := without(all, cat)
+	t.Log("SIGKILL")
+	killed := time.Now()
+	cat.kill()
+	for _, m := range survivors {
+		e := m.expect("down", "cat", ofBoot(all[0].boot("cat")))
+		t.Logf("%s knew after %s (%s)", m.name, seconds(e.Time.Sub(killed)), e.Reason)
+	}
+	if states := all[0].states(); states["cat"] != "down" || states["ant"] != "up" || len(states) != 5 {
+		t.Errorf("/members: %v", states)
+	}
+	if code, out, _ := command(t, "members", "--http", all[0].http); code != 0 || strings.Count(out, " up ") != 4 || strings.Count(out, " down ") != 1 {
+		t.Errorf("pulsering members: %d\n%s", code, out)
+	}
+	onlyDown(t, survivors, "cat")
+}
+
+// A member is asked to end: it says goodbye, ends with 0, and nobody takes it for dead.
+func TestLeave(t *testing.T) {
+	all := town(t, five)
+	elk := all[4]
+	others := without(all, elk)
+	t.Log("SIGTERM")
+	must(t, elk.terminate())
+	for _, m := range others {
+		m.expect("left", "elk")
+	}
+	elk.exits(0, "left")
+	t.Log("kill another one: once that is noticed, the silence of the first would have been, too")
+	dog := all[3]
+	dog.kill()
+	for _, m := range without(others, dog) {
+		m.expect("down", "dog")
+	}
+	onlyDown(t, others, "dog")
+	if states := all[0].states(); states["elk"] != "left" {
+		t.Errorf("/members: %v", states)
+	}
+}
+
+// A process stops for five seconds: it is down, then up again, and blames nobody when it wakes.
+func TestPause(t *testing.T) {
+	all := town(t, five)
+	dog := all[3]
+	others := without(all, dog)
+	t.Log("SIGSTOP")
+	stopped := time.Now()
+	must(t, dog.pause())
+	for _, m := range others {
+		e := m.expect("down", "dog")
+		t.Logf("%s knew after %s (%s)", m.name, seconds(e.Time.Sub(stopped)), e.Reason)
+	}
+	time.Sleep(5*time.Second - time.Since(stopped)) // the stop itself: nothing to wait for
+	fromHere(others)
+	t.Log("SIGCONT")
+	woken := time.Now()
+	must(t, dog.resume())
+	for _, m := range others {
+		e := m.expect("up", "dog", reason("heard"))
+		t.Logf("%s knew after %s", m.name, seconds(e.Time.Sub(woken)))
+	}
+	t.Log("kill another one: once the woken one has noticed that, it has had the time to blame anyone")
+	cat := all[2]
+	cat.kill()
+	for _, m := range without(all, cat) {
+		m.expect("down", "cat")
+	}
+	onlyDown(t, all, "cat")
+}
+
+// A process is killed and back within half a second, as a supervisor does it: its old boot is over, and it is up.
+func TestQuickRestart(t *testing.T) {
+	all := town(t, five)
+	cat := all[2]
+	others := without(all, cat)
+	old := all[0].boot("cat")
+	killed := time.Now()
+	cat.kill()
+	again := launch(t, "cat", cat.addr, joining(others)...)
+	if took := time.Since(killed); took > 500*time.Millisecond {
+		t.Logf("the restart itself took %v on this machine", took)
+	}
+	for _, m := range others {
+		down := m.expect("down", "cat", ofBoot(old), reason("restarted"))
+		up := m.expect("up", "cat", newer(old))
+		if up.Time.Before(down.Time) {
+			t.Errorf("%s: up before down", m.name)
+		}
+		t.Logf("%s knew after %s", m.name, seconds(up.Time.Sub(killed)))
+		again.expect("up", m.name)
+	}
+	onlyDown(t, append(others, again), "cat")
+}
+
+// A process comes back at another address under its old name: that works at once.
+func TestRestartElsewhere(t *testing.T) {
+	all := town(t, five)
+	cat := all[2]
+	others := without(all, cat)
+	old := all[0].boot("cat")
+	cat.kill()
+	again := launch(t, "cat", freshAddr(t), joining(others)...)
+	for _, m := range others {
+		m.expect("down", "cat", ofBoot(old))
+		m.expect("up", "cat", newer(old), at(again.addr))
+		again.expect("up", m.name)
+	}
+	onlyDown(t, append(others, again), "cat")
+}
+
+// Two processes want one name: the second is told so and ends, and nobody else notices.
+func TestNameTaken(t *testing.T) {
+	all := town(t, five)
+	second := launch(t, "cat", freshAddr(t), joining(all)...)
+	second.exits(1, "name is taken", "--name")
+	t.Log("a crash, to see that the others were listening")
+	all[4].kill()
+	for _, m := range all[:4] {
+		m.expect("down", "elk")
+		for _, e := range m.sinceHere() {
+			if e.Member == "cat" {
+				t.Errorf("%s says of cat: %s (%s)", m.name, e.Kind, e.Reason)
+			}
+		}
+	}
+	onlyDown(t, all[:4], "elk")
+}
+
+// Who has another key, none, or another label, is nobody's member.
+func TestStrangers(t *testing.T) {
+	key := func(name string) string {
+		_, line, _ := command(t, "keygen")
+		path := filepath.Join(t.TempDir(), name)
+		must(t, os.WriteFile(path, []byte(line), 0o600))
+		return path
+	}
+	ours, theirs := key("ours"), key("theirs")
+	all := town(t, []string{"ant", "bee", "cat"}, "--key-file", ours, "--label", "blue")
+	strangers := []*member{
+		launch(t, "key", freshAddr(t), append(joining(all), "--key-file", theirs, "--label", "blue")...),
+		launch(t, "open", freshAddr(t), append(joining(all), "--label", "blue")...),
+		launch(t, "label", freshAddr(t), append(joining(all), "--key-file", ours, "--label", "red")...),
+	}
+	for _, s := range strangers {
+		s.logs("seed") // it has tried
+	}
+	friend := launch(t, "friend", freshAddr(t), append(joining(all), "--key-file", ours, "--label", "blue")...)
+	for _, m := range all {
+		m.expect("up", "friend")
+		friend.expect("up", m.name)
+	}
+	for _, s := range strangers {
+		must(t, s.cmd.Process.Signal(os.Interrupt))
+		s.exits(130, "--join", all[0].addr)
+		if events, _ := s.seen(); len(events) > 0 {
+			t.Errorf("%s sees members: %v", s.name, events)
+		}
+	}
+	for _, m := range all {
+		for _, e := range m.sinceHere() {
+			if e.Member != "friend" {
+				t.Errorf("%s says of %s: %s (%s)", m.name, e.Member, e.Kind, e.Reason)
+			}
+		}
+		if states := m.states(); len(states) != 4 {
+			t.Errorf("%s has %v", m.name, states)
+		}
+	}
+}
+
+// Rubbish from the network changes nothing, and is counted.
+func TestNoise(t *testing.T) {
+	all := town(t, five)
+	target := all[0]
+	conn, err := net.Dial("udp", target.addr)
+	must(t, err)
+	defer conn.Close()
+	var before, after statsLine
+	target.asks("/stats", &before)
+	pace := time.NewTicker(5 * time.Millisecond) // so that the kernel does not drop them, and with them heartbeats
+	defer pace.Stop()
+	for i := range 10_000 {
+		if i%25 == 0 {
+			<-pace.C
+		}
+		junk := make([]byte, 1+mathrand.IntN(1400))
+		rand.Read(junk)
+		if i%2 == 0 {
+			junk[0] = byte(i / 2 % 16) // memberlist's own message types, and what is beyond
+		}
+		_, err := conn.Write(junk)
+		must(t, err)
+	}
+	t.Log("a crash and a start: what the ring is for still works")
+	all[4].kill()
+	fox := launch(t, "fox", freshAddr(t), joining(all)...)
+	for _, m := range all[:4] {
+		m.expect("down", "elk")
+		m.expect("up", "fox")
+		fox.expect("up", m.name)
+		for _, e := range m.sinceHere() {
+			if e.Member != "elk" && e.Member != "fox" {
+				t.Errorf("%s says of %s: %s (%s)", m.name, e.Member, e.Kind, e.Reason)
+			}
+		}
+	}
+	target.asks("/stats", &after)
+	var dropped uint64
+	for cause, n := range after.Dropped {
+		if d := n - before.Dropped[cause]; d > 0 {
+			t.Logf("dropped %d: %s", d, cause)
+			dropped += d
+		}
+	}
+	if dropped < 9000 { // some may be lost on the way, and some are harmless messages of memberlist's
+		t.Errorf("of 10,000 only %d are counted as dropped", dropped)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	ant := town(t, []string{"ant"})[0]
+	t.Log("the same address for the cluster, then for HTTP")
+	launch(t, "bee", ant.addr).exits(1, ant.addr, "in use")
+	launch(t, "cat", freshAddr(t), "--http", ant.http).exits(1, "--http", ant.http, "in use")
+	launch(t, "dog", "203.0.113.1:7946").exits(1, "203.0.113.1")
+}
+
+// One living seed is enough.
+func TestDeadSeeds(t *testing.T) {
+	all := town(t, []string{"ant", "bee"})
+	cat := launch(t, "cat", freshAddr(t), "--join", freshAddr(t), "--join", freshAddr(t)+","+all[0].addr)
+	for _, m := range all {
+		m.expect("up", "cat")
+		cat.expect("up", m.name)
+	}
+}
+
+// A seed that takes the call and says nothing: Ctrl-C ends the wait at once, and the error names the seed.
+func TestHangingSeed(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer mute.Close()
+	called := make(chan struct{})
+	go func() {
+		c, err := mute.Accept()
+		if err == nil {
+			defer c.Close()
+			close(called)
+			<-t.Context().Done()
+		}
+	}()
+	cat := launch(t, "cat", freshAddr(t), "--join", mute.Addr().String())
+	select {
+	case <-called:
+	case <-cat.ended:
+	case <-time.After(patient):
+	}
+	interrupted := time.Now()
+	must(t, cat.cmd.Process.Signal(os.Interrupt))
+	cat.exits(130, mute.Addr().String())
+	t.Logf("ended %s after Ctrl-C", seconds(time.Since(interrupted)))
+	if took := time.Since(interrupted); took > patient/4 {
+		t.Errorf("Ctrl-C took %v", took)
+	}
+}
+
+// Standard output that nobody takes: the node says so, and leaves in good order.
+func TestBrokenOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Logf("no full disk to try: %v", err)
+	}
+	closedReader, closed, err := os.Pipe()
+	must(t, err)
+	closedReader.Close()
+	for name, out := range map[string]*os.File{"full": full, "closed": closed} {
+		if out == nil {
+			continue
+		}
+		ant := town(t, []string{"ant"})[0]
+		cmd, log := nodeWithOutput(t, name, out, ant)
+		out.Close()
+		ant.expect("up", name)
+		ant.expect("left", name)
+		if code := exitCode(cmd.Wait()); code != 1 || !strings.Contains(log.String(), "standard output") {
+			t.Errorf("%s: exit code %d, log:\n%s", name, code, log)
+		}
+		onlyDown(t, []*member{ant})
+	}
+}
+
+// Standard output that blocks: a signal still ends the node in good order.
+func TestBlockedOutput(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	must(t, err)
+	defer reader.Close()
+	must(t, writer.SetWriteDeadline(time.Now().Add(time.Second)))
+	for err = nil; err == nil; { // until it is full
+		_, err = writer.Write(make([]byte, 4096))
+	}
+	for err = nil; err == nil; {
+		writer.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err = writer.Write([]byte{0})
+	}
+	ant := town(t, []string{"ant"})[0]
+	cmd, log := nodeWithOutput(t, "stuck", writer, ant)
+	writer.Close()
+	ant.expect("up", "stuck")
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	ant.expect("left", "stuck")
+	if code := exitCode(cmd.Wait()); code != 0 {
+		t.Errorf("exit code %d, log:\n%s", code, log)
+	}
+}
+
+// nodeWithOutput starts a node that prints to a file of the test's.
+func nodeWithOutput(t *testing.T, name string, out *os.File, seed *member) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	cmd := exec.Command(binary, "node", "--json", "--name", name, "--bind", freshAddr(t), "--join", seed.addr)
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, &log, ownGroup()
+	must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return cmd, &log
+}
+
+// The first signal asks, the second one ends the process whatever it does.
+func TestSecondSignal(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	must(t, err)
+	defer reader.Close()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "PULSERING_E2E_STUCK=1")
+	cmd.Stdout = writer
+	must(t, cmd.Start())
+	writer.Close()
+	said := func() string {
+		b := make([]byte, 1)
+		reader.SetReadDeadline(time.Now().Add(patient))
+		reader.Read(b)
+		return string(b)
+	}
+	if said() != "r" { // running
+		t.Fatal("did not start")
+	}
+	must(t, cmd.Process.Signal(os.Interrupt))
+	if said() != "s" { // stopping
+		t.Fatal("did not take the first signal")
+	}
+	must(t, cmd.Process.Signal(os.Interrupt))
+	cmd.Wait()
+	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGINT {
+		t.Errorf("ended with %v; want the signal", cmd.ProcessState)
+	}
+}
+
+// beStuck is the process of TestSecondSignal: it never gets done with stopping.
+func beStuck() {
+	ctx, _ := untilSignal(context.Background())
+	fmt.Print("r")
+	<-ctx.Done()
+	fmt.Print("s")
+	time.Sleep(time.Hour)
+}
+
+// The demo, as a newcomer runs it, but without a terminal.
+func TestDemo(t *testing.T) {
+	began := time.Now()
+	code, out, stderr := command(t, "demo")
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, out, stderr)
+	}
+	t.Logf("took %s\n%s", seconds(time.Since(began)), out)
+	for _, want := range []string{"formed in", "killed cat", "down: ant after", "up again: ", "called nobody down", "up with a new boot: ", "left: ", "All processes have ended"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("escape sequences without a terminal")
+	}
+	if left := processes(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// However the demo ends, its processes end with it, a paused one too.
+func TestDemoCutShort(t *testing.T) {
+	for _, test := range []struct {
+		signal syscall.Signal
+		after  string
+		code   int
+	}{
+		{syscall.SIGINT, "starting", 130},
+		{syscall.SIGTERM, "formed in", 143},
+		{syscall.SIGINT, "paused dog", 130},
+		{syscall.SIGKILL, "paused dog", -1},
+	} {
+		if test.signal == syscall.SIGKILL && runtime.GOOS != "linux" {
+			continue // nothing there ends children with their parent
+		}
+		var out tap
+		cmd := exec.Command(binary, "demo")
+		cmd.Stdout = &out
+		must(t, cmd.Start())
+		out.await(t, test.after)
+		must(t, cmd.Process.Signal(test.signal))
+		if code := exitCode(cmd.Wait()); code != test.code {
+			t.Errorf("%v after %q: exit code %d; want %d", test.signal, test.after, code, test.code)
+		}
+		if test.signal != syscall.SIGKILL {
+			if left := processes(); len(left) > 0 {
+				t.Errorf("%v after %q: left behind %v", test.signal, test.after, left)
+			}
+			continue
+		}
+		deadline := time.Now().Add(patient)
+		for len(processes()) > 0 && time.Now().Before(deadline) {
+			time.Sleep(20 * time.Millisecond) // they are nobody's children now, so there is nothing to wait on
+		}
+		if left := processes(); len(left) > 0 {
+			t.Errorf("%v after %q: left behind %v", test.signal, test.after, left)
+		}
+	}
+}
+
+// tap is an output that the test can wait for.
+type tap struct {
+	mu   sync.Mutex
+	text strings.Builder
+	more chan struct{}
+}
+
+func (o *tap) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.more != nil {
+		close(o.more)
+		o.more = nil
+	}
+	return o.text.Write(b)
+}
+
+func (o *tap) await(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.After(patient); ; {
+		o.mu.Lock()
+		text, more := o.text.String(), o.more
+		if more == nil {
+			more = make(chan struct{})
+			o.more = more
+		}
+		o.mu.Unlock()
+		if strings.Contains(text, want) {
+			return
+		}
+		select {
+		case <-more:
+		case <-deadline:
+			t.Fatalf("no %q in:\n%s", want, text)
+		}
+	}
+}
