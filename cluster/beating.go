@@ -84,7 +84,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	if b.EchoEdge != 0 && b.EchoEdge == e.sent {
 		e.rtt = max(0, now.Sub(e.sentAt)-duration(b.EchoHold))
 	}
-	e.heardEdge, e.heardSeq, e.heardAt, e.lastHeard = b.Edge, b.Seq, now, now
+	e.heardEdge, e.heardSeq, e.heardAt = b.Edge, b.Seq, now
 	e.every = duration(b.Every)
 	if b.Interval == 0 {
 		c.unwatch(r)

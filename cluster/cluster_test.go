@@ -18,7 +18,7 @@ import (
 )
 
 func TestMembersFindEachOther(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		names := w.startAll(5)
 		for _, name := range names {
 			n := w.nodes[name]
@@ -56,7 +56,7 @@ func TestMembersFindEachOther(t *testing.T) {
 func TestCrashIsDownEverywhereOnce(t *testing.T) {
 	for _, size := range []int{2, 3, 5, 12, 30} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			inTown(t, clustertest.Options{Seed: uint64(size)}, func(w *town) {
+			inTown(t, clustertest.Options{Seed: uint64(size)}, func(t *testing.T, w *town) {
 				names := w.startAll(size)
 				time.Sleep(20 * time.Second)
 				w.forget()
@@ -78,7 +78,7 @@ func TestCrashIsDownEverywhereOnce(t *testing.T) {
 }
 
 func TestLeaveIsNotDown(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(5)
 		w.forget()
 		if err := w.nodes["n03"].Leave(t.Context()); err != nil {
@@ -115,7 +115,7 @@ func TestLeaveIsNotDown(t *testing.T) {
 func TestRestartIsDownThenUp(t *testing.T) {
 	for name, addr := range map[string]string{"same address": "10.0.0.3:7946", "another address": "10.0.9.9:7946"} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, clustertest.Options{}, func(w *town) {
+			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 				w.startAll(5)
 				w.forget()
 				old := w.nodes["n02"].Self()
@@ -137,6 +137,10 @@ func TestRestartIsDownThenUp(t *testing.T) {
 					return true
 				})
 				t.Logf("joined and up everywhere %v after the start", time.Since(begin))
+				if told := w.nodes["n02"].downs(); len(told) > 0 {
+					t.Errorf("the restarted member called %v down", told)
+				}
+				w.nodes["n02"].forget()
 				time.Sleep(time.Minute)
 				w.quiet("n02")
 				for other, n := range w.nodes {
@@ -151,7 +155,7 @@ func TestRestartIsDownThenUp(t *testing.T) {
 }
 
 func TestNameIsTakenWhileItsHolderAnswers(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(5)
 		w.forget()
 		if _, err := w.join(t.Context(), "n02", ""); !errors.Is(err, cluster.ErrNameTaken) || !strings.Contains(err.Error(), `"n02" at 10.0.0.3:7946`) {
@@ -167,7 +171,7 @@ func TestNameIsTakenWhileItsHolderAnswers(t *testing.T) {
 
 // Of two processes that start under one name at one time, one gets it.
 func TestNameIsTakenByOneOfTwo(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(3)
 		type result struct {
 			n   *cluster.Node
@@ -204,7 +208,7 @@ func TestNameIsTakenByOneOfTwo(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.config = func(cfg *cluster.Config) { cfg.Tags = map[string]string{"zone": "a"} }
 		w.startAll(3)
 		w.forget()
@@ -241,7 +245,7 @@ func TestStrangersNeverAppear(t *testing.T) {
 		"no label":    func(cfg *cluster.Config) { cfg.Label = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTown(t, clustertest.Options{}, func(w *town) {
+			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 				w.config = func(cfg *cluster.Config) {
 					cfg.Keys, cfg.Label = [][]byte{[]byte("0123456789abcdef")}, "blue"
 				}
@@ -268,11 +272,11 @@ func TestStrangersNeverAppear(t *testing.T) {
 	}
 }
 
-// Nothing in or out of one node for five seconds: down for the others; when it is back it is up for them, and it calls
-// nobody down that it heard meanwhile. (Its own clock went on, so it did call them down while it was deaf; a process that
-// stands still, SIGSTOP, is the end-to-end test's.)
+// Nothing in or out of one node for five seconds: down for the others, and up again when it is back. The node itself knows that
+// it is the one who is cut off, and calls nobody down. (Its own clock went on; a process that stands still, SIGSTOP, is
+// the end-to-end test's.)
 func TestBlockedMemberComesBack(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(5)
 		w.forget()
 		w.network.Block("10.0.0.3:7946")
@@ -281,6 +285,12 @@ func TestBlockedMemberComesBack(t *testing.T) {
 		w.network.Unblock("10.0.0.3:7946")
 		took := w.within(3*time.Second, "all up again", w.allUp)
 		t.Logf("all up %v after the end of the block", took)
+		if told := w.nodes["n02"].told("n02"); !slices.Equal(told, []string{"isolated/silent", "connected/heard"}) {
+			t.Errorf("the blocked member told %v of itself, want isolated and connected", told)
+		}
+		if down := w.nodes["n02"].downs(); len(down) > 0 {
+			t.Errorf("the blocked member called %v down", down)
+		}
 		w.forget()
 		time.Sleep(time.Minute)
 		w.quiet()
@@ -288,7 +298,7 @@ func TestBlockedMemberComesBack(t *testing.T) {
 }
 
 func TestPartitionHealsByItself(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(6)
 		one := []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.0.3:7946"}
 		two := []string{"10.0.0.4:7946", "10.0.0.5:7946", "10.0.0.6:7946"}
@@ -318,7 +328,7 @@ func TestPartitionHealsByItself(t *testing.T) {
 }
 
 func TestNewcomerLearnsWhoIsDownAndWhoLeft(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(5)
 		w.crash("n01")
 		if err := w.nodes["n02"].Leave(t.Context()); err != nil {
@@ -334,7 +344,7 @@ func TestNewcomerLearnsWhoIsDownAndWhoLeft(t *testing.T) {
 }
 
 func TestForgottenAfterForgetAfter(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.config = func(cfg *cluster.Config) { cfg.ForgetAfter = time.Minute }
 		w.startAll(3)
 		w.crash("n01")
@@ -345,7 +355,7 @@ func TestForgottenAfterForgetAfter(t *testing.T) {
 
 // One path that loses everything is nobody's death: the others vouch for the member.
 func TestOneDeadPathIsNoVerdict(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(6)
 		w.forget()
 		w.network.Split([]string{"10.0.0.2:7946"}, []string{"10.0.0.5:7946"})
@@ -362,7 +372,7 @@ func TestOneDeadPathIsNoVerdict(t *testing.T) {
 func TestNoFalseAlarmUnderLoss(t *testing.T) {
 	for _, loss := range []float64{0.01, 0.1} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
-			inTown(t, clustertest.Options{Seed: 3, Link: clustertest.Link{Loss: clustertest.Independent(loss)}}, func(w *town) {
+			inTown(t, clustertest.Options{Seed: 3, Link: clustertest.Link{Loss: clustertest.Independent(loss)}}, func(t *testing.T, w *town) {
 				w.startAll(10)
 				w.forget()
 				time.Sleep(10 * time.Minute)
@@ -381,7 +391,7 @@ func TestNoFalseAlarmUnderLoss(t *testing.T) {
 }
 
 func TestProbesAlone(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.config = func(cfg *cluster.Config) { cfg.Heartbeats = cluster.Probes }
 		names := w.startAll(3)
 		time.Sleep(2 * time.Minute)
@@ -405,7 +415,7 @@ func TestProbesAlone(t *testing.T) {
 
 // A member that runs memberlist alone is shown, and judged by memberlist.
 func TestPlainMemberlistMember(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(3)
 		w.forget()
 		transport, err := w.network.Transport("")
@@ -435,7 +445,7 @@ func TestPlainMemberlistMember(t *testing.T) {
 }
 
 func TestSubscribers(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(3)
 		n := w.nodes["n00"]
 
@@ -504,7 +514,7 @@ func TestSubscribers(t *testing.T) {
 }
 
 func TestJoinSaysWhatEachSeedDid(t *testing.T) {
-	inTown(t, clustertest.Options{}, func(w *town) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		transport, _ := w.network.Transport("10.0.0.1:7946")
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()

@@ -44,6 +44,8 @@ type core struct {
 
 	inquiries map[string]*record // whose inquiry is open
 	orphans   map[string]orphan
+	downPhi   float64 // the verdict's threshold, for the present number of members
+	isolated  bool    // this node hears nobody
 
 	beatAt, tidyAt time.Time
 	out            output
@@ -87,7 +89,7 @@ const (
 func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
 	return &core{
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
-		tags: cfg.Tags, since: now, beatAt: now, tidyAt: now.Add(tidyEvery),
+		tags: cfg.Tags, since: now, downPhi: 2 * inquirePhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{},
 		inquiries: map[string]*record{}, orphans: map[string]orphan{}, stale: true,
 	}
@@ -173,17 +175,15 @@ func (c *core) regraph(now time.Time) {
 	})
 	c.rotation.set(receivers)
 
-	down := c.downPhi(alive)
-	if err := c.det.SetThresholds(down/2, down); err != nil {
-		c.log.Error("thresholds not set", "error", err)
+	// The threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the cluster
+	// judges members × heartbeats a second.
+	perSecond := float64(alive) / c.cfg.Beat.Seconds()
+	c.downPhi = max(2*inquirePhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
+	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
+		if err := c.det.SetThresholds(c.downPhi/2, c.downPhi); err != nil {
+			c.log.Error("thresholds not set", "error", err)
+		}
 	}
-}
-
-// downPhi is the threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the
-// cluster judges members × heartbeats a second.
-func (c *core) downPhi(members int) float64 {
-	perSecond := float64(members) / c.cfg.Beat.Seconds()
-	return max(1, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 }
 
 // handle acts on one input that a callback or the detector left.

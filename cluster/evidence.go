@@ -13,6 +13,8 @@ func (c *core) received(now time.Time, buf []byte) {
 	if from == nil {
 		return
 	}
+	from.edge.lastHeard = now
+	c.reconnect(now)
 	if p.Beat != nil {
 		c.heartbeat(now, from, p.Beat)
 	}
@@ -93,7 +95,7 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 func (c *core) answer(now time.Time, from *record, a claim) (claim, bool) {
 	if a.Name == c.cfg.Name {
 		c.mergeSelf(a)
-		return c.selfClaim(), c.speaks()
+		return c.selfClaim(), true
 	}
 	return c.merge(now, from, a)
 }
@@ -165,7 +167,6 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim) {
 
 // alive takes a sign of life from the member itself that is no heartbeat.
 func (c *core) alive(now time.Time, r *record) {
-	r.edge.lastHeard = now
 	if r.edge.watched && r.State == StateUp {
 		c.det.Alive(r.Name, now)
 	}

@@ -120,9 +120,9 @@ func (c *core) gossipDead(now time.Time, name string) {
 	case r.plain || c.cfg.Heartbeats == Probes:
 		c.condemn(now, r, ReasonMemberlist)
 	case r.edge.watched:
-		c.ask(r) // its goodbye may have been lost on the way here
+		c.ask(r, true) // its goodbye may have been lost on the way here
 	default:
-		c.doubt(now, r)
+		c.adoptOrphan(now, r)
 	}
 }
 
@@ -149,6 +149,8 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		c.count.drop(dropEpoch)
 		return
 	}
+	r.edge.lastHeard = now
+	c.reconnect(now)
 	wasDown := r.State == StateDown
 	if !c.heard(now, r, s.Epoch, s.Seq) && wasDown {
 		return

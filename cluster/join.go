@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -177,8 +178,15 @@ const (
 )
 
 // answers tells whether a process runs at a member's address under that very name and boot. Memberlist's ping names whom it
-// means, and each try waits half a second at most (its LAN ProbeTimeout).
+// means, and each try waits half a second at most (its LAN ProbeTimeout). A host that refuses a connection to the port says
+// at once that nobody is there, which is what a process that was killed leaves behind.
 func (n *Node) answers(ctx context.Context, g gossipMember) bool {
+	conn, err := n.transport.DialTimeout(g.addr, askTries*askSpacing)
+	if err == nil {
+		conn.Close()
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		return false
+	}
 	addr, err := net.ResolveUDPAddr("udp", g.addr) // an IP address: nothing is looked up
 	if err != nil {
 		return false

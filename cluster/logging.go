@@ -16,24 +16,23 @@ type gossipLog struct {
 
 // strangers maps what memberlist v0.7.0 logs about packets and streams that it refuses to a cause (net.go, label.go,
 // net_transport.go).
-var strangers = []struct{ says, cause string }{
-	{"Decrypt packet failed", "memberlist: wrong key"},
-	{"Encryption is configured but remote state is not encrypted", "memberlist: wrong key"},
-	{"Remote state is encrypted and encryption is not configured", "memberlist: wrong key"},
-	{"No installed keys could decrypt", "memberlist: wrong key"},
+var strangers = []struct{ says, cause string }{ // the first that matches, in lower case
+	{"decrypt", "memberlist: wrong key"},
+	{"encryption is configured but", "memberlist: wrong key"},
+	{"encryption is not configured", "memberlist: wrong key"},
 	{"label", "memberlist: wrong label"},
-	{"ot supported", "memberlist: unknown message type"},
-	{"Received invalid msgType", "memberlist: unknown message type"},
-	{"Failed to decode", "memberlist: malformed"},
+	{"ping for unexpected node", "memberlist: ping for another name"}, // for the boot before this one, mostly
+	{"not supported", "memberlist: unknown message type"},
+	{"received invalid msgtype", "memberlist: unknown message type"},
+	{"handler queue full", "memberlist: queue full"},
+	{"failed to decode", "memberlist: malformed"},
 	{"truncated messages", "memberlist: malformed"},
-	{"Failed to decompress", "memberlist: malformed"},
+	{"failed to decompress", "memberlist: malformed"},
 	{"invalid checksum", "memberlist: malformed"},
 	{"missing message type", "memberlist: malformed"},
 	{"packet too short", "memberlist: malformed"},
 	{"failed to receive", "memberlist: malformed"},
-	{"Failed to read remote state", "memberlist: malformed"},
-	{"handler queue full", "memberlist: queue full"},
-	{"ping for unexpected node", "memberlist: ping for another name"}, // for the boot before this one, mostly
+	{"failed to read remote state", "memberlist: malformed"},
 }
 
 func (g gossipLog) Write(line []byte) (int, error) {
@@ -50,8 +49,9 @@ func (g gossipLog) Write(line []byte) (int, error) {
 		text = msg
 	}
 	text = strings.TrimPrefix(text, "memberlist: ")
+	lower := strings.ToLower(text)
 	for _, s := range strangers {
-		if strings.Contains(text, s.says) {
+		if strings.Contains(lower, s.says) {
 			g.count.drop(s.cause)
 			level = hclog.Debug
 			break

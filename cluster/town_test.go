@@ -34,7 +34,7 @@ type citizen struct {
 }
 
 // inTown runs a story in a synctest bubble; it fails if a goroutine of ours is left at the end of it.
-func inTown(t *testing.T, options clustertest.Options, story func(*town)) {
+func inTown(t *testing.T, options clustertest.Options, story func(*testing.T, *town)) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := clustertest.New(options)
 		if err != nil {
@@ -49,7 +49,7 @@ func inTown(t *testing.T, options clustertest.Options, story func(*town)) {
 			network.Close()
 			time.Sleep(10 * time.Second) // memberlist's probes under way run out
 		}()
-		story(w)
+		story(t, w)
 	})
 }
 
@@ -157,10 +157,14 @@ func (w *town) close(name string) {
 func (w *town) forget() {
 	synctest.Wait()
 	for _, n := range w.nodes {
-		n.mu.Lock()
-		n.events = nil
-		n.mu.Unlock()
+		n.forget()
 	}
+}
+
+func (n *citizen) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events = nil
 }
 
 // told returns what a node told its subscriber about a member, as "kind/reason".
@@ -229,10 +233,15 @@ func (w *town) describe() string {
 	var b strings.Builder
 	for name, n := range w.nodes {
 		fmt.Fprintf(&b, "%s sees", name)
+		up := 0
 		for _, m := range n.Members() {
+			if m.State == cluster.StateUp && m.Phi < 1 {
+				up++
+				continue
+			}
 			fmt.Fprintf(&b, " %s:%v(φ %.1f)", m.Name, m.State, m.Phi)
 		}
-		fmt.Fprintf(&b, "; dropped %v\n", n.Stats().Dropped)
+		fmt.Fprintf(&b, " and %d up; dropped %v\n", up, n.Stats().Dropped)
 	}
 	return b.String()
 }

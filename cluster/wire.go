@@ -136,3 +136,11 @@ func (c *claim) check() error {
 	}
 	return nil
 }
+
+// dropCause is what the counters call an error of decodePacket.
+func dropCause(err error) string {
+	if errors.Is(err, errVersion) {
+		return dropVersion
+	}
+	return dropMalformed
+}
