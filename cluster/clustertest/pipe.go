@@ -17,7 +17,8 @@ const (
 
 	// A write that a path lost is sent again after 200 ms, then 400, and so on
 	// up to 2 minutes, 15 times: Linux's TCP_RTO_MIN, TCP_RTO_MAX and
-	// tcp_retries2 (RFC 6298 asks for a first second, but few do that).
+	// tcp_retries2, whose documentation gives the sum, 924.6 s (RFC 6298 asks
+	// for a first second, but few do that).
 	firstRetry = 200 * time.Millisecond
 	lastRetry  = 2 * time.Minute
 	maxRetries = 15
@@ -153,12 +154,14 @@ func (p *pipe) pump(now time.Time) {
 	}
 	delay, ok := p.from.cross(p.to, now)
 	if !ok {
-		if p.tries++; p.tries > maxRetries {
-			p.fail(syscall.ETIMEDOUT, now)
+		again := now.Add(min(firstRetry<<p.tries, lastRetry))
+		if p.tries == maxRetries {
+			p.fail(syscall.ETIMEDOUT, again)
 			return
 		}
-		p.retry = now.Add(min(firstRetry<<(p.tries-1), lastRetry))
-		p.set(p.retry, now)
+		p.tries++
+		p.retry = again
+		p.set(again, now)
 		return
 	}
 	p.tries = 0

@@ -1,0 +1,286 @@
+package clustertest_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pulsering/pulsering/cluster/clustertest"
+)
+
+// trio is three nodes, and whose packets reach whom.
+type trio struct {
+	*testing.T
+	network *clustertest.Network
+	nodes   [3]*clustertest.Transport
+}
+
+func newTrio(t *testing.T, n *clustertest.Network) *trio {
+	return &trio{t, n, [3]*clustertest.Transport{open(t, n, addrA), open(t, n, addrB), open(t, n, addrC)}}
+}
+
+// wantReach sends from each to each and compares: "A>B" for who reaches whom.
+func (r *trio) wantReach(want ...string) {
+	r.Helper()
+	reached := make(map[string]bool)
+	for i, from := range r.nodes {
+		for j, to := range r.nodes {
+			if i != j {
+				send(r.T, from, to.Addr(), "x")
+				time.Sleep(ms)
+				if len(received(to)) == 1 {
+					reached[fmt.Sprintf("%c>%c", 'A'+i, 'A'+j)] = true
+				}
+			}
+		}
+	}
+	for _, w := range want {
+		if !reached[w] {
+			r.Errorf("%s does not get through, but should", w)
+		}
+		delete(reached, w)
+	}
+	for got := range reached {
+		r.Errorf("%s gets through, but should not", got)
+	}
+}
+
+func TestCutsAndHealing(t *testing.T) {
+	inBubble(t, clustertest.Options{}, func(t *testing.T, n *clustertest.Network) {
+		r := newTrio(t, n)
+		all := []string{"A>B", "A>C", "B>A", "B>C", "C>A", "C>B"}
+		r.wantReach(all...)
+
+		t.Log("one way")
+		check(t, n.Cut(only(addrA), only(addrB)))
+		r.wantReach("A>C", "B>A", "B>C", "C>A", "C>B")
+		check(t, n.Heal(only(addrB), only(addrA))) // either order
+		r.wantReach(all...)
+
+		t.Log("ingress of one")
+		check(t, n.Cut(everyone, only(addrB)))
+		r.wantReach("A>C", "B>A", "B>C", "C>A")
+		check(t, n.Heal(everyone, only(addrB)))
+		r.wantReach(all...)
+
+		t.Log("two against one, then partly healed")
+		check(t, n.Split(only(addrA, addrB), only(addrC)))
+		r.wantReach("A>B", "B>A")
+		check(t, n.Heal(only(addrA), only(addrC)))
+		r.wantReach("A>B", "B>A", "A>C", "C>A")
+		check(t, n.Cut(only(addrA), only(addrC)))
+		r.wantReach("A>B", "B>A", "C>A")
+		check(t, n.Heal(everyone, everyone))
+		r.wantReach(all...)
+
+		t.Log("isolated, and still reaches itself")
+		check(t, n.Isolate(addrA))
+		r.wantReach("B>C", "C>B")
+		send(t, r.nodes[0], addrA, "me")
+		time.Sleep(ms)
+		wantReceived(t, r.nodes[0], "me")
+		check(t, n.Heal(only(addrA), everyone))
+		r.wantReach(all...)
+
+		t.Log("addresses to come are in everyone, nobody is in an empty set")
+		check(t, n.Isolate("10.9.9.9:1"))
+		late, later := open(t, n, "10.9.9.9:1"), open(t, n, "10.9.9.9:2")
+		send(t, late, later.Addr(), "x")
+		check(t, n.Cut(nil, everyone))
+		time.Sleep(ms)
+		wantReceived(t, later)
+		r.wantReach(all...)
+	})
+}
+
+func TestCutSparesWhatIsInFlight(t *testing.T) {
+	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		send(t, a, addrB, "before")
+		time.Sleep(5 * ms)
+		check(t, n.Split(only(addrA), only(addrB)))
+		send(t, a, addrB, "during")
+		time.Sleep(10 * ms)
+		check(t, n.Heal(only(addrA), only(addrB)))
+		send(t, a, addrB, "after")
+		time.Sleep(10 * ms)
+		wantReceived(t, b, "before", "after")
+	})
+}
+
+func TestBlockHoldsBothWaysAndLetsGo(t *testing.T) {
+	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		a, b, c := open(t, n, addrA), open(t, n, addrB), open(t, n, addrC)
+		send(t, b, addrA, "left in time")
+		send(t, a, addrB, "came too late")
+		time.Sleep(5 * ms)
+		check(t, n.Block(addrB))
+		check(t, n.Block(addrB)) // again: nothing
+		start := time.Now()
+		for i := range 3 {
+			send(t, a, addrB, fmt.Sprint("in ", i))
+			send(t, b, addrA, fmt.Sprint("out ", i))
+			time.Sleep(time.Second)
+		}
+		wantReceived(t, a, "left in time")
+		wantReceived(t, b)
+		send(t, a, addrC, "others go on")
+		time.Sleep(10 * ms)
+		wantReceived(t, c, "others go on")
+
+		check(t, n.Unblock(addrB))
+		first := <-b.PacketCh()
+		if held := first.Timestamp.Sub(start); held != 3*time.Second+10*ms || string(first.Buf) != "came too late" {
+			t.Errorf("first %q, received %v after the block began, want it at its end", first.Buf, held)
+		}
+		wantReceived(t, b, "in 0", "in 1", "in 2")
+		time.Sleep(9 * ms)
+		wantReceived(t, a)
+		time.Sleep(ms)
+		wantReceived(t, a, "out 0", "out 1", "out 2")
+		check(t, n.Unblock(addrB)) // again: nothing
+		send(t, a, addrB, "as before")
+		time.Sleep(10 * ms)
+		wantReceived(t, b, "as before")
+	})
+}
+
+func TestFullQueuesDropAndCount(t *testing.T) {
+	inBubble(t, clustertest.Options{Queue: 5}, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		want := func(addr string, received, full uint64) {
+			t.Helper()
+			c, err := n.Counters(addr)
+			check(t, err)
+			if c.Received.Packets != received || c.Full.Packets != full || c.Full.Bytes != full {
+				t.Errorf("%s: %d received, %+v dropped as full, want %d and %d", addr, c.Received.Packets, c.Full, received, full)
+			}
+		}
+		for range 8 {
+			send(t, a, addrB, "x")
+		}
+		time.Sleep(ms)
+		want(addrB, 5, 3)
+		if got := len(received(b)); got != 5 {
+			t.Errorf("%d waited, want 5", got)
+		}
+
+		t.Log("blocked, unread and held packets share the room; what goes out has its own")
+		n.ResetCounters()
+		send(t, a, addrB, "x")
+		send(t, a, addrB, "x")
+		time.Sleep(ms)
+		check(t, n.Block(addrB))
+		for range 8 {
+			send(t, a, addrB, "x")
+			send(t, b, addrA, "x")
+		}
+		time.Sleep(ms)
+		want(addrB, 2, 5+3)
+		check(t, n.Unblock(addrB))
+		time.Sleep(ms)
+		want(addrB, 5, 5+3)
+		want(addrA, 5, 0)
+	})
+}
+
+func TestKillIsForEver(t *testing.T) {
+	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		send(t, a, addrB, "in flight to it")
+		send(t, b, addrA, "in flight from it")
+		time.Sleep(5 * ms)
+		check(t, n.Kill(addrB))
+		if err := n.Kill(addrA, addrB); err == nil {
+			t.Error("killed a dead node")
+		}
+		send(t, b, addrA, "from the dead") // no error: see WriteTo
+		send(t, a, addrB, "to the dead")
+		time.Sleep(time.Minute)
+		wantReceived(t, a, "in flight from it")
+		wantReceived(t, b)
+		if c := n.Totals(); c.Dead.Packets != 3 || c.Sent.Packets != 4 {
+			t.Errorf("%d of %d packets counted as Dead, want 3 of 4", c.Dead.Packets, c.Sent.Packets)
+		}
+		if _, err := b.DialTimeout(addrA, time.Second); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a dial by the dead: %v, want net.ErrClosed", err)
+		}
+		check(t, b.Shutdown())
+		if _, err := b.WriteTo([]byte("x"), addrA); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a write after Shutdown: %v, want net.ErrClosed", err)
+		}
+	})
+}
+
+func TestAddressIsTakenAgain(t *testing.T) {
+	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
+	ends := map[string]func(*clustertest.Network, *clustertest.Transport) error{
+		"kill":     func(n *clustertest.Network, tr *clustertest.Transport) error { return n.Kill(tr.Addr()) },
+		"shutdown": func(_ *clustertest.Network, tr *clustertest.Transport) error { return tr.Shutdown() },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+				a, old := open(t, n, addrA), open(t, n, addrB)
+				if _, err := n.Transport(addrB); !errors.Is(err, syscall.EADDRINUSE) {
+					t.Errorf("taking a live address: %v, want EADDRINUSE", err)
+				}
+				send(t, a, addrB, "unread")
+				time.Sleep(10 * ms)
+				send(t, a, addrB, "into the gap")
+				time.Sleep(time.Millisecond)
+				send(t, a, addrB, "in flight")
+				check(t, n.Block(addrB))
+				check(t, end(n, old))
+				time.Sleep(9 * ms)
+				next := open(t, n, addrB)
+				time.Sleep(ms)
+				check(t, old.Shutdown()) // late: not about the new one
+				wantReceived(t, old, "unread")
+				// "into the gap" and the restart are at one instant; either may be first.
+				got := received(next)
+				if len(got) == 0 || got[len(got)-1] != "in flight" {
+					t.Errorf("the new one received %q, want what was in flight", got)
+				}
+				send(t, next, addrA, "I am back, and not blocked")
+				time.Sleep(10 * ms)
+				wantReceived(t, a, "I am back, and not blocked")
+			})
+		})
+	}
+}
+
+func TestBlockedNodeCanDie(t *testing.T) {
+	inBubble(t, clustertest.Options{}, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		check(t, n.Block(addrB))
+		send(t, a, addrB, "x")
+		send(t, b, addrA, "x")
+		time.Sleep(ms)
+		check(t, n.Kill(addrB))
+		check(t, n.Unblock(addrB))
+		wantReceived(t, a)
+		wantReceived(t, b)
+		if c := n.Totals(); c.Dead.Packets != 2 {
+			t.Errorf("Dead = %d packets, want both that were held back", c.Dead.Packets)
+		}
+	})
+}
+
+func TestFaultsNeedALiveNode(t *testing.T) {
+	inBubble(t, clustertest.Options{}, func(t *testing.T, n *clustertest.Network) {
+		open(t, n, addrA)
+		for name, fault := range map[string]func(...string) error{"Kill": n.Kill, "Block": n.Block} {
+			if err := fault(addrA, addrB); err == nil {
+				t.Errorf("%s of an address without a node: no error", name)
+			}
+		}
+		check(t, n.Kill(addrA)) // it lived
+	})
+}

@@ -1,0 +1,343 @@
+package clustertest_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pulsering/pulsering/cluster/clustertest"
+)
+
+// tenMs is a network with 10 ms each way.
+var tenMs = clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
+
+// stream opens one from a to b and returns both ends.
+func stream(t *testing.T, a, b *clustertest.Transport) (near, far net.Conn) {
+	t.Helper()
+	near, err := a.DialTimeout(b.Addr(), time.Minute)
+	check(t, err)
+	return near, <-b.StreamCh()
+}
+
+// took runs f and checks how long it took.
+func took(t *testing.T, what string, want time.Duration, f func()) {
+	t.Helper()
+	start := time.Now()
+	f()
+	if got := time.Since(start); got != want {
+		t.Errorf("%s took %v, want %v", what, got, want)
+	}
+}
+
+func wantRead(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	buf := make([]byte, len(want))
+	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != want {
+		t.Fatalf("read %q, %v, want %q", buf, err, want)
+	}
+}
+
+func wantReadError(t *testing.T, c net.Conn, want error) {
+	t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	if n != 0 || !errors.Is(err, want) {
+		t.Errorf("read %d, %v, want %v", n, err, want)
+	}
+	var op *net.OpError
+	if want != io.EOF && (!errors.As(err, &op) || op.Net != "tcp" || op.Op != "read") {
+		t.Errorf("%#v is no *net.OpError of a tcp read", err)
+	}
+}
+
+func wantWriteError(t *testing.T, c net.Conn, want error) {
+	t.Helper()
+	_, err := c.Write(make([]byte, 1<<20))
+	if !errors.Is(err, want) {
+		t.Errorf("write: %v, want %v", err, want)
+	}
+}
+
+func TestStreamTakesItsDelays(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		var near, far net.Conn
+		took(t, "dial", 20*ms, func() { near, far = stream(t, a, b) })
+		took(t, "write", 0, func() { near.Write([]byte("hello")); near.Write([]byte(" there")) })
+		took(t, "read", 10*ms, func() { wantRead(t, far, "hello there") })
+		took(t, "answer", 10*ms, func() { far.Write([]byte("hi")); wantRead(t, near, "hi") })
+		if near.RemoteAddr().String() != addrB || far.LocalAddr().String() != addrB ||
+			near.LocalAddr().String() != far.RemoteAddr().String() || near.LocalAddr().String() == addrA {
+			t.Errorf("addresses %v to %v and %v to %v", near.LocalAddr(), near.RemoteAddr(), far.LocalAddr(), far.RemoteAddr())
+		}
+		t.Log("what was written before Close arrives, then the end, as often as one asks")
+		near.Write([]byte("bye"))
+		check(t, near.Close())
+		check(t, near.Close())
+		took(t, "the end", 10*ms, func() { wantRead(t, far, "bye"); wantReadError(t, far, io.EOF) })
+		wantReadError(t, far, io.EOF)
+		wantReadError(t, near, net.ErrClosed)
+		wantWriteError(t, near, net.ErrClosed)
+		wantWriteError(t, far, syscall.EPIPE)
+		c := n.Totals()
+		if c.StreamSent != 16 || c.StreamReceived != 16 || c.Dials != 1 {
+			t.Errorf("%d bytes sent, %d received, %d dials, want 16, 16, 1", c.StreamSent, c.StreamReceived, c.Dials)
+		}
+	})
+}
+
+func TestStreamKeepsOrderThroughJitterAndLoss(t *testing.T) {
+	o := clustertest.Options{Link: clustertest.Link{
+		Delay: clustertest.Exponential(ms, 20*ms), Loss: clustertest.Independent(0.3),
+	}}
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		want := make([]byte, 1<<20) // four windows
+		for i := range want {
+			want[i] = byte(i * i >> 8)
+		}
+		go func() {
+			for rest := want; len(rest) > 0; {
+				k := min(len(rest), 10_007)
+				if _, err := near.Write(rest[:k]); err != nil {
+					t.Error(err)
+				}
+				rest = rest[k:]
+				time.Sleep(ms)
+			}
+			near.Close()
+		}()
+		got, err := io.ReadAll(far)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v, not what was written", len(got), err)
+		}
+	})
+}
+
+func TestWriteWaitsForItsReader(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, near.SetWriteDeadline(time.Now().Add(time.Second)))
+		took(t, "write", time.Second, func() {
+			k, err := near.Write(make([]byte, 300<<10))
+			if k != 256<<10 || !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("wrote %d, %v, want the 256 KiB of the window", k, err)
+			}
+		})
+		check(t, near.SetWriteDeadline(time.Time{}))
+		go func() {
+			time.Sleep(time.Second)
+			io.CopyN(io.Discard, far, 10)
+		}()
+		took(t, "write of 10 bytes", time.Second, func() { near.Write(make([]byte, 10)) })
+	})
+}
+
+func TestStreamDeadlines(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, near.SetDeadline(time.Now().Add(time.Second)))
+		took(t, "read", time.Second, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
+		took(t, "read again", 0, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
+		took(t, "write", 0, func() { wantWriteError(t, near, os.ErrDeadlineExceeded) })
+		_, err := near.Read(make([]byte, 1))
+		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+			t.Errorf("%v is not a time-out", err)
+		}
+
+		t.Log("a deadline that moves while a read waits")
+		check(t, near.SetReadDeadline(time.Time{}))
+		time.AfterFunc(time.Second, func() { near.SetReadDeadline(time.Now().Add(time.Second)) })
+		took(t, "read", 2*time.Second, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
+		check(t, near.SetDeadline(time.Now().Add(time.Second)))
+		time.AfterFunc(500*ms, func() { near.SetReadDeadline(time.Time{}); far.Write([]byte("x")) })
+		took(t, "read", 510*ms, func() { wantRead(t, near, "x") })
+
+		t.Log("closing ends a read that waits")
+		time.AfterFunc(time.Second, func() { near.Close() })
+		took(t, "read", time.Second, func() { wantReadError(t, near, net.ErrClosed) })
+	})
+}
+
+func TestDialRefusedOrSilent(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		o := tenMs
+		o.SilentDead = silent
+		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+			a := open(t, n, addrA)
+			wait, want := 20*ms, error(syscall.ECONNREFUSED)
+			if silent {
+				wait, want = time.Second, os.ErrDeadlineExceeded
+			}
+			took(t, "dial", wait, func() {
+				_, err := a.DialTimeout(addrB, time.Second)
+				var op *net.OpError
+				if !errors.Is(err, want) || !errors.As(err, &op) || op.Op != "dial" || op.Net != "tcp" {
+					t.Errorf("silent %v: %v, want %v in a *net.OpError of a tcp dial", silent, err, want)
+				}
+			})
+		})
+	}
+}
+
+func TestDialThroughACut(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a := open(t, n, addrA)
+		open(t, n, addrB)
+		for _, cut := range [][2][]string{{only(addrA), only(addrB)}, {only(addrB), only(addrA)}} {
+			check(t, n.Cut(cut[0], cut[1]))
+			took(t, "dial", 2*time.Second, func() {
+				if _, err := a.DialTimeout(addrB, 2*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("cut from %v to %v: %v, want a time-out", cut[0], cut[1], err)
+				}
+			})
+			// SYNs at 0, 1, 3 s.
+			time.AfterFunc(2*time.Second, func() { n.Heal(cut[0], cut[1]) })
+			start := time.Now()
+			c, err := a.DialTimeout(addrB, 0)
+			check(t, err)
+			if d := time.Since(start); d < 3*time.Second || d > 3*time.Second+50*ms {
+				t.Errorf("a dial through a cut of 2 s took %v, want the attempt at 3 s", d)
+			}
+			c.Close()
+		}
+	})
+}
+
+func TestStreamThroughACut(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		near.Write([]byte("in flight "))
+		check(t, n.Cut(only(addrA), only(addrB)))
+		near.Write([]byte("lost at first"))
+		took(t, "read", 10*ms, func() { wantRead(t, far, "in flight ") })
+		took(t, "the other way", 10*ms, func() { far.Write([]byte("open")); wantRead(t, near, "open") })
+		time.Sleep(480 * ms)
+		check(t, n.Heal(only(addrA), only(addrB)))
+		// Sent again after 200, 400, ... ms, hence 600 ms after the write.
+		took(t, "read", 110*ms, func() { wantRead(t, far, "lost at first") })
+
+		t.Log("TCP gives up 924.6 s after the first attempt, says Linux about tcp_retries2")
+		check(t, n.Isolate(addrA))
+		near.Write([]byte("x"))
+		took(t, "giving up", 924600*ms, func() { wantReadError(t, far, syscall.ETIMEDOUT) })
+	})
+}
+
+func TestBlockHoldsStreams(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		near, far := stream(t, a, b)
+		far.Write([]byte("left in time"))
+		near.Write([]byte("came too late"))
+		time.Sleep(5 * ms)
+		check(t, n.Block(addrB))
+		time.AfterFunc(time.Second, func() { n.Unblock(addrB) })
+		took(t, "a read by the other", 5*ms, func() { wantRead(t, near, "left in time") })
+		check(t, near.SetReadDeadline(time.Now().Add(100*ms)))
+		took(t, "a write by the blocked", 0, func() { far.Write([]byte("held")) })
+		took(t, "a read by the other", 100*ms, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
+		took(t, "a read by the blocked", 895*ms, func() { wantRead(t, far, "came too late") })
+		check(t, near.SetReadDeadline(time.Time{}))
+		took(t, "a read by the other", 10*ms, func() { wantRead(t, near, "held") })
+
+		for _, dial := range []struct{ from, to *clustertest.Transport }{{a, b}, {b, a}} {
+			check(t, n.Block(addrB))
+			took(t, "a dial with a time-out", 500*ms, func() {
+				if _, err := dial.from.DialTimeout(dial.to.Addr(), 500*ms); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("dial: %v, want a time-out", err)
+				}
+			})
+			start := time.Now()
+			time.AfterFunc(time.Second, func() { n.Unblock(addrB) })
+			c, err := dial.from.DialTimeout(dial.to.Addr(), time.Minute)
+			check(t, err)
+			if d := time.Since(start); d < time.Second || d > time.Second+20*ms {
+				t.Errorf("a dial took %v, want the second of the block and little more", d)
+			}
+			c.Close()
+		}
+	})
+}
+
+func TestKillResetsStreams(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		o := tenMs
+		o.SilentDead = silent
+		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+			a, b := open(t, n, addrA), open(t, n, addrB)
+			near, far := stream(t, a, b)
+			writing, farWriting := stream(t, a, b)
+			start := time.Now()
+			var ended [3]time.Duration
+			go func() {
+				wantReadError(t, far, net.ErrClosed) // the dead one's own
+				ended[0] = time.Since(start)
+			}()
+			check(t, near.SetDeadline(start.Add(time.Minute)))
+			check(t, writing.SetDeadline(start.Add(time.Minute)))
+			want, wait := error(syscall.ECONNRESET), 10*ms
+			if silent {
+				want, wait = os.ErrDeadlineExceeded, time.Minute
+			}
+			go func() {
+				wantWriteError(t, writing, want)
+				ended[1] = time.Since(start)
+			}()
+			go func() {
+				wantReadError(t, near, want)
+				ended[2] = time.Since(start)
+			}()
+			synctest.Wait()
+			check(t, n.Kill(addrB))
+			wantWriteError(t, farWriting, net.ErrClosed)
+			far.Close() // the node's own clean-up tells nobody
+			farWriting.Close()
+			time.Sleep(2 * time.Minute)
+			if ended != [3]time.Duration{0, wait, wait} {
+				t.Errorf("silent %v: read of the dead, write and read of the other ended after %v, want 0, %v, %v", silent, ended, wait, wait)
+			}
+		})
+	}
+}
+
+func TestShutdownEndsStreamsAndDials(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		near, far := stream(t, a, b)
+		near.Write([]byte("last words"))
+		check(t, n.Isolate(addrC))
+		time.AfterFunc(time.Second, func() { a.Shutdown() })
+		took(t, "a dial", time.Second, func() {
+			if _, err := a.DialTimeout(addrC, time.Minute); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("dial: %v, want net.ErrClosed", err)
+			}
+		})
+		took(t, "the end", 10*ms, func() { wantRead(t, far, "last words"); wantReadError(t, far, io.EOF) })
+		if _, err := a.DialTimeout(addrB, time.Second); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("dial after Shutdown: %v, want net.ErrClosed", err)
+		}
+	})
+}
+
+// A node that takes no streams does not stop those who dial it.
+func TestFullBacklogDelaysDials(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		for range 128 {
+			_, err := a.DialTimeout(addrB, time.Second)
+			check(t, err)
+		}
+		if _, err := a.DialTimeout(addrB, time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("dial beyond the backlog: %v, want a time-out", err)
+		}
+		<-b.StreamCh()
+		_, err := a.DialTimeout(addrB, time.Second)
+		check(t, err)
+	})
+}
