@@ -1,0 +1,328 @@
+package detector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/pulsering/pulsering/internal/mailbox"
+	"github.com/pulsering/pulsering/phiaccrual"
+)
+
+// Errors that callers may have to tell apart. They come wrapped with the operation and the id.
+var (
+	ErrClosed     = errors.New("detector is closed")
+	ErrWatched    = errors.New("already watched")
+	ErrNotWatched = errors.New("not watched")
+)
+
+// A Detector watches peers of which anyone may report heartbeats, and says when their state changes. Make it with New
+// and end it with Close. All methods may be called from any goroutine at any time, and none but Close waits for
+// anything.
+type Detector[K comparable] struct {
+	epoch    time.Time            // instant 0
+	now      func() instant       // the clock
+	interval time.Duration        // Config.Interval
+	proto    phiaccrual.Estimator // what each peer's begins as
+	seed     maphash.Seed
+	shards   []shard[K] // their number is a power of two
+	hub      *mailbox.Hub[K, Event[K]]
+	ear      ear
+
+	wake chan struct{} // one slot: something is scheduled before ear.due
+	quit chan struct{} // closed by Close
+	done chan struct{} // closed when the loop has gone
+
+	thresholds sync.Mutex // held while SetThresholds tells the shards, so that all hear the same last
+	closing    sync.Once
+}
+
+// New returns a running detector that watches nobody. The error names a field of cfg that is out of range or at odds
+// with another, its value and the limit.
+func New[K comparable](cfg Config) (*Detector[K], error) {
+	epoch := time.Now()
+	return newDetector[K](cfg, epoch, func() instant { return instant(time.Since(epoch)) })
+}
+
+func newDetector[K comparable](cfg Config, epoch time.Time, now func() instant) (*Detector[K], error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("detector: %w", err)
+	}
+	proto, err := phiaccrual.New(phiaccrual.Config{
+		Interval: cfg.Interval, Model: cfg.Model, MinStdDev: cfg.MinStdDev, Pause: cfg.Pause, Window: cfg.Window,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("detector: %w", err)
+	}
+	d := &Detector[K]{
+		epoch:    epoch,
+		now:      now,
+		interval: cfg.Interval,
+		proto:    *proto,
+		seed:     maphash.MakeSeed(),
+		shards:   make([]shard[K], shardCount()),
+		hub:      mailbox.NewHub[K](fold[K]),
+		wake:     make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	d.ear.tick = maxTick
+	d.ear.due.Store(int64(never))
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.hub = d.hub
+		s.peers = make(map[K]*peer[K])
+		s.rules = rules{
+			epoch: epoch,
+			first: cfg.FirstHeartbeat,
+			phi:   thresholds{cfg.SuspectPhi, cfg.DownPhi, cfg.FalseAlarmEvery},
+		}
+	}
+	go d.loop()
+	return d, nil
+}
+
+// shardCount is four shards for each processor that may run us, so that two rarely want the same, as a power of two.
+func shardCount() int {
+	n := 1
+	for n < 4*runtime.GOMAXPROCS(0) {
+		n *= 2
+	}
+	return n
+}
+
+// listen reads the clock, and puts right what a pause of this process has done if it is the first to look.
+func (d *Detector[K]) listen() instant {
+	now := d.now()
+	if d.ear.overdue(now) {
+		d.ear.look(now, d.skip)
+	}
+	return now
+}
+
+// Watch begins to watch a peer: Unknown until its first heartbeat, Down if that takes longer than FirstHeartbeat.
+// interval is the time between its heartbeats, 1 µs to 24 h; 0 stands for the detector's. Watching a watched peer is
+// an error (ErrWatched) and changes nothing.
+func (d *Detector[K]) Watch(id K, interval time.Duration) error {
+	p := &peer[K]{id: id, est: d.proto, interval: d.interval, slot: unscheduled}
+	if interval != 0 {
+		p.interval = interval
+	}
+	now := d.listen()
+	p.since = now
+	s := d.lock(id)
+	look, err := s.add(p, now)
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("detector: Watch(%v): %w", id, err)
+	}
+	d.ear.attend(p.interval)
+	d.pull(look)
+	return nil
+}
+
+// Forget stops watching a peer and reports whether it was watched. There are no more events about it, except those
+// that readers have not read yet.
+func (d *Detector[K]) Forget(id K) bool {
+	s := d.lock(id)
+	defer s.mu.Unlock()
+	return s.forget(id)
+}
+
+// Restart begins a peer's history anew, because it has begun its own anew: Unknown until its next heartbeat, numbers
+// from the beginning. It reports whether the peer is watched.
+func (d *Detector[K]) Restart(id K) bool {
+	return d.with(id, func(s *shard[K], p *peer[K], now instant) instant {
+		p.restart(now)
+		s.change(p, Unknown, now)
+		return s.plan(p, now)
+	})
+}
+
+// Heartbeat reports an unnumbered heartbeat of a peer, heard now. It reports whether the peer is watched.
+func (d *Detector[K]) Heartbeat(id K) bool {
+	now := d.listen()
+	return d.beat(id, now, now, nil)
+}
+
+// HeartbeatSeq reports a heartbeat, heard now, with the number that the peer gave it: one more with each heartbeat
+// sent here, so that losses are seen. A number not above the highest seen is old news and no sign of life, until
+// Restart. It reports whether the peer is watched.
+func (d *Detector[K]) HeartbeatSeq(id K, seq uint64) bool {
+	now := d.listen()
+	return d.beat(id, now, now, &seq)
+}
+
+// HeartbeatAt reports a heartbeat that was heard at the instant at: now if that is in the future or zero, and no
+// earlier than the last one. seq is as in HeartbeatSeq, but that 0 stands for a heartbeat without a number. It reports
+// whether the peer is watched.
+func (d *Detector[K]) HeartbeatAt(id K, at time.Time, seq uint64) bool {
+	now := d.listen()
+	if seq == 0 {
+		return d.beat(id, now, d.instant(at, now), nil)
+	}
+	return d.beat(id, now, d.instant(at, now), &seq)
+}
+
+// Alive reports evidence that a peer lived at the instant at (now if that is in the future or zero) which is not one
+// of its heartbeats: an answer to a question, or what another observer heard. Heartbeats due by then count as lost,
+// not as missing; see [phiaccrual.Estimator.Alive]. A peer that has not beaten yet stays Unknown, with FirstHeartbeat
+// counted from at. It reports whether the peer is watched.
+func (d *Detector[K]) Alive(id K, at time.Time) bool {
+	return d.with(id, func(s *shard[K], p *peer[K], now instant) instant {
+		p.alive(&s.rules, d.instant(at, now))
+		return s.improve(p, now)
+	})
+}
+
+// SetInterval says that a peer promised another interval between its heartbeats, from its last one on: 1 µs to 24 h,
+// else an error and no change. What was learnt about its link stays. It is an error (ErrNotWatched) if the peer is not
+// watched.
+func (d *Detector[K]) SetInterval(id K, interval time.Duration) error {
+	var err error
+	watched := d.with(id, func(s *shard[K], p *peer[K], now instant) instant {
+		shorter := interval < p.interval
+		if err = p.setInterval(&s.rules, interval); err != nil || !shorter {
+			return never // an old deadline that is early will find out
+		}
+		return s.plan(p, now)
+	})
+	select {
+	case <-d.quit:
+		err = ErrClosed
+	default:
+		if !watched {
+			err = ErrNotWatched
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("detector: SetInterval(%v): %w", id, err)
+	}
+	d.ear.attend(interval)
+	return nil
+}
+
+// SetThresholds replaces SuspectPhi and DownPhi, or the promise they came from, for all peers: 0.01 to 300, suspect no
+// higher than down, else an error and no change. A peer that is Suspect or Down already stays so until it is heard.
+// Raising costs nothing; lowering costs one pass over all peers.
+func (d *Detector[K]) SetThresholds(suspect, down float64) error {
+	if err := checkThresholds(suspect, down); err != nil {
+		return fmt.Errorf("detector: SetThresholds: %w", err)
+	}
+	d.thresholds.Lock()
+	defer d.thresholds.Unlock()
+	now := d.listen()
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.Lock()
+		s.setThresholds(suspect, down, now)
+		closed := s.closed
+		s.mu.Unlock()
+		if closed {
+			return fmt.Errorf("detector: SetThresholds: %w", ErrClosed)
+		}
+	}
+	d.pull(now)
+	return nil
+}
+
+// Phi returns the suspicion level of a peer now. It is 0 for a peer that was not heard yet, and for one that is not
+// watched, which State tells apart.
+func (d *Detector[K]) Phi(id K) float64 {
+	now := d.listen()
+	s := d.lock(id)
+	defer s.mu.Unlock()
+	if p := s.peers[id]; p != nil {
+		return p.phi(&s.rules, now)
+	}
+	return 0
+}
+
+// State returns what the detector thinks of a peer, as the latest event about it says, and whether it is watched.
+func (d *Detector[K]) State(id K) (State, bool) {
+	s := d.lock(id)
+	defer s.mu.Unlock()
+	if p := s.peers[id]; p != nil {
+		return p.state, true
+	}
+	return Unknown, false
+}
+
+// Events returns the changes of state from this call on, of all peers. Any number of readers may do so.
+//
+// The events of one peer come in order and without a gap: each begins in the state that the one before ended in. A
+// reader never holds up the detector or other readers. While it is busy, the changes of a peer are folded into one
+// event from the oldest state to the present (see Event.Folded), so a reader that falls behind reads the
+// latest of each peer, and has at most one event a peer waiting; the peer whose first unread change is oldest comes
+// first.
+//
+// Ranging ends when ctx does, with break (for good: ranging again ends at once), or after Close, once everything up to
+// it was read. A reader that never ranges costs one event for each peer that changes, until ctx ends.
+func (d *Detector[K]) Events(ctx context.Context) iter.Seq[Event[K]] {
+	return d.hub.Subscribe(ctx).All()
+}
+
+// Close stops the detector, forgets all peers and returns when its goroutine has gone. Readers of Events end once
+// they have read what is pending. After Close, methods that return an error return ErrClosed, and nobody is watched. A
+// second Close is harmless.
+func (d *Detector[K]) Close() error {
+	d.closing.Do(func() {
+		for i := range d.shards {
+			d.shards[i].close()
+		}
+		close(d.quit)
+		<-d.done
+		d.hub.Close()
+	})
+	return nil
+}
+
+// beat reports a heartbeat heard at the instant at ≤ now.
+func (d *Detector[K]) beat(id K, now, at instant, seq *uint64) bool {
+	s := d.lock(id)
+	p := s.peers[id]
+	if p == nil {
+		s.mu.Unlock()
+		return false
+	}
+	look := s.beat(p, now, at, instant(d.ear.ready.Load()), seq)
+	s.mu.Unlock()
+	d.pull(look)
+	return true
+}
+
+// with calls f for a watched peer, under its shard's lock, and sees to the look that f has scheduled (never: none).
+func (d *Detector[K]) with(id K, f func(s *shard[K], p *peer[K], now instant) instant) bool {
+	now := d.listen()
+	s := d.lock(id)
+	p := s.peers[id]
+	if p == nil {
+		s.mu.Unlock()
+		return false
+	}
+	look := f(s, p, now)
+	s.mu.Unlock()
+	d.pull(look)
+	return true
+}
+
+// lock returns the shard that id belongs to, locked.
+func (d *Detector[K]) lock(id K) *shard[K] {
+	s := &d.shards[maphash.Comparable(d.seed, id)&uint64(len(d.shards)-1)]
+	s.mu.Lock()
+	return s
+}
+
+// instant returns t as an instant no later than now, and now for the zero time.
+func (d *Detector[K]) instant(t time.Time, now instant) instant {
+	if t.IsZero() {
+		return now
+	}
+	return max(0, min(now, instant(t.Sub(d.epoch))))
+}

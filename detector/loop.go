@@ -1,0 +1,89 @@
+package detector
+
+import "time"
+
+// loop is the detector's goroutine, with its only timer. It looks at the peers whose time has come and sleeps until the
+// next one's, or until the clock has to be looked at (see ear).
+func (d *Detector[K]) loop() {
+	defer close(d.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-d.quit:
+			return
+		case <-d.wake:
+		case <-timer.C:
+		}
+		if next := d.round(); next == never {
+			timer.Stop()
+		} else {
+			timer.Reset(next.sub(d.now()))
+		}
+	}
+}
+
+// round judges whom it is time to judge, and returns when it promised the next round for.
+func (d *Detector[K]) round() (next instant) {
+	for {
+		var now instant
+		next = never
+		for i := range d.shards {
+			s := &d.shards[i]
+			for more := true; more; {
+				now = d.now()
+				d.ear.look(now, d.skip)
+				s.mu.Lock()
+				more = s.judge(now, instant(d.ear.ready.Load()))
+				first := s.schedule.next()
+				s.mu.Unlock()
+				if !more {
+					next = min(next, first)
+				}
+			}
+		}
+		next = d.ear.promise(now, next)
+		// While a promise is out, whoever schedules something later than it need not wake us. So before sleeping for
+		// good, see whether somebody has.
+		if next != never || d.idle() {
+			return next
+		}
+	}
+}
+
+// idle reports that nothing is scheduled.
+func (d *Detector[K]) idle() bool {
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.Lock()
+		next := s.schedule.next()
+		s.mu.Unlock()
+		if next != never {
+			return false
+		}
+	}
+	return true
+}
+
+// pull wakes the loop if it means to sleep beyond look.
+func (d *Detector[K]) pull(look instant) {
+	if look >= instant(d.ear.due.Load()) {
+		return
+	}
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// skip puts right the silence of all peers after a pause.
+func (d *Detector[K]) skip(from, to instant) {
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.Lock()
+		for _, p := range s.peers {
+			p.skip(&s.rules, from, to)
+		}
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,192 @@
+package detector
+
+import (
+	"time"
+
+	"github.com/pulsering/pulsering/phiaccrual"
+)
+
+// instant is a point in time, in nanoseconds since the detector was made, on the monotonic clock. It takes a third of
+// a time.Time and no pointer.
+type instant int64
+
+// never is far enough away, at 146 years, and leaves room to add to it.
+const never instant = 1 << 62
+
+func (i instant) add(d time.Duration) instant { return i + instant(d) }
+func (i instant) sub(j instant) time.Duration { return time.Duration(i - j) }
+
+// peer is one watched peer: its estimator, and what the detector needs around it. Time comes in as an argument. It
+// belongs to its shard and is guarded by the shard's lock.
+//
+// Its estimator lives on a clock of its own, which stands still while this process could not hear the peer:
+//
+//	time of the estimator = our time − deaf
+//
+// so that a local pause is no silence of the peer (see skip).
+type peer[K comparable] struct {
+	id       K
+	est      phiaccrual.Estimator
+	interval time.Duration
+	deaf     time.Duration // time that does not count as silence, so far
+	since    instant       // until it is heard: when its FirstHeartbeat began
+	look     instant       // when the schedule looks at it next
+	slot     int32         // its place in the schedule
+	state    State
+	heard    bool // the estimator has a heartbeat
+	resuming bool // beats were due in a local pause: what comes next tells of the pause, not of the peer
+}
+
+// rules are what all peers of a detector are judged by.
+type rules struct {
+	epoch time.Time     // instant 0
+	first time.Duration // Config.FirstHeartbeat; 0: by the interval
+	phi   thresholds
+}
+
+func (r *rules) firstHeartbeat(interval time.Duration) time.Duration {
+	if r.first != 0 {
+		return r.first
+	}
+	return firstIntervals * interval
+}
+
+// time returns the instant i on the estimator's clock.
+func (p *peer[K]) time(r *rules, i instant) time.Time {
+	return r.epoch.Add(time.Duration(i) - p.deaf)
+}
+
+// instant returns what t, on the estimator's clock, is on ours.
+func (p *peer[K]) instant(r *rules, t time.Time) instant {
+	return instant(t.Sub(r.epoch) + p.deaf)
+}
+
+// base returns the instant from which silence counts.
+func (p *peer[K]) base(r *rules) instant {
+	if !p.heard {
+		return p.since
+	}
+	return p.instant(r, p.est.Reaches(0)) // which is the base of silence
+}
+
+// setInterval takes the interval that the peer promises from its last heartbeat on, or returns an error and changes
+// nothing.
+func (p *peer[K]) setInterval(r *rules, interval time.Duration) error {
+	if err := checkInterval("interval", interval); err != nil {
+		return err
+	}
+	if err := r.phi.check(interval); err != nil {
+		return err
+	}
+	if err := p.est.SetInterval(interval); err != nil {
+		return err
+	}
+	p.interval = interval
+	return nil
+}
+
+// restart begins the peer's history anew at now.
+func (p *peer[K]) restart(now instant) {
+	p.est.Reset()
+	p.deaf, p.since, p.heard, p.resuming = 0, now, false, false
+}
+
+// phi is the suspicion level at now.
+func (p *peer[K]) phi(r *rules, now instant) float64 {
+	if !p.heard {
+		return 0
+	}
+	return p.est.Phi(p.time(r, now))
+}
+
+// level is the state that the silence up to now amounts to.
+func (p *peer[K]) level(r *rules, now instant) State {
+	if !p.heard {
+		if now.sub(p.since) >= r.firstHeartbeat(p.interval) {
+			return Down
+		}
+		return Unknown
+	}
+	suspect, down := r.phi.of(p.interval)
+	switch phi := p.phi(r, now); {
+	case phi >= down:
+		return Down
+	case phi >= suspect:
+		return Suspect
+	}
+	return Up
+}
+
+// deadline is the first instant at which the peer's state becomes worse if it stays silent. never: it does not.
+func (p *peer[K]) deadline(r *rules) instant {
+	if p.state == Down {
+		return never
+	}
+	if !p.heard {
+		return p.since.add(r.firstHeartbeat(p.interval))
+	}
+	phi, down := r.phi.of(p.interval)
+	if p.state == Suspect {
+		phi = down
+	}
+	t := p.est.Reaches(phi)
+	if t.IsZero() {
+		return never
+	}
+	return p.instant(r, t)
+}
+
+// beat takes a heartbeat that arrived at the instant at, which is not in the future, with the number seq unless that
+// is nil. Until ready the detector has not listened again after a local pause.
+func (p *peer[K]) beat(r *rules, at, ready instant, seq *uint64) {
+	if p.resuming {
+		// What waited in a queue during the pause, or comes first after it, says that the peer lives, and nothing about
+		// when and how reliably its heartbeats arrive. So the estimator's clock is set back to where silence is zero ...
+		p.deaf += max(0, at.sub(p.base(r)))
+		if at < ready {
+			return
+		}
+		// ... and the first heartbeat heard in time is one exactly due, without a number, so that those lost in the
+		// pause are not counted as lost by the link.
+		p.resuming = false
+		p.deaf -= p.interval
+		p.est.Heartbeat(p.time(r, at))
+		return
+	}
+	p.heard = true
+	if seq != nil {
+		p.est.HeartbeatSeq(p.time(r, at), *seq)
+	} else {
+		p.est.Heartbeat(p.time(r, at))
+	}
+}
+
+// alive takes evidence that the peer lived at the instant at.
+func (p *peer[K]) alive(r *rules, at instant) {
+	if p.heard {
+		p.est.Alive(p.time(r, at))
+	} else {
+		p.since = max(p.since, at)
+	}
+}
+
+// skip says that nothing could be heard between the instants from and to, which is now.
+//
+// A heartbeat that was due meanwhile may have been dropped (a socket buffer holds some hundred), so silence before the
+// pause and during it must not be held against a peer of which one was due. What remains are the whole intervals that
+// it had been silent for while we did listen: forgiving those too would let a peer live for ever on a machine
+// that is paused again and again. So silence counts from now, less those intervals. Where no heartbeat was due in the
+// pause, the pause changes nothing.
+func (p *peer[K]) skip(r *rules, from, to instant) {
+	base := p.base(r)
+	if !p.heard {
+		p.since += max(0, to-max(from, base))
+		return
+	}
+	missed := max(0, from.sub(base)) / p.interval
+	if to.sub(base)/p.interval == missed {
+		return
+	}
+	p.deaf += to.sub(base) - missed*p.interval
+	p.resuming = true
+}

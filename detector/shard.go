@@ -1,0 +1,147 @@
+package detector
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pulsering/pulsering/internal/mailbox"
+)
+
+// shard holds a part of the peers under one lock, so that heartbeats of different peers rarely wait for one another.
+// Nobody waits for anything else while holding it; the hub's lock is the only one taken under it. Methods but close require
+// that mu is held.
+type shard[K comparable] struct {
+	mu       sync.Mutex
+	peers    map[K]*peer[K]
+	schedule schedule[K] // of peers that are not Down
+	rules    rules
+	hub      *mailbox.Hub[K, Event[K]]
+	closed   bool
+
+	_ [64]byte // keeps the next shard's lock off this one's cache line
+}
+
+// maxLook is how long a peer goes without a look at most, for what is heard meanwhile may bring its deadline nearer.
+const maxLook = time.Hour
+
+// add begins to watch p and returns the look that it scheduled.
+func (s *shard[K]) add(p *peer[K], now instant) (look instant, err error) {
+	if s.closed {
+		return never, ErrClosed
+	}
+	if s.peers[p.id] != nil {
+		return never, ErrWatched
+	}
+	if err := p.setInterval(&s.rules, p.interval); err != nil {
+		return never, err
+	}
+	s.peers[p.id] = p
+	return s.plan(p, now), nil
+}
+
+func (s *shard[K]) forget(id K) bool {
+	p := s.peers[id]
+	if p == nil {
+		return false
+	}
+	s.schedule.remove(p)
+	delete(s.peers, id)
+	return true
+}
+
+// beat takes a heartbeat and returns the look that it scheduled: never for a peer that is Up, whose old deadline will
+// find out. That is what makes heartbeats cheap.
+func (s *shard[K]) beat(p *peer[K], now, at, ready instant, seq *uint64) (look instant) {
+	if at < now {
+		at = max(at, p.base(&s.rules))
+	}
+	p.beat(&s.rules, at, ready, seq)
+	if p.state == Up {
+		return never
+	}
+	return s.improve(p, now)
+}
+
+// improve brings p to the better state that new evidence may have earned it, and returns the look that it scheduled.
+// It never makes a state worse: that is for judge.
+func (s *shard[K]) improve(p *peer[K], now instant) (look instant) {
+	level := p.level(&s.rules, now)
+	if p.state == Unknown && p.heard {
+		level = Up
+	} else if level >= p.state {
+		return never
+	}
+	s.change(p, level, now)
+	return s.plan(p, now)
+}
+
+// judge looks at some of the peers whose look is due, and reports whether there are more. Before ready nobody's state
+// becomes worse.
+func (s *shard[K]) judge(now, ready instant) (more bool) {
+	const some = 256 // bounds how long heartbeats wait, at a fraction of a millisecond
+	for range some {
+		p := s.schedule.due(now)
+		if p == nil {
+			return false
+		}
+		if level := p.level(&s.rules, now); level > p.state {
+			if now < ready {
+				s.schedule.set(p, ready)
+				continue
+			}
+			s.change(p, level, now)
+		}
+		s.plan(p, now)
+	}
+	return true
+}
+
+// plan schedules the next look at p and returns it. There are two for each deadline: the first a moment ahead, at which
+// most peers turn out to have been heard, and get a new one; the second at the deadline itself, by when we have
+// demonstrably been listening for that moment (see ear).
+func (s *shard[K]) plan(p *peer[K], now instant) (look instant) {
+	look = p.deadline(&s.rules)
+	if look != never || p.state != Down {
+		if ahead := look.add(-moment); ahead > now {
+			look = ahead
+		}
+		look = max(now+1, min(look, now.add(maxLook)))
+	}
+	s.schedule.set(p, look)
+	return look
+}
+
+// change moves p to another state and tells the readers, if it is another.
+func (s *shard[K]) change(p *peer[K], to State, now instant) {
+	if to == p.state {
+		return
+	}
+	from := p.state
+	p.state = to
+	s.hub.Publish(p.id, Event[K]{
+		ID: p.id, From: from, To: to,
+		Phi: p.phi(&s.rules, now),
+		At:  s.rules.epoch.Add(time.Duration(now)),
+	})
+}
+
+func (s *shard[K]) setThresholds(suspect, down float64, now instant) {
+	old := s.rules.phi
+	s.rules.phi = thresholds{suspect: suspect, down: down}
+	if old.promise == 0 && suspect >= old.suspect && down >= old.down {
+		return // old deadlines are early, and will find out
+	}
+	for _, p := range s.peers {
+		if p.state != Down {
+			s.schedule.set(p, now)
+		}
+	}
+}
+
+func (s *shard[K]) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.peers = nil
+	s.schedule = schedule[K]{}
+}
