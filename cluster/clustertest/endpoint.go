@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -148,11 +149,11 @@ func (e *endpoint) fly(p *packet, now time.Time) {
 	if e.closed {
 		return
 	}
-	// Most packets arrive after all others, so look from the end. After those
-	// of the same instant: a constant delay keeps the order.
+	// Most packets arrive after all others. Those of one instant keep their
+	// order.
 	i := len(e.inbox)
-	for i > 0 && e.inbox[i-1].at.After(p.at) {
-		i--
+	if i > 0 && e.inbox[i-1].at.After(p.at) {
+		i = sort.Search(i, func(j int) bool { return e.inbox[j].at.After(p.at) })
 	}
 	e.inbox = slices.Insert(e.inbox, i, p)
 	if i == 0 {

@@ -53,7 +53,7 @@ func TestDelaysFollowTheirDistribution(t *testing.T) {
 			return math.Max(0, math.Floor(q*8)-2) * float64(ms) // negative ones become 0
 		}},
 	}
-	const count = 20_000
+	const count = 5_000
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for seed := range uint64(2) {
@@ -107,7 +107,8 @@ func losses(t *testing.T, seed uint64, l clustertest.Loss, count int, gap time.D
 	for i := range lost {
 		lost[i] = true
 	}
-	inBubble(t, clustertest.Options{Seed: seed, Link: clustertest.Link{Loss: l}}, func(t *testing.T, n *clustertest.Network) {
+	o := clustertest.Options{Seed: seed, Queue: count, Link: clustertest.Link{Loss: l, Delay: clustertest.Constant(ms)}}
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
 		for _, a := range flood(t, open(t, n, addrA), open(t, n, addrB), count, gap) {
 			lost[a.seq] = false
 		}
@@ -150,7 +151,7 @@ func TestIndependentLoss(t *testing.T) {
 	const count = 20_000
 	for _, p := range []float64{0, 0.01, 0.05, 0.2, 0.8, 1} {
 		for seed := range uint64(2) {
-			lost := losses(t, seed, clustertest.Independent(p), count, ms)
+			lost := losses(t, seed, clustertest.Independent(p), count, 0)
 			near(t, "loss", float64(countTrue(lost))/count, p, 4*math.Sqrt(p*(1-p)/count))
 			if n, mean := runs(lost); n > 100 && p < 1 {
 				// Runs are geometric: mean 1/(1−p), variance p/(1−p)².
@@ -171,7 +172,7 @@ func TestGilbertElliottLoss(t *testing.T) {
 		{1, 1, 0.2, 0.4}, // alternating
 	} {
 		for seed := range uint64(2) {
-			lost := losses(t, seed, clustertest.GilbertElliott(tt.p, tt.r, tt.good, tt.bad), count, ms)
+			lost := losses(t, seed, clustertest.GilbertElliott(tt.p, tt.r, tt.good, tt.bad), count, 0)
 			share := tt.p / (tt.p + tt.r)
 			rate := (1-share)*tt.good + share*tt.bad
 			// The sum over a chain with correlation ρ from packet to packet varies
@@ -188,19 +189,24 @@ func TestGilbertElliottLoss(t *testing.T) {
 }
 
 func TestOutagesLastSomeTimeHoweverLittleIsSent(t *testing.T) {
-	const share, mean = 0.1, 50 * ms
-	for seed := range uint64(3) {
-		// Sampled every millisecond the path shows its outages: about
-		// share/mean = 2 a second, each exponentially long.
-		lost := losses(t, seed, clustertest.Outages(share, mean), 200_000, ms)
+	const share, mean, gap = 0.1, 50 * ms, 5 * ms
+	for seed := range uint64(2) {
+		// Seen every 5 ms the path is out for runs of about 50 ms. Of the time
+		// that is not an outage's, a share of 0.1 is out too, hence
+		// P(still out after gap) = share + (1−share)·exp(−gap/((1−share)·mean)).
+		const count = 40_000
+		lost := losses(t, seed, clustertest.Outages(share, mean), count, gap)
+		stay := share + (1-share)*math.Exp(-float64(gap)/((1-share)*float64(mean)))
+		want := count * share * (1 - stay)
 		n, length := runs(lost)
-		near(t, "outages", float64(n), 200*share/mean.Seconds(), 4*math.Sqrt(400))
-		near(t, "their mean in ms", length, 50, 4*50/math.Sqrt(400))
-		// Sampled once a second it shows their share, without any memory.
-		lost = losses(t, seed, clustertest.Outages(share, mean), 10_000, time.Second)
-		near(t, "loss", float64(countTrue(lost))/10_000, share, 4*math.Sqrt(share*(1-share)/10_000))
-		_, length = runs(lost)
-		near(t, "run of losses", length, 1/(1-share), 0.05)
+		near(t, "outages", float64(n), want, 4*math.Sqrt(want))
+		near(t, "their mean length", length, 1/(1-stay), 4/(1-stay)/math.Sqrt(want))
+		// Seen once a second it shows the share alone, without any memory.
+		const seldom = 5_000
+		lost = losses(t, seed, clustertest.Outages(share, mean), seldom, time.Second)
+		near(t, "loss", float64(countTrue(lost))/seldom, share, 4*math.Sqrt(share*(1-share)/seldom))
+		n, length = runs(lost)
+		near(t, "run of losses", length, 1/(1-share), 4*math.Sqrt(share/float64(n))/(1-share))
 	}
 }
 
@@ -209,7 +215,7 @@ func TestEachPathHasItsOwnBursts(t *testing.T) {
 	o := clustertest.Options{Link: clustertest.Link{Loss: clustertest.GilbertElliott(0.01, 0.1, 0, 1)}}
 	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
 		a, b := open(t, n, addrA), open(t, n, addrB)
-		lost := make([]bool, 20_000)
+		lost := make([]bool, 10_000)
 		for i := range lost {
 			for range 3 {
 				send(t, a, addrC, "chaff")
