@@ -54,7 +54,7 @@ func (c *demoCmd) Run(ctx context.Context, con console) (err error) {
 	}
 	defer d.killAll() // also after a panic
 	if err := d.story(ctx, c.Keep); err != nil {
-		d.screen.keep(d.table())
+		d.screen.text(d.table()...) // what it looked like when it went wrong
 		return err
 	}
 	return nil
@@ -123,7 +123,7 @@ func (d *demo) story(ctx context.Context, keep bool) error {
 		if err := step(); err != nil {
 			return err
 		}
-		d.screen.keep(append(d.table(), ""))
+		d.screen.snapshot(append(append([]string{""}, d.table()...), ""))
 	}
 	d.tell()
 	if keep {
@@ -156,7 +156,6 @@ func (d *demo) form(ctx context.Context) error {
 	took := time.Since(began)
 	d.say("✓", green, "formed in %s: each of the five sees the four others", seconds(took))
 	d.note("a ring of five formed", seconds(took))
-	d.headline = "all is well"
 	return d.look(ctx)
 }
 
@@ -171,7 +170,7 @@ func (d *demo) crash(ctx context.Context, victim *actor) error {
 	if err != nil {
 		return err
 	}
-	d.say("✓", green, "down: %s", told)
+	d.say("✓", green, "down after: %s", told)
 	d.note(victim.name+" was killed", "down "+told.span()+" later")
 	return d.look(ctx)
 }
@@ -192,7 +191,7 @@ func (d *demo) pause(ctx context.Context, sleeper *actor) error {
 	if err != nil {
 		return err
 	}
-	d.say("✓", green, "down: %s", told)
+	d.say("✓", green, "down after: %s", told)
 	d.headline = sleeper.name + " sleeps on"
 	if err := d.until(ctx, 2*pauseFor, func() bool { return time.Since(since) >= pauseFor }); err != nil {
 		return err
@@ -208,12 +207,12 @@ func (d *demo) pause(ctx context.Context, sleeper *actor) error {
 	if err != nil {
 		return err
 	}
-	d.say("✓", green, "up again: %s", back)
+	d.say("✓", green, "up again after: %s", back)
 	if err := d.look(ctx); err != nil { // in which the sleeper blames nobody, see falseAlarm
 		return err
 	}
 	d.say("✓", green, "%s, for whom everyone was silent for %.0f s, called nobody down", sleeper.name, pauseFor.Seconds())
-	d.note(sleeper.name+" was paused for "+seconds(pauseFor), "down "+told.span()+" later, up "+back.span()+" after it woke")
+	d.note(fmt.Sprintf("%s was paused for %.0f s", sleeper.name, pauseFor.Seconds()), "down "+told.span()+" later, up "+back.span()+" after it woke")
 	return nil
 }
 
@@ -230,7 +229,7 @@ func (d *demo) restart(ctx context.Context, a *actor) error {
 	if err != nil {
 		return err
 	}
-	d.say("✓", green, "up with a new boot: %s", told)
+	d.say("✓", green, "up with a new boot after: %s", told)
 	d.note(a.name+" was started again", "up with a new boot "+told.span()+" later")
 	delete(d.faults, a.name)
 	return d.look(ctx)
@@ -258,7 +257,7 @@ func (d *demo) leave(ctx context.Context, a *actor) error {
 	if a.proc.err != nil {
 		return fmt.Errorf("%s ended with %w:\n%s", a.name, a.proc.err, a.proc.lastLog(5))
 	}
-	d.say("✓", green, "left: %s", told)
+	d.say("✓", green, "left after: %s", told)
 	if err := d.look(ctx); err != nil {
 		return err
 	}
@@ -399,6 +398,7 @@ func (d *demo) until(ctx context.Context, limit time.Duration, cond func() bool)
 
 // look lets a moment pass.
 func (d *demo) look(ctx context.Context) error {
+	d.headline = "they listen"
 	began := time.Now()
 	return d.until(ctx, 10*lookFor, func() bool { return time.Since(began) >= lookFor })
 }
@@ -477,7 +477,7 @@ type notices []notice
 func (n notices) String() string {
 	var parts []string
 	for _, h := range n {
-		parts = append(parts, h.by+" after "+seconds(h.after))
+		parts = append(parts, h.by+" "+seconds(h.after))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -489,7 +489,7 @@ func (n notices) span() string {
 	if seconds(low) == seconds(high) {
 		return seconds(low)
 	}
-	return fmt.Sprintf("%.2f to %s", low.Seconds(), seconds(high))
+	return seconds(low) + " to " + seconds(high)
 }
 
 func names(actors []*actor) string {
@@ -513,6 +513,6 @@ func (d *demo) note(what, when string) {
 }
 
 func (d *demo) tell() {
-	lines := append([]string{d.screen.paint(bold, "What happened, and when the others knew")}, d.summary...)
+	lines := append([]string{"", d.screen.paint(bold, "What happened, and when the others knew")}, d.summary...)
 	d.screen.text(append(lines, "  Nobody was called down for nothing.", "")...)
 }

@@ -80,7 +80,7 @@ func TestDemoTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := told.String() + " / " + told.span(); got != "ant after 0.50 s, bee after 0.70 s / 0.50 to 0.70 s" {
+	if got := told.String() + " / " + told.span(); got != "ant 0.50 s, bee 0.70 s / 0.50 s to 0.70 s" {
 		t.Error(got)
 	}
 	if got := d.sayings(d.running(nil), d.actors[2], since); !strings.Contains(got, "ant: suspect (silent) after 0.30 s; down (silent) after 0.50 s") {
@@ -148,7 +148,7 @@ func TestScreen(t *testing.T) {
 	out.Reset()
 	s = &screen{w: &out, began: time.Now()}
 	s.draw([]string{"one"})
-	s.keep([]string{"two"})
+	s.snapshot([]string{"two"})
 	if got := out.String(); got != "two\n" {
 		t.Errorf("without a terminal: %q", got)
 	}

@@ -76,7 +76,7 @@ func (d *demo) table() []string {
 	for _, a := range d.actors {
 		o := opinions(a.name, d.views)
 		row := []cell{{text: a.name}, a.process(), o.cell(), {}, {text: ago(now, o.heard)}, {text: rtt(o.rtt)}, {a.addr, grey}}
-		if !o.heard.IsZero() {
+		if !o.heard.IsZero() && o.votes["left"] == 0 { // nobody suspects one that said goodbye
 			row[3].text = o.phi.String()
 		}
 		rows = append(rows, row)

@@ -292,29 +292,33 @@ func TestHangingSeed(t *testing.T) {
 	}
 }
 
-// Standard output that nobody takes: the node says so, and leaves in good order.
+// Standard output fails: the node says so, and leaves in good order.
 func TestBrokenOutput(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Logf("no full disk to try: %v", err)
-	}
-	closedReader, closed, err := os.Pipe()
-	must(t, err)
-	closedReader.Close()
-	for name, out := range map[string]*os.File{"full": full, "closed": closed} {
-		if out == nil {
-			continue
-		}
-		ant := town(t, []string{"ant"})[0]
-		cmd, log := nodeWithOutput(t, name, out, ant)
-		out.Close()
-		ant.expect("up", name)
-		ant.expect("left", name)
+	ant := town(t, []string{"ant"})[0]
+	if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil {
+		t.Log("a full disk")
+		cmd, log := nodeWithOutput(t, "full", full, ant)
 		if code := exitCode(cmd.Wait()); code != 1 || !strings.Contains(log.String(), "standard output") {
-			t.Errorf("%s: exit code %d, log:\n%s", name, code, log)
+			t.Errorf("exit code %d, log:\n%s", code, log)
 		}
-		onlyDown(t, []*member{ant})
 	}
+
+	t.Log("a reader that goes away after the first line")
+	reader, writer, err := os.Pipe()
+	must(t, err)
+	cmd, log := nodeWithOutput(t, "piped", writer, ant)
+	if _, err := reader.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("%v, log:\n%s", err, log)
+	}
+	ant.expect("up", "piped")
+	reader.Close()
+	bee := launch(t, "bee", freshAddr(t), "--join", ant.addr) // news to print
+	ant.expect("left", "piped")
+	bee.expect("up", "ant")
+	if code := exitCode(cmd.Wait()); code != 1 || !strings.Contains(log.String(), "standard output") {
+		t.Errorf("exit code %d, log:\n%s", code, log)
+	}
+	onlyDown(t, []*member{ant, bee})
 }
 
 // Standard output that blocks: a signal still ends the node in good order.
@@ -322,17 +326,14 @@ func TestBlockedOutput(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	must(t, err)
 	defer reader.Close()
-	must(t, writer.SetWriteDeadline(time.Now().Add(time.Second)))
-	for err = nil; err == nil; { // until it is full
-		_, err = writer.Write(make([]byte, 4096))
-	}
-	for err = nil; err == nil; {
-		writer.SetWriteDeadline(time.Now().Add(time.Second))
-		_, err = writer.Write([]byte{0})
+	for _, size := range []int{4096, 1} { // until it is full to the last byte
+		for err = nil; err == nil; {
+			must(t, writer.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+			_, err = writer.Write(make([]byte, size))
+		}
 	}
 	ant := town(t, []string{"ant"})[0]
 	cmd, log := nodeWithOutput(t, "stuck", writer, ant)
-	writer.Close()
 	ant.expect("up", "stuck")
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	ant.expect("left", "stuck")
@@ -341,13 +342,14 @@ func TestBlockedOutput(t *testing.T) {
 	}
 }
 
-// nodeWithOutput starts a node that prints to a file of the test's.
+// nodeWithOutput starts a node that prints to a file, which it alone has open then.
 func nodeWithOutput(t *testing.T, name string, out *os.File, seed *member) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
 	cmd := exec.Command(binary, "node", "--json", "--name", name, "--bind", freshAddr(t), "--join", seed.addr)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, &log, ownGroup()
 	must(t, cmd.Start())
+	out.Close()
 	t.Cleanup(func() { cmd.Process.Kill() })
 	return cmd, &log
 }
@@ -399,7 +401,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", code, out, stderr)
 	}
 	t.Logf("took %s\n%s", seconds(time.Since(began)), out)
-	for _, want := range []string{"formed in", "killed cat", "down: ant after", "up again: ", "called nobody down", "up with a new boot: ", "left: ", "All processes have ended"} {
+	for _, want := range []string{"formed in", "killed cat", "down after: ant ", "up again after: ", "called nobody down", "up with a new boot after: ", "left after: ", "All processes have ended"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q", want)
 		}

@@ -93,11 +93,16 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 		}
 		defer web.close()
 	}
-	node, err := cluster.Join(ctx, c.config(log))
-	if errors.Is(err, cluster.ErrNameTaken) {
-		return fmt.Errorf("%w: choose another --name, or end the process that holds this one", err)
+	if len(c.Join) > 0 {
+		log.Info("joining: this goes on until a seed answers", "seeds", c.Join)
 	}
-	if err != nil {
+	node, err := cluster.Join(ctx, c.config(log))
+	switch {
+	case errors.Is(err, cluster.ErrNameTaken):
+		return fmt.Errorf("%w: choose another --name, or end the process that holds this one", err)
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w\nIs --join right, and are --label and --key-file those of the members there?", err)
+	case err != nil:
 		return err
 	}
 	defer node.Close()
@@ -109,12 +114,17 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	}
 
 	// The subscription ends with the node, so that what is pending is printed too.
-	printed := make(chan error, 1)
-	go func() { printed <- c.print(con, node.Events(context.WithoutCancel(ctx))) }()
+	events := node.Events(context.WithoutCancel(ctx))
+	var failed error
+	printed := make(chan struct{})
+	go func() {
+		defer close(printed)
+		failed = c.print(con, events)
+	}()
 
 	select {
-	case err = <-printed: // the output failed, or the node ended by itself
-		if err == nil {
+	case <-printed: // the output failed, or the node ended by itself
+		if err = failed; err == nil {
 			return fmt.Errorf("the node ended: %w", node.Err())
 		}
 		err = fmt.Errorf("standard output: %w: left the cluster", err)

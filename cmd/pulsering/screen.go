@@ -36,9 +36,11 @@ func (s *screen) draw(lines []string) {
 	}
 }
 
-// keep leaves the picture where it is: the next one is drawn below.
-func (s *screen) keep(lines []string) {
-	s.text(lines...)
+// snapshot writes the picture where it cannot be drawn anew.
+func (s *screen) snapshot(lines []string) {
+	if !s.live {
+		s.text(lines...)
+	}
 }
 
 // erase goes back to where the picture begins.

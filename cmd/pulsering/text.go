@@ -174,8 +174,13 @@ func rtt(ms float64) string {
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
-// seconds is a duration as people say it.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+// seconds is a duration as people say it, milliseconds where it is short.
+func seconds(d time.Duration) string {
+	if d.Abs() < 100*time.Millisecond {
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
 
 func tagList(tags map[string]string) string {
 	var parts []string
