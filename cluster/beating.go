@@ -69,7 +69,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		c.count.drop(dropEpoch)
 		return
 	}
-	if b.Edge <= e.heardEdge {
+	if b.Seq <= e.heardSeq {
 		c.count.drop(dropReplay)
 		return
 	}
@@ -84,6 +84,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	if b.EchoEdge != 0 && b.EchoEdge == e.sent {
 		e.rtt = max(0, now.Sub(e.sentAt)-duration(b.EchoHold))
 	}
+	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
 	e.heardEdge, e.heardSeq, e.heardAt = b.Edge, b.Seq, now
 	e.every = duration(b.Every)
 	if b.Interval == 0 {
@@ -92,7 +93,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		return
 	}
 	interval := duration(b.Interval)
-	if wasDown { // the time that it was down is no sample
+	if wasDown || numbersAnew { // the time that it was down is no sample
 		c.det.Restart(r.Name)
 	}
 	c.watch(r, interval)

@@ -140,6 +140,9 @@ func TestRestartIsDownThenUp(t *testing.T) {
 				if told := w.nodes["n02"].downs(); len(told) > 0 {
 					t.Errorf("the restarted member called %v down", told)
 				}
+				if n := w.nodes["n02"].Stats().Dropped["replayed heartbeat"]; n > 0 {
+					t.Errorf("the restarted member took %d heartbeats for replays", n)
+				}
 				w.nodes["n02"].forget()
 				time.Sleep(time.Minute)
 				w.quiet("n02")

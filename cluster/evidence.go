@@ -145,6 +145,9 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim) {
 	switch {
 	case cl.State != StateUp:
 		c.endInquiry(r)
+		if cl.State == StateLeft {
+			c.unwatch(r)
+		}
 		c.show(now, r, reasonOf(cl.State))
 	case from == r:
 		c.alive(now, r)
@@ -219,7 +222,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	c.unwatch(r)
 	c.endInquiry(r)
 	delete(c.orphans, r.Name)
-	r.edge = edge{}
+	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}
 	c.stale = true

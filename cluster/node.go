@@ -356,11 +356,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	n.core.leave()
 	goodbye := n.core.selfClaim()
-	alone := len(n.core.members) == 0
 	n.perform()
-	if alone {
-		return nil
-	}
 
 	told, gossiped := make(chan struct{}), make(chan struct{})
 	n.broadcast(goodbye, told)
@@ -376,8 +372,11 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	limit := time.NewTimer(leaveWait)
 	defer limit.Stop()
-	for told != nil || gossiped != nil {
+	look := time.NewTicker(leaveWait / 20)
+	defer look.Stop()
+	for !n.alone() && (told != nil || gossiped != nil) {
 		select {
+		case <-look.C: // for others that leave at the same time, and will not take part in the gossip any more
 		case <-told:
 			told = nil
 		case <-gossiped:
@@ -391,6 +390,18 @@ func (n *Node) Leave(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// alone tells whether there is nobody left to tell anything.
+func (n *Node) alone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range n.core.members {
+		if r.State == StateUp {
+			return false
+		}
+	}
+	return true
 }
 
 // Close ends the node at once, which without Leave looks like a crash to the others, and waits until its goroutines and sockets

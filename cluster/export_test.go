@@ -1,0 +1,10 @@
+package cluster
+
+// What the tests of forged messages need of the wire format.
+type (
+	Packet = packet
+	Beat   = beat
+	Claim  = claim
+)
+
+var EncodePacket = encodePacket

@@ -1,0 +1,138 @@
+package cluster_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/clustertest"
+)
+
+// stranger sends packets that no member of ours would send, as memberlist user messages without a key.
+type stranger struct {
+	t         *testing.T
+	transport *clustertest.Transport
+}
+
+func (w *town) stranger() *stranger {
+	transport, err := w.network.Transport("10.9.9.9:7946")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &stranger{w.t, transport}
+}
+
+const userMessage = 8 // memberlist's message type
+
+func (s *stranger) send(to *citizen, p *cluster.Packet) {
+	s.t.Helper()
+	buf, err := cluster.EncodePacket(p)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.raw(to, append([]byte{userMessage}, buf...))
+}
+
+func (s *stranger) raw(to *citizen, buf []byte) {
+	s.t.Helper()
+	if _, err := s.transport.WriteTo(buf, to.Self().Addr); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestForgedMessagesChangeNothingAndAreCounted(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(4)
+		victim, friend := w.nodes["n00"], w.nodes["n01"].Self()
+		w.forget()
+		s := w.stranger()
+		down := func(name string, boot, epoch uint64) cluster.Claim {
+			return cluster.Claim{Name: name, Boot: boot, Epoch: epoch, Seq: 1 << 40, State: cluster.StateDown}
+		}
+		for cause, p := range map[string]*cluster.Packet{
+			"from no member":            {From: "ghost", Boot: 7, Claims: []cluster.Claim{down("n01", friend.Boot, 0)}},
+			"from another boot":         {From: "n01", Boot: friend.Boot + 1, Claims: []cluster.Claim{down("n02", 1, 0)}},
+			"from this node's own name": {From: "n00", Boot: victim.Self().Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1}},
+			"about no member":           {From: "n01", Boot: friend.Boot, Claims: []cluster.Claim{down("ghost", 7, 0)}},
+			"epoch jump":                {From: "n01", Boot: friend.Boot, Claims: []cluster.Claim{down("n01", friend.Boot, 1<<20)}},
+			"replayed heartbeat":        {From: "n01", Boot: friend.Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1}},
+		} {
+			before := victim.Stats().Dropped[cause]
+			for range 10 {
+				s.send(victim, p)
+			}
+			time.Sleep(time.Second)
+			if got := victim.Stats().Dropped[cause] - before; got != 10 {
+				t.Errorf("%d of 10 forged packets counted as %q", got, cause)
+			}
+		}
+		time.Sleep(time.Minute)
+		w.quiet()
+	})
+}
+
+// Without keys whoever can see packets can say what a member could say. It costs the member a moment, not its place.
+func TestLiarIsAnswered(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(4)
+		s := w.stranger()
+		liar, victim := w.nodes["n01"].Self(), w.nodes["n02"].Self()
+		for _, lie := range []cluster.Claim{
+			{Name: "n02", Boot: victim.Boot, Seq: 1 << 40, State: cluster.StateDown},
+			{Name: "n02", Boot: victim.Boot, State: cluster.StateLeft},
+			{Name: "n02", Boot: victim.Boot + 1000, State: cluster.StateDown},
+		} {
+			s.send(w.nodes["n00"], &cluster.Packet{From: "n01", Boot: liar.Boot, Claims: []cluster.Claim{lie}})
+			synctest.Wait()
+			time.Sleep(5 * time.Second)
+			if !w.allUp() {
+				t.Errorf("5 s after the lie %+v:\n%s", lie, w.describe())
+			}
+		}
+		if boot := w.nodes["n02"].Self().Boot; boot <= victim.Boot {
+			t.Errorf("called left and outdated, n02 still has boot %d", boot)
+		}
+		time.Sleep(time.Minute)
+		w.forget()
+		time.Sleep(time.Minute)
+		w.quiet()
+	})
+}
+
+func TestNoiseChangesNothing(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(3)
+		w.forget()
+		s := w.stranger()
+		r := rand.New(rand.NewPCG(1, 2))
+		victim := w.nodes["n00"]
+		for i := range 10_000 {
+			buf := make([]byte, r.IntN(200))
+			for j := range buf {
+				buf[j] = byte(r.Uint32())
+			}
+			if len(buf) > 1 && i%3 == 0 { // some get past memberlist to our decoder
+				buf[0], buf[1] = userMessage, byte(r.IntN(3))
+			}
+			s.raw(victim, buf)
+			if i%100 == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Minute)
+		w.quiet()
+		counted := uint64(0)
+		for cause, n := range victim.Stats().Dropped {
+			t.Logf("%s: %d", cause, n)
+			if strings.Contains(cause, "memberlist: ") || cause == "malformed" || cause == "unknown version" {
+				counted += n
+			}
+		}
+		if counted < 9_000 {
+			t.Errorf("%d of 10000 packets of noise counted", counted)
+		}
+	})
+}
