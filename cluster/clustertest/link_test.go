@@ -189,10 +189,10 @@ func TestGilbertElliottLoss(t *testing.T) {
 }
 
 func TestOutagesLastSomeTimeHoweverLittleIsSent(t *testing.T) {
-	const share, mean, gap = 0.1, 50 * ms, 5 * ms
+	const share, mean, gap = 0.4, 50 * ms, 5 * ms
 	for seed := range uint64(2) {
 		// Seen every 5 ms the path is out for runs of about 50 ms. Of the time
-		// that is not an outage's, a share of 0.1 is out too, hence
+		// that is not an outage's, a share of 0.4 is out too, hence
 		// P(still out after gap) = share + (1−share)·exp(−gap/((1−share)·mean)).
 		const count = 40_000
 		lost := losses(t, seed, clustertest.Outages(share, mean), count, gap)
@@ -300,15 +300,15 @@ func TestRegions(t *testing.T) {
 			}
 			regions = append(regions, region)
 		}
-		oneWay := [3]time.Duration{ms, 40 * ms, 150 * ms}
+		oneWay := [3][3]time.Duration{{ms, 40 * ms, 150 * ms}, {41 * ms, 2 * ms, 90 * ms}, {151 * ms, 91 * ms, 3 * ms}}
 		check(t, n.SetRegions(regions, func(i, j int) clustertest.Link {
-			return clustertest.Link{Delay: clustertest.Constant(oneWay[max(i-j, j-i)])}
+			return clustertest.Link{Delay: clustertest.Constant(oneWay[i][j])}
 		}))
 		for i, from := range nodes {
 			for j, to := range nodes {
 				start := time.Now()
 				send(t, from, to.Addr(), "x")
-				want := oneWay[max(i/2-j/2, j/2-i/2)]
+				want := oneWay[i/2][j/2]
 				if p := <-to.PacketCh(); p.Timestamp.Sub(start) != want {
 					t.Errorf("node %d to %d took %v, want %v", i, j, p.Timestamp.Sub(start), want)
 				}
@@ -319,7 +319,7 @@ func TestRegions(t *testing.T) {
 
 // What one node sends does not change the luck of another.
 func TestSeedFixesEachSendersLuck(t *testing.T) {
-	run := func(seed uint64, chaff bool) (got []arrival) {
+	run := func(seed uint64, sender string, chaff bool) (got []arrival) {
 		o := clustertest.Options{Seed: seed, Link: clustertest.Link{Loss: clustertest.Independent(0.3)}}
 		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
 			if chaff {
@@ -327,15 +327,24 @@ func TestSeedFixesEachSendersLuck(t *testing.T) {
 					send(t, open(t, n, ""), addrB, "chaff")
 				}
 			}
-			got = flood(t, open(t, n, "10.1.1.1:1"), open(t, n, "10.1.1.2:1"), 500, ms)
+			got = flood(t, open(t, n, sender), open(t, n, "10.1.1.2:1"), 500, ms)
 		})
 		return got
 	}
-	want := run(1, false)
-	if got := run(1, true); !slices.Equal(got, want) {
+	luck := func(as []arrival) (seqs []int) {
+		for _, a := range as {
+			seqs = append(seqs, a.seq)
+		}
+		return seqs
+	}
+	want := run(1, "10.1.1.1:1", false)
+	if got := run(1, "10.1.1.1:1", true); !slices.Equal(got, want) {
 		t.Error("the same seed gave other arrivals once others sent too")
 	}
-	if got := run(2, false); slices.Equal(got, want) {
-		t.Error("another seed gave the same arrivals")
+	if got := run(2, "10.1.1.1:1", false); slices.Equal(luck(got), luck(want)) {
+		t.Error("another seed gave the same losses")
+	}
+	if got := run(1, "10.1.1.3:1", false); slices.Equal(luck(got), luck(want)) {
+		t.Error("another sender had the same losses")
 	}
 }

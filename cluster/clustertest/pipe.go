@@ -39,7 +39,6 @@ type pipe struct {
 	segments []segment // written and not yet read, oldest first
 	flying   int       // how many of them are on the wire or beyond
 	size     int       // bytes in segments
-	arrival  time.Time // of the last one on the wire: streams keep their order
 
 	retry time.Time // not before then is the next attempt
 	tries int       // attempts lost in a row
@@ -165,11 +164,9 @@ func (p *pipe) pump(now time.Time) {
 		return
 	}
 	p.tries = 0
-	if at := now.Add(delay); at.After(p.arrival) {
-		p.arrival = at
-	}
+	// If the one before takes longer, these wait behind it.
 	for ; p.flying < len(p.segments); p.flying++ {
-		p.segments[p.flying].at = p.arrival
+		p.segments[p.flying].at = now.Add(delay)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -130,11 +131,12 @@ func TestWriteWaitsForItsReader(t *testing.T) {
 			}
 		})
 		check(t, near.SetWriteDeadline(time.Time{}))
-		go func() {
-			time.Sleep(time.Second)
-			io.CopyN(io.Discard, far, 10)
-		}()
+		time.AfterFunc(time.Second, func() { io.CopyN(io.Discard, far, 10) })
 		took(t, "write of 10 bytes", time.Second, func() { near.Write(make([]byte, 10)) })
+
+		t.Log("a deadline that comes while a write waits")
+		time.AfterFunc(time.Second, func() { near.SetWriteDeadline(time.Now()) })
+		took(t, "write", time.Second, func() { wantWriteError(t, near, os.ErrDeadlineExceeded) })
 	})
 }
 
@@ -275,35 +277,84 @@ func TestKillResetsStreams(t *testing.T) {
 			writing, farWriting := stream(t, a, b)
 			start := time.Now()
 			var ended [3]time.Duration
-			go func() {
+			var wg sync.WaitGroup
+			wg.Go(func() {
 				wantReadError(t, far, net.ErrClosed) // the dead one's own
 				ended[0] = time.Since(start)
-			}()
+			})
 			check(t, near.SetDeadline(start.Add(time.Minute)))
 			check(t, writing.SetDeadline(start.Add(time.Minute)))
 			want, wait := error(syscall.ECONNRESET), 10*ms
 			if silent {
 				want, wait = os.ErrDeadlineExceeded, time.Minute
 			}
-			go func() {
+			wg.Go(func() {
 				wantWriteError(t, writing, want)
 				ended[1] = time.Since(start)
-			}()
-			go func() {
+			})
+			wg.Go(func() {
 				wantReadError(t, near, want)
 				ended[2] = time.Since(start)
-			}()
+			})
 			synctest.Wait()
 			check(t, n.Kill(addrB))
 			wantWriteError(t, farWriting, net.ErrClosed)
 			far.Close() // the node's own clean-up tells nobody
 			farWriting.Close()
-			time.Sleep(2 * time.Minute)
+			wg.Wait()
 			if ended != [3]time.Duration{0, wait, wait} {
 				t.Errorf("silent %v: read of the dead, write and read of the other ended after %v, want 0, %v, %v", silent, ended, wait, wait)
 			}
 		})
 	}
+}
+
+func TestResetWaitsForABlockedPeer(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, n.Block(addrA))
+		check(t, n.Kill(addrB))
+		time.AfterFunc(time.Second, func() { n.Unblock(addrA) })
+		took(t, "a read by the blocked", time.Second, func() { wantReadError(t, near, syscall.ECONNRESET) })
+	})
+}
+
+// What a killed node could not send before never arrives.
+func TestKillLosesWhatWasNotSent(t *testing.T) {
+	o := tenMs
+	o.SilentDead = true
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, n.Split(only(addrA), only(addrB)))
+		far.Write([]byte("lost at first"))
+		check(t, n.Kill(addrB))
+		check(t, n.Heal(only(addrA), only(addrB)))
+		check(t, near.SetReadDeadline(time.Now().Add(time.Hour)))
+		took(t, "read", time.Hour, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
+	})
+}
+
+// A dial that times out on its way back leaves no half of a stream behind.
+func TestDialThatTimesOutEndsTheOtherHalf(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		check(t, n.SetLink(only(addrB), only(addrA), clustertest.Link{Delay: clustertest.Constant(time.Hour)}))
+		if _, err := a.DialTimeout(addrB, time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("dial: %v, want a time-out", err)
+		}
+		took(t, "the end", 10*ms, func() { wantReadError(t, <-b.StreamCh(), io.EOF) })
+	})
+}
+
+func TestStreamsHaveTheirOwnPorts(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		_, far1 := stream(t, a, b)
+		_, far2 := stream(t, a, b)
+		if far1.RemoteAddr().String() == far2.RemoteAddr().String() {
+			t.Errorf("two streams from %v", far1.RemoteAddr())
+		}
+	})
 }
 
 func TestShutdownEndsStreamsAndDials(t *testing.T) {
