@@ -15,7 +15,8 @@ import (
 
 // enter takes a started node into the cluster of its seeds, under a boot of its own.
 func (n *Node) enter(ctx context.Context) error {
-	if err := n.joinSeeds(ctx); err != nil {
+	member, err := n.joinSeeds(ctx)
+	if err != nil {
 		return err
 	}
 	if err := n.settle(ctx); err != nil {
@@ -33,6 +34,12 @@ func (n *Node) enter(ctx context.Context) error {
 	n.mu.Lock()
 	n.core.assume(max(uint64(time.Now().UnixMicro()), n.core.before+1))
 	n.perform()
+	if member != "" {
+		// Once more, now under our boot: whoever joins through that member next shall find us there. If it fails, gossip will do.
+		if err := n.exchange(ctx, member); err != nil {
+			n.cfg.Logger.Debug("seed did not answer again", "addr", member, "error", err)
+		}
+	}
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -52,18 +59,18 @@ func (n *Node) settle(ctx context.Context) error {
 	}
 }
 
-// joinSeeds returns when the first seed has answered, or every seed is this node itself.
-func (n *Node) joinSeeds(ctx context.Context) error {
+// joinSeeds returns the address of the first member that has answered, or "" where every seed is this node itself.
+func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 	if len(n.cfg.seeds) == 0 {
-		return nil
+		return "", nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	type report struct {
-		seed int
-		self bool
-		err  error
+		seed   int
+		member string
+		err    error
 	}
 	reports := make(chan report)
 	n.mu.Lock()
@@ -72,9 +79,9 @@ func (n *Node) joinSeeds(ctx context.Context) error {
 			retry := backoff.NewExponentialBackOff() // 0.5 s, growing by half, half of it jitter
 			retry.MaxInterval = 5 * time.Second
 			for {
-				self, err := n.trySeed(ctx, seed)
+				member, err := n.trySeed(ctx, seed)
 				select {
-				case reports <- report{i, self, err}:
+				case reports <- report{i, member, err}:
 				case <-ctx.Done():
 					return
 				}
@@ -95,12 +102,12 @@ func (n *Node) joinSeeds(ctx context.Context) error {
 			case r.err != nil:
 				last[r.seed] = r.err
 				n.cfg.Logger.Debug("seed did not answer", "seed", n.cfg.Seeds[r.seed], "error", r.err)
-			case r.self:
-				if selves++; selves == len(last) {
-					return nil
-				}
+			case r.member != "":
+				return r.member, nil
 			default:
-				return nil
+				if selves++; selves == len(last) {
+					return "", nil
+				}
 			}
 		case <-ctx.Done():
 			for i, err := range last {
@@ -109,31 +116,50 @@ func (n *Node) joinSeeds(ctx context.Context) error {
 				}
 				last[i] = fmt.Errorf("seed %s: %w", n.cfg.Seeds[i], err)
 			}
-			return fmt.Errorf("cluster: Join: no seed answered: %w", errors.Join(append([]error{context.Cause(ctx)}, last...)...))
+			return "", fmt.Errorf("cluster: Join: no seed answered: %w", errors.Join(append([]error{context.Cause(ctx)}, last...)...))
 		}
 	}
 }
 
-// trySeed exchanges states with the members that a seed's name stands for. self: they are all this node.
-func (n *Node) trySeed(ctx context.Context, seed hostPort) (self bool, err error) {
+// trySeed exchanges states with the first of the members that a seed's name stands for, and returns its address, or "" if they
+// are all this node.
+func (n *Node) trySeed(ctx context.Context, seed hostPort) (member string, err error) {
 	addrs, err := resolve(ctx, seed)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	var errs []error
-	self = true
 	for _, addr := range addrs {
 		if addr == n.core.addr {
 			continue
 		}
-		self = false
-		if _, err := n.ml.Join([]string{addr}); err != nil {
+		if err := n.exchange(ctx, addr); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		return false, nil
+		return addr, nil
 	}
-	return self, errors.Join(errs...)
+	return "", errors.Join(errs...)
+}
+
+// exchange exchanges states with the member at addr (memberlist's push/pull, up to 10 s), no longer than ctx lasts.
+func (n *Node) exchange(ctx context.Context, addr string) error {
+	result := make(chan error, 1)
+	n.mu.Lock()
+	started := n.background(func() {
+		_, err := n.ml.Join([]string{addr})
+		result <- err
+	})
+	n.mu.Unlock()
+	if !started {
+		return ErrClosed
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // resolve returns the "ip:port" addresses of a seed. The pure Go resolver keeps to the context; the C library's does not.

@@ -14,7 +14,7 @@ type Link struct {
 	Delay Delay
 
 	// Loss says which packets do not arrive. On a stream, which may not lose,
-	// it costs time: see [Transport.DialAddressTimeout].
+	// it costs time: see [Transport.DialTimeout].
 	Loss Loss
 
 	// Duplicate is the probability, 0 to 1, that a packet arrives twice, the
