@@ -293,7 +293,7 @@ func TestOldNumbersAreNoSignOfLife(t *testing.T) {
 }
 
 func TestHeartbeatAt(t *testing.T) {
-	tell(t, Config{SuspectPhi: 2, DownPhi: 8}, func(s *story) {
+	tell(t, Config{SuspectPhi: 2, DownPhi: 8, MinStdDev: 200 * time.Millisecond}, func(s *story) {
 		s.watch("a", 0)
 		seq := uint64(0)
 		beat := func(at time.Time) {
@@ -304,7 +304,7 @@ func TestHeartbeatAt(t *testing.T) {
 		}
 		beat(time.Time{})
 		s.wants("a", Unknown, Up)
-		for range 10 {
+		for range 1000 { // enough for the late one below to be known as rare
 			time.Sleep(second)
 			beat(time.Now().Add(-100 * time.Millisecond))
 		}

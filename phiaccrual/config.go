@@ -53,10 +53,11 @@ type Config struct {
 	Model Model
 
 	// MinStdDev keeps a link that was quiet so far from being judged by the
-	// microsecond: the standard deviation (Normal) or the typical lateness
-	// (Calibrated) is taken to be at least this, and so is the mean interval
-	// (Exponential). 1 ns to 24 h, default Interval/10, which is Akka's 100 ms
-	// at its interval of 1 s.
+	// microsecond: lateness is never taken to be less than that of a normal
+	// distribution with this standard deviation (and for Exponential the mean
+	// interval is at least this). 1 ns to 24 h. Default for Normal and
+	// Exponential Interval/10, which is Akka's 100 ms at its interval of 1 s; for
+	// Calibrated none, since it goes by what it has seen.
 	MinStdDev time.Duration
 
 	// Pause is extra silence that is acceptable at any time, as Akka's
@@ -65,8 +66,8 @@ type Config struct {
 	Pause time.Duration
 
 	// Window is the effective number of heartbeats remembered: older ones fade,
-	// none is stored. 1 to 1,000,000, default 1,000 (as Akka and Cassandra), or
-	// 20,000 for Calibrated.
+	// none is stored. 1 to 1,000,000, default 1,000 (as Akka and Cassandra). For
+	// Calibrated 1 to 49,000, default 40,000: φ = 4 needs to have seen some 10^4.
 	Window int
 }
 
@@ -83,19 +84,20 @@ func (cfg Config) withDefaults() (Config, error) {
 		return cfg, err
 	}
 	if cfg.MinStdDev < 0 || cfg.MinStdDev > maxDuration {
-		return cfg, fmt.Errorf("phiaccrual: MinStdDev %v is not within 1ns and %v (0: Interval/10)", cfg.MinStdDev, maxDuration)
+		return cfg, fmt.Errorf("phiaccrual: MinStdDev %v is not within 1ns and %v (0: the model's default)", cfg.MinStdDev, maxDuration)
 	}
 	if cfg.Pause < 0 || cfg.Pause > maxDuration {
 		return cfg, fmt.Errorf("phiaccrual: Pause %v is not within 0 and %v", cfg.Pause, maxDuration)
 	}
-	if cfg.Window < 0 || cfg.Window > maxWindow {
-		return cfg, fmt.Errorf("phiaccrual: Window %d is not within 1 and %d heartbeats (0: the model's default)", cfg.Window, maxWindow)
+	window, most := 1000, maxWindow
+	if cfg.Model == Calibrated {
+		window, most = 40_000, maxCalibratedWindow
+	}
+	if cfg.Window < 0 || cfg.Window > most {
+		return cfg, fmt.Errorf("phiaccrual: Window %d is not within 1 and %d heartbeats (0: %d)", cfg.Window, most, window)
 	}
 	if cfg.Window == 0 {
-		cfg.Window = 1000
-		if cfg.Model == Calibrated {
-			cfg.Window = 20_000
-		}
+		cfg.Window = window
 	}
 	return cfg, nil
 }

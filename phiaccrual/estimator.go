@@ -31,28 +31,36 @@ import (
 // Estimator watches one peer. Make it with New. It holds no pointers to itself
 // and may be copied: the copy is independent, so a table of peers can hold
 // Estimators by value and start each as a copy of a fresh one.
+//
+// It takes 192 bytes: 24 for the time of the last heartbeat, 40 for numbers and
+// durations, 16 for the moments of Normal and Exponential, and 107 for what
+// Calibrated has counted.
 type Estimator struct {
-	last       time.Time     // arrival of the last heartbeat; zero: none yet
-	seq        uint64        // its number, or that of the last numbered one
-	credit     time.Duration // whole intervals that Alive moved the base of silence
-	interval   time.Duration // promised by the sender
-	pause      time.Duration
-	minStdDev  time.Duration // 0: interval/10
-	mean       float64       // mean lateness, ns: elapsed − interval; Calibrated: of the late
-	variance   float64       // of the lateness, ns²
-	samples    float64       // heartbeats behind mean and variance, at most window
-	loss       gilbert
-	window     int32
-	model      Model
-	seqIsLast  bool // seq is the number of the heartbeat at last
-	everNumber bool // seq holds a number
+	last      time.Time     // arrival of the last heartbeat; zero: none yet
+	seq       uint64        // highest number heard, if numbered
+	credit    time.Duration // whole intervals by which Alive moved the base of silence
+	interval  time.Duration // promised by the sender
+	pause     time.Duration
+	minStdDev time.Duration // 0: the model's default
+
+	// Normal and Exponential: of the lateness, arrival − last arrival − interval,
+	// over samples heartbeats, at most window.
+	mean, variance float32 // ns, ns²
+	samples        int32
+	window         int32
+
+	learnt    calibrated
+	model     Model
+	numbered  bool // seq holds a number
+	seqIsLast bool // it is that of the heartbeat at last
 }
 
 // An outage is silence of more than this many intervals (and Pause): the peer,
 // or the way to it, was down. It says nothing of how an ordinary heartbeat
-// arrives and is not a sample. Ten is what chitchat uses (max_interval of 10 s
-// at its interval of 1 s); Cassandra's is two, which hides what loss does.
-const outageIntervals = 10
+// arrives and is not a sample. Sixteen is where Calibrated's buckets end;
+// chitchat uses ten (max_interval of 10 s at its interval of 1 s), Cassandra two,
+// which hides what loss does.
+const outageIntervals = 16
 
 // New returns an estimator that has heard nothing yet. The error names a
 // field of cfg that is negative or out of range, its value and the limit.
@@ -82,8 +90,9 @@ func (e *Estimator) Reset() {
 		window:    e.window,
 		model:     e.model,
 	}
+	e.learnt.base = baseFor(e.interval)
 	// Akka's first estimate: two intervals, mean ± mean/4.
-	quarter := float64(e.interval) / 4
+	quarter := float32(e.interval) / 4
 	e.variance, e.samples = quarter*quarter, 2
 }
 
@@ -96,6 +105,7 @@ func (e *Estimator) SetInterval(interval time.Duration) error {
 		return err
 	}
 	e.interval = interval
+	e.learnt.setInterval(interval)
 	return nil
 }
 
@@ -118,7 +128,7 @@ func (e *Estimator) Heartbeat(now time.Time) {
 // by one with each heartbeat sent to this listener. A number that is not above
 // the highest seen is old or a duplicate and changes nothing, until Reset.
 func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
-	if e.everNumber && seq <= e.seq {
+	if e.numbered && seq <= e.seq {
 		return
 	}
 	elapsed := now.Sub(e.last)
@@ -129,7 +139,7 @@ func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
 		}
 		e.observe(elapsed, n)
 	}
-	e.seq, e.everNumber, e.seqIsLast = seq, true, true
+	e.seq, e.numbered, e.seqIsLast = seq, true, true
 	e.last, e.credit = now, 0
 }
 
@@ -160,17 +170,36 @@ func (e *Estimator) observe(elapsed time.Duration, n float64) {
 	if elapsed-e.pause > outageIntervals*e.interval {
 		return
 	}
-	late := float64(elapsed) - float64(e.interval)
 	if e.model == Calibrated {
-		e.loss.observe(n, float64(e.window))
-		late = max(0, float64(elapsed)-n*float64(e.interval))
+		late := float64(elapsed) - n*float64(e.interval)
+		e.learnt.observe(late, int(min(n, longestRun+1))-1, e.window)
+		return
 	}
 	// Welford's update with fading weights: no difference of large squares, so
 	// the variance of identical intervals is zero and never negative.
-	e.samples = min(e.samples+1, float64(e.window))
+	late := float32(elapsed - e.interval)
+	e.samples = min(e.samples+1, e.window)
 	delta := late - e.mean
-	e.mean += delta / e.samples
-	e.variance += (delta*(late-e.mean) - e.variance) / e.samples
+	e.mean += delta / float32(e.samples)
+	e.variance += (delta*(late-e.mean) - e.variance) / float32(e.samples)
+	// What fades for ever becomes subnormal, and arithmetic ten times as slow.
+	if e.variance < 1e-6 {
+		e.variance = 0
+	}
+	if e.mean < 1e-3 && e.mean > -1e-3 {
+		e.mean = 0
+	}
+}
+
+// Evidence returns the φ up to which what was heard on this link carries:
+// log10(n+1) with n heartbeats in memory. Beyond it φ is the model's assumption
+// (for Calibrated a prior on the safe side: see there), however many decades it
+// shows. It is 0 before the first sample and at most log10 of 4/3·Window.
+func (e *Estimator) Evidence() float64 {
+	if e.model == Calibrated {
+		return math.Log10(float64(e.learnt.long.beats) + 1)
+	}
+	return math.Log10(float64(e.samples) - 1)
 }
 
 // Phi returns the suspicion level at the instant now: at least 0, finite, and
@@ -180,11 +209,9 @@ func (e *Estimator) Phi(now time.Time) float64 {
 	if e.last.IsZero() {
 		return 0
 	}
-	return e.phi(now.Sub(e.last) - e.credit)
+	c := e.curve()
+	return c.phi(now.Sub(e.last) - e.credit)
 }
-
-// maxElapsed bounds the silences considered: 146 years.
-const maxElapsed = time.Duration(1) << 62
 
 // Reaches returns the first instant at which Phi is at least phi if nothing
 // more is heard, to the nanosecond: Phi(Reaches(x)) ≥ x, and one nanosecond
@@ -192,44 +219,33 @@ const maxElapsed = time.Duration(1) << 62
 // time means never: nothing was heard yet, or phi is NaN or beyond what 146
 // years of silence amount to.
 func (e *Estimator) Reaches(phi float64) time.Time {
-	if e.last.IsZero() || phi != phi {
+	if e.last.IsZero() {
 		return time.Time{}
 	}
-	// lo is too early, hi is not; before the base φ is 0.
-	lo, hi := time.Duration(-1), time.Duration(0)
-	for step := e.interval; !(e.phi(hi) >= phi); step *= 2 {
-		if hi >= maxElapsed-e.credit || step > maxElapsed/2 {
-			return time.Time{}
-		}
-		lo, hi = hi, hi+step
+	c := e.curve()
+	silence, ok := c.reaches(phi, e.interval)
+	if !ok || silence > maxElapsed-e.credit {
+		return time.Time{}
 	}
-	for hi-lo > 1 {
-		if mid := lo + (hi-lo)/2; e.phi(mid) >= phi {
-			hi = mid
-		} else {
-			lo = mid
-		}
-	}
-	return e.last.Add(e.credit + hi)
+	return e.last.Add(e.credit + silence)
 }
 
-// phi is φ at a silence counted from its base.
-func (e *Estimator) phi(silence time.Duration) float64 {
-	if silence < 0 {
-		return 0
+// curve returns φ as a function of silence.
+func (e *Estimator) curve() curve {
+	c := curve{model: e.model, pause: float64(e.pause)}
+	if e.model == Calibrated {
+		// After Alive, the heartbeat due at the base of silence was lost.
+		c.survival = e.learnt.survival(e.interval, e.minStdDev, e.credit > 0)
+		return c
 	}
-	elapsed := float64(silence) - float64(e.pause)
 	floor := float64(e.minStdDev)
 	if floor == 0 {
 		floor = float64(e.interval) / 10
 	}
-	switch e.model {
-	case Normal:
-		late := elapsed - float64(e.interval) - e.mean
-		return normalPhi(late, max(floor, math.Sqrt(e.variance)))
-	case Exponential:
-		mean := max(floor, float64(e.interval)+e.mean)
-		return max(0, elapsed) / mean / math.Ln10
+	c.mean = float64(e.interval) + float64(e.mean)
+	if e.model == Exponential {
+		c.mean = max(floor, c.mean)
 	}
-	return e.calibrated(elapsed/float64(e.interval), max(floor, e.mean)/float64(e.interval))
+	c.stdDev = max(floor, math.Sqrt(float64(e.variance)))
+	return c
 }

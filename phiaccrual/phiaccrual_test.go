@@ -112,7 +112,7 @@ func TestNormalLearns(t *testing.T) {
 		e.Heartbeat(at)
 		at = at.Add(1100*time.Millisecond + time.Duration(i%2)*200*time.Millisecond)
 	}
-	mean, sd := e.mean+1e9, math.Sqrt(e.variance)
+	mean, sd := float64(e.mean)+1e9, math.Sqrt(float64(e.variance))
 	if math.Abs(mean-1.2e9) > 1e6 || math.Abs(sd-1e8) > 1e6 {
 		t.Errorf("mean %.4g s, deviation %.4g s, want 1.2 and 0.1", mean/1e9, sd/1e9)
 	}
@@ -130,8 +130,9 @@ func TestConfig(t *testing.T) {
 		{Config{Interval: 25 * time.Hour}, []string{"Interval", "25h", "24h"}},
 		{Config{MinStdDev: -time.Second}, []string{"MinStdDev", "-1s", "24h"}},
 		{Config{Pause: -time.Second}, []string{"Pause", "-1s", "24h"}},
-		{Config{Window: -1}, []string{"Window", "-1", "1000000"}},
-		{Config{Window: 1_000_001}, []string{"Window", "1000001", "1000000"}},
+		{Config{Window: -1}, []string{"Window", "-1", "49000"}},
+		{Config{Window: 49_001}, []string{"Window", "49001", "49000"}},
+		{Config{Window: 1_000_001, Model: Normal}, []string{"Window", "1000001", "1000000"}},
 		{Config{Model: 3}, []string{"Model", "3", "Exponential"}},
 	} {
 		e, err := New(c.cfg)
@@ -327,7 +328,7 @@ func TestSetInterval(t *testing.T) {
 			}
 			fresh, at := steady(t, Config{Model: m, Interval: interval, MinStdDev: 20 * time.Millisecond}, 5000)
 			got, want := e.Reaches(3).Sub(last), fresh.Reaches(3).Sub(at)
-			if r := float64(got) / float64(want); r < 0.9 || r > 1.1 {
+			if r := float64(got) / float64(want); r < 0.9 || r > 1.2 {
 				t.Errorf("%v: time-out %v after a change to %v, %v when that was so from the beginning", m, got, interval, want)
 			}
 		}
@@ -404,5 +405,18 @@ func TestPure(t *testing.T) {
 	}
 	if files == 0 {
 		t.Fatal("no file checked")
+	}
+}
+
+// However quiet the link was, MinStdDev bounds what a lateness can mean.
+func TestMinStdDev(t *testing.T) {
+	for _, m := range []Model{Calibrated, Normal} {
+		e, last := steady(t, Config{Model: m, MinStdDev: 200 * time.Millisecond}, 40_000)
+		for _, late := range []time.Duration{1, 1e8, 2e8, 5e8, 8e8} {
+			want := NormalPhi(late, 0, 200*time.Millisecond)
+			if got := e.Phi(last.Add(time.Second + late)); got > want+0.01 {
+				t.Errorf("%v: φ = %v at a lateness of %v, want at most %v", m, got, late, want)
+			}
+		}
 	}
 }

@@ -1,0 +1,121 @@
+package phiaccrual
+
+import "math"
+
+// A memory counts how late heartbeats were and how many were lost, and fades:
+// when it is full all counts are halved, so that it holds between half a limit
+// and a limit of heartbeats, older ones with less weight.
+//
+// Lateness falls into buckets of half an octave on the grid of powers of √2
+// nanoseconds. Bucket 0 holds all that is less late than the edge of bucket 1,
+// or early, and the highest all that is later. Which part of the grid the
+// buckets cover is the owner's business.
+type memory[C uint8 | uint16] struct {
+	late   [buckets]C
+	beats  C // heartbeats heard, the sum of late
+	starts C // of these, how many came after a run of losses
+	lost   C // heartbeats lost
+}
+
+const buckets = 18
+
+// longestRun bounds what one run of losses may teach: beyond it the link was
+// down, and that is one misfortune, however long.
+const longestRun = 16
+
+// observe counts a heartbeat of bucket b that came after lost losses.
+func (m *memory[C]) observe(b, lost int, limit C) {
+	if m.beats >= limit || m.lost > ^C(0)-longestRun {
+		m.fade()
+	}
+	m.beats++
+	m.late[b]++
+	if lost > 0 {
+		m.starts++
+		m.lost += C(min(lost, longestRun))
+	}
+}
+
+// fade halves all counts. What a bucket leaves over is carried into the one
+// below, so that the number above any edge is halved to within one half. The
+// first carry is there every other time: a single rare event is neither kept
+// for ever nor always lost.
+func (m *memory[C]) fade() {
+	carry := m.beats >> 1 & 1
+	m.starts = m.starts/2 + m.starts&carry
+	m.lost = m.lost/2 + m.lost&carry
+	m.beats = 0
+	for b := buckets - 1; b >= 0; b-- {
+		c := m.late[b]
+		m.late[b] = c/2 + c&carry
+		m.beats += m.late[b]
+		carry ^= c & 1
+	}
+}
+
+// shift moves the buckets up the grid by n, or down if n is negative. Moving
+// down, nothing is known of where in bucket 0 its heartbeats lay: they are
+// taken to be as late as it allows, within the lowest quarter of the buckets.
+func (m *memory[C]) shift(n int) {
+	if n == 0 {
+		return
+	}
+	old := m.late
+	m.late = [buckets]C{}
+	m.late[max(0, min(buckets/4, -n))] = old[0]
+	for b, c := range old[1:] {
+		m.late[max(0, min(buckets-1, b+1-n))] += c
+	}
+}
+
+// above estimates how many heartbeats were later than a point in bucket b, with
+// the share w of the bucket's width above it.
+func (m *memory[C]) above(b int, w float64) float64 {
+	sum := 0
+	for _, c := range m.late[b+1:] {
+		sum += int(c)
+	}
+	return float64(sum) + w*float64(m.late[b])
+}
+
+// started and continued return how often a run of losses started and went on,
+// out of how many chances.
+func (m *memory[C]) started() (k, n float64) { return float64(m.starts), float64(m.beats) }
+
+func (m *memory[C]) continued() (k, n float64) {
+	n = float64(m.lost)
+	return max(0, n-float64(m.starts)), n // halving may round starts up, lost down
+}
+
+// top is the highest bucket that is not empty; 0 if all are.
+func (m *memory[C]) top() int {
+	b := buckets - 1
+	for b > 0 && m.late[b] == 0 {
+		b--
+	}
+	return b
+}
+
+// halfOctave is the number of the grid's bucket that holds x ≥ 1: the largest k
+// with 2^(k/2) ≤ x.
+func halfOctave(x float64) int {
+	const fraction = 1<<52 - 1
+	bits := math.Float64bits(x)
+	k := 2 * (int(bits>>52) - 1023)
+	if bits&fraction >= sqrt2&fraction {
+		k++
+	}
+	return k
+}
+
+// sqrt2 is math.Float64bits(math.Sqrt2).
+const sqrt2 = 0x3FF6A09E667F3BCD
+
+// edge is the lower edge of the grid's bucket k ≥ 0: 2^(k/2).
+func edge(k int) float64 {
+	e := math.Float64frombits(uint64(1023+k>>1) << 52)
+	if k&1 == 1 {
+		e *= math.Sqrt2
+	}
+	return e
+}
