@@ -161,7 +161,7 @@ func (m *member) printedText() string {
 	return text.String()
 }
 
-// town starts members that join each other, and returns them once each has seen all others up.
+// town starts members that join each other, and returns them once each has joined and seen all others up.
 func town(t *testing.T, names []string, flags ...string) []*member {
 	t.Helper()
 	var all []*member
@@ -169,6 +169,7 @@ func town(t *testing.T, names []string, flags ...string) []*member {
 		all = append(all, launch(t, name, freshAddr(t), append(joining(all), flags...)...))
 	}
 	for _, m := range all {
+		m.logs("joined:")
 		for _, other := range all {
 			if m != other {
 				m.expect("up", other.name)
@@ -299,6 +300,12 @@ func (m *member) exits(code int, why ...string) {
 	}
 }
 
+// ends waits for the end of a process and returns its exit code.
+func ends(cmd *exec.Cmd) int {
+	defer time.AfterFunc(patient, func() { cmd.Process.Kill() }).Stop()
+	return exitCode(cmd.Wait())
+}
+
 // exitCode is -1 for a process that still runs or that a signal ended.
 func exitCode(err error) int {
 	var exit *exec.ExitError
@@ -352,6 +359,7 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	code = exitCode(cmd.Run())
+	must(t, cmd.Start())
+	code = ends(cmd)
 	return code, out.String(), errs.String()
 }

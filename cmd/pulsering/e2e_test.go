@@ -219,6 +219,10 @@ func TestNoise(t *testing.T) {
 		_, err := conn.Write(junk)
 		must(t, err)
 	}
+	for kind := range byte(32) { // each of memberlist's messages, with nothing in it
+		_, err := conn.Write([]byte{kind, 0x80})
+		must(t, err)
+	}
 	t.Log("a crash and a start: what the ring is for still works")
 	all[4].kill()
 	fox := launch(t, "fox", freshAddr(t), joining(all)...)
@@ -298,7 +302,7 @@ func TestBrokenOutput(t *testing.T) {
 	if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil {
 		t.Log("a full disk")
 		cmd, log := nodeWithOutput(t, "full", full, ant)
-		if code := exitCode(cmd.Wait()); code != 1 || !strings.Contains(log.String(), "standard output") {
+		if code := ends(cmd); code != 1 || !strings.Contains(log.String(), "standard output") {
 			t.Errorf("exit code %d, log:\n%s", code, log)
 		}
 	}
@@ -315,7 +319,7 @@ func TestBrokenOutput(t *testing.T) {
 	bee := launch(t, "bee", freshAddr(t), "--join", ant.addr) // news to print
 	ant.expect("left", "piped")
 	bee.expect("up", "ant")
-	if code := exitCode(cmd.Wait()); code != 1 || !strings.Contains(log.String(), "standard output") {
+	if code := ends(cmd); code != 1 || !strings.Contains(log.String(), "standard output") {
 		t.Errorf("exit code %d, log:\n%s", code, log)
 	}
 	onlyDown(t, []*member{ant, bee})
@@ -337,7 +341,7 @@ func TestBlockedOutput(t *testing.T) {
 	ant.expect("up", "stuck")
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	ant.expect("left", "stuck")
-	if code := exitCode(cmd.Wait()); code != 0 {
+	if code := ends(cmd); code != 0 {
 		t.Errorf("exit code %d, log:\n%s", code, log)
 	}
 }
@@ -378,7 +382,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal("did not take the first signal")
 	}
 	must(t, cmd.Process.Signal(os.Interrupt))
-	cmd.Wait()
+	ends(cmd)
 	if s, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v; want the signal", cmd.ProcessState)
 	}
@@ -424,6 +428,7 @@ func TestDemoCutShort(t *testing.T) {
 		{syscall.SIGINT, "starting", 130},
 		{syscall.SIGTERM, "formed in", 143},
 		{syscall.SIGINT, "paused dog", 130},
+		{syscall.SIGKILL, "formed in", -1},
 		{syscall.SIGKILL, "paused dog", -1},
 	} {
 		if test.signal == syscall.SIGKILL && runtime.GOOS != "linux" {
@@ -435,7 +440,7 @@ func TestDemoCutShort(t *testing.T) {
 		must(t, cmd.Start())
 		out.await(t, test.after)
 		must(t, cmd.Process.Signal(test.signal))
-		if code := exitCode(cmd.Wait()); code != test.code {
+		if code := ends(cmd); code != test.code {
 			t.Errorf("%v after %q: exit code %d; want %d", test.signal, test.after, code, test.code)
 		}
 		if test.signal != syscall.SIGKILL {
