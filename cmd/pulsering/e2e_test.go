@@ -223,6 +223,8 @@ func TestNoise(t *testing.T) {
 		_, err := conn.Write([]byte{kind, 0x80})
 		must(t, err)
 	}
+	_, err = conn.Write([]byte("\x04\x81\xabIncarnation\x01")) // and the announcement of a member with no name and no address
+	must(t, err)
 	t.Log("a crash and a start: what the ring is for still works")
 	all[4].kill()
 	fox := launch(t, "fox", freshAddr(t), joining(all)...)
