@@ -1,0 +1,48 @@
+// Package lab is where the claims about package cluster are measured: whole clusters of the real code, over the network in
+// memory of package clustertest, in virtual time, with plain memberlist in the same run as the control. It holds tests
+// only.
+//
+// Think of a wind tunnel. The aircraft is the real one, at full size; the wind is ours, so the same gust can be blown at
+// another aircraft too. One run blows one scenario at three systems, one after the other, with the same victims and the same
+// faults at the same times:
+//
+//   - pulsering: cluster.Join with its default configuration, or what the flags say,
+//   - memberlist: hashicorp/memberlist with DefaultLANConfig,
+//   - memberlist-tuned: the same, tuned to detect as fast; its configuration is part of the result.
+//
+// A question of your own is one command; -list shows the scenarios, and what each flag is when it is not given:
+//
+//	go test ./cluster/lab -run '^TestLab$' -timeout 0 -v -args -scenario=crash -nodes=128 -kill=5 -loss=0.05 -minutes=10 -seed=7 -out=$PWD/result.json
+//
+// Without -scenario, TestLab runs a small version of every scenario against generous bounds. With -series it runs the whole
+// series behind docs/results/lab.md, each run in a process of its own. It can be stopped and started again: runs that are
+// there, made by the same binary, are not made again.
+//
+// # What is measured
+//
+// A member's view of another is what its last event said. Views of members that are blocked, cut off or otherwise made
+// ill are left out of all judgements about views for as long as that lasts.
+//
+//   - detect_s: seconds from the fault to each survivor's first Down, over all pairs of victim and survivor. first, median,
+//     p99 and max are over the pairs that were told, and null where there are none; never counts the others.
+//   - false_down: Down events about members that live and are not blocked, at all members and at unblocked ones. A
+//     member's former boot, and a member that the fault hides from the observer, or did until a second ago, is none of
+//     these. In the block scenario the blocked members do not count while they run either, as in the Lifeguard paper
+//     (section V: an event "about an agent outside the anomalous set"); events about them are in resumed.
+//   - member_hours: the sum of the virtual times that members ran. No event in h hours bounds the rate at 3.0/h with 95 %
+//     confidence (-ln 0.05, the Poisson distribution; for more events see per_hour_95).
+//   - packets_per_node_s, bytes_per_node_s: what the transport is given in packets, unencrypted and without headers.
+//     Streams (memberlist's push/pull, whose size grows with the cluster) are in stream_bytes_per_node_s.
+//   - agree_s: seconds from the fault's end until all views agree, and do so for a second: with the truth about members that
+//     run and that do not, and with each other about those that the fault makes ill. Suspect counts as up. After several
+//     faults it is the longest; null if they never agree before the run ends.
+//
+// # Limits
+//
+// A process that stands still stops its timers as well. In one process with one clock that cannot be: a stalled member
+// here is one behind Network.Block, as in the Lifeguard paper, whose timers go on while nothing goes in or out. That is
+// harsher than life in one way, as the member goes on judging others by what it cannot hear, and kinder in another, as it
+// need not find out about its own pause when it wakes. Real pauses (SIGSTOP) are for the tests with real processes.
+//
+// memberlist draws from the global source of randomness, so that a seed fixes faults and victims, not the whole run.
+package lab

@@ -1,0 +1,120 @@
+package lab
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	flags = func() *params {
+		p := common
+		p.define(flag.CommandLine)
+		return &p
+	}()
+	out  = flag.String("out", "", "file for the result of one -scenario, as JSON; a relative path begins in this package's folder")
+	list = flag.Bool("list", false, "list the scenarios")
+)
+
+// TestLab is the lab's only door: see the package comment.
+func TestLab(t *testing.T) {
+	switch {
+	case *list:
+		t.Log(describe())
+	case flags.Scenario != "":
+		p, err := question(flags.Scenario)
+		if err == nil {
+			p, err = p.withFlags(flag.CommandLine)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := ask(t, p)
+		t.Logf("\n%s", r)
+		if *out != "" {
+			if err := r.write(*out); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// question is a scenario with its own defaults.
+func question(scenario string) (params, error) {
+	s, ok := scenarios[scenario]
+	if !ok {
+		return params{}, fmt.Errorf("lab: -scenario: %q is unknown: want one of %s", scenario, strings.Join(scenarioNames(), ", "))
+	}
+	p := common
+	p.Scenario = scenario
+	s.defaults(&p)
+	return p, nil
+}
+
+func describe() string {
+	var b strings.Builder
+	for _, n := range scenarioNames() {
+		p, _ := question(n)
+		fmt.Fprintf(&b, "\n%s: %s\n   ", n, scenarios[n].doc)
+		f := flag.NewFlagSet(n, flag.ContinueOnError)
+		p.define(f)
+		f.VisitAll(func(d *flag.Flag) {
+			if v := d.DefValue; v != "0" && v != "0s" && v != "false" && d.Name != "scenario" && d.Name != "systems" {
+				fmt.Fprintf(&b, " -%s=%s", d.Name, v)
+			}
+		})
+	}
+	return b.String()
+}
+
+// ask runs one scenario with each of the systems.
+func ask(t *testing.T, p params) *result {
+	systems, err := systemsFor(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &result{Scenario: p.Scenario, Seed: p.Seed, Nodes: p.Nodes, Params: p, Systems: map[string]*systemResult{}}
+	var sh shared
+	for _, s := range systems {
+		begin := time.Now()
+		stop := watch(p, s.name, &sh)
+		r.Systems[s.name] = run(t, p, s, &sh)
+		stop()
+		if t.Failed() {
+			t.FailNow()
+		}
+		r.Systems[s.name].WallS = *rounded(time.Since(begin).Seconds())
+		runtime.GC()
+	}
+	return r
+}
+
+// watch prints how far a system has come every ten seconds of real time, where the tests talk at all.
+func watch(p params, system string, sh *shared) (stop func()) {
+	sh.at.Store(-1)
+	done := make(chan struct{})
+	go func() {
+		begin := time.Now()
+		tick := time.NewTicker(10 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			at := "forming"
+			if d := time.Duration(sh.at.Load()); d >= 0 {
+				at = fmt.Sprintf("%v of %v, views differ about %d", d.Round(time.Second), p.length(), sh.away.Load())
+			}
+			if testing.Verbose() {
+				fmt.Fprintf(os.Stderr, "%s, %d members, %s: %s, %v of real time\n", p.Scenario, p.Nodes, system, at, time.Since(begin).Round(time.Second))
+			}
+		}
+	}()
+	return func() { close(done) }
+}
