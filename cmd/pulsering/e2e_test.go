@@ -154,6 +154,32 @@ func TestNameTaken(t *testing.T) {
 	onlyDown(t, all[:4], "elk")
 }
 
+// A process stops for so long that another one takes its name: when it wakes, it says so and ends.
+func TestTakenOver(t *testing.T) {
+	all := town(t, five)
+	cat := all[2]
+	others := without(all, cat)
+	old := all[0].boot("cat")
+	must(t, cat.pause())
+	for _, m := range others {
+		m.expect("down", "cat", ofBoot(old))
+	}
+	heir := launch(t, "cat", freshAddr(t), joining(others)...)
+	for _, m := range others {
+		m.expect("up", "cat", newer(old), at(heir.addr))
+		heir.expect("up", m.name)
+	}
+	fromHere(all)
+	must(t, cat.resume())
+	cat.exits(1, "name is taken", "node ended")
+	t.Log("a crash, to see that the heir is still one of them")
+	all[4].kill()
+	for _, m := range append(without(others, all[4]), heir) {
+		m.expect("down", "elk")
+	}
+	onlyDown(t, append(others, heir), "elk")
+}
+
 // Who has another key, none, or another label, is nobody's member.
 func TestStrangers(t *testing.T) {
 	key := func(name string) string {
@@ -423,21 +449,23 @@ func TestDemo(t *testing.T) {
 // However the demo ends, its processes end with it, a paused one too.
 func TestDemoCutShort(t *testing.T) {
 	for _, test := range []struct {
+		args   []string
 		signal syscall.Signal
 		after  string
 		code   int
 	}{
-		{syscall.SIGINT, "starting", 130},
-		{syscall.SIGTERM, "formed in", 143},
-		{syscall.SIGINT, "paused dog", 130},
-		{syscall.SIGKILL, "formed in", -1},
-		{syscall.SIGKILL, "paused dog", -1},
+		{[]string{"demo"}, syscall.SIGINT, "starting", 130},
+		{[]string{"demo"}, syscall.SIGTERM, "formed in", 143},
+		{[]string{"demo"}, syscall.SIGINT, "paused dog", 130},
+		{[]string{"demo"}, syscall.SIGKILL, "formed in", -1},
+		{[]string{"demo"}, syscall.SIGKILL, "paused dog", -1},
+		{[]string{"demo", "--keep"}, syscall.SIGINT, "stays up until Ctrl-C", 0},
 	} {
 		if test.signal == syscall.SIGKILL && runtime.GOOS != "linux" {
 			continue // nothing there ends children with their parent
 		}
 		var out tap
-		cmd := exec.Command(binary, "demo")
+		cmd := exec.Command(binary, test.args...)
 		cmd.Stdout = &out
 		must(t, cmd.Start())
 		out.await(t, test.after)
