@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"sort"
 	"sync"
 	"time"
@@ -11,6 +12,9 @@ const grace = time.Second
 
 // holds is how long views must agree to count as agreeing.
 const holds = time.Second
+
+// maxExamples is how many false downs are told one by one.
+const maxExamples = 5
 
 type view uint8
 
@@ -28,9 +32,9 @@ type news struct {
 	at                time.Time
 	observer, subject int
 	view              view
-	left              bool   // viewNone because it said goodbye
 	boot              uint64 // of the life that it is about; 0: the system does not tell
 	addr              string // of that life; empty: the system does not tell
+	reason            string // why, in the system's words
 }
 
 // ledger holds what is true about each member and what each member believes, as far as it has said so, and judges the
@@ -59,10 +63,13 @@ type ledger struct {
 // tally counts events since the measurement began.
 type tally struct {
 	falseAll, falseUnblocked int
-	resumed                  int // downs of members of the blocked set while they run
-	excused                  int // downs of members that the fault hid
-	hits                     int // downs of members that do not run, or of former boots
+	reasons                  map[string]int // of false downs
+	examples                 []string       // the first of them, as a person reads it
+	resumed                  int            // downs of members of the blocked set while they run
+	excused                  int            // downs of members that the fault hid
+	hits                     int            // downs of members that do not run, or of former boots
 	leftAsDown               int
+	parting                  int // downs of members that run, said by members after their own goodbye
 	suspects                 int
 	changes                  map[[2]int]int // up or down, by observer and ill subject
 }
@@ -80,6 +87,7 @@ type standing struct {
 	sideUntil time.Time     // the end of the cut; zero while it lasts
 	lastSide  int
 
+	born     time.Time // this life
 	addr     string
 	lastBoot uint64 // of the life before this one
 
@@ -116,7 +124,7 @@ type fault struct {
 func newLedger(members int, now time.Time) *ledger {
 	l := &ledger{now: now, members: make([]standing, members), views: make([]view, members*members)}
 	l.waiting = [2][]*wait{make([]*wait, members), make([]*wait, members)}
-	l.changes = map[[2]int]int{}
+	l.tally = tally{changes: map[[2]int]int{}, reasons: map[string]int{}}
 	for i := range l.members {
 		l.members[i].agreed = true
 	}
@@ -141,7 +149,7 @@ func (l *ledger) begin(now time.Time) {
 	defer l.mu.Unlock()
 	l.advance(now)
 	l.measuring, l.begun, l.lived = true, now, 0
-	l.tally = tally{changes: map[[2]int]int{}}
+	l.tally = tally{changes: map[[2]int]int{}, reasons: map[string]int{}}
 	l.isolated, l.alone = nil, 0
 }
 
@@ -213,7 +221,7 @@ func delta(more bool) int {
 // started: the member runs at addr, with a blank memory.
 func (l *ledger) started(now time.Time, member int, addr string) {
 	l.change(now, member, func(s *standing) {
-		s.running, s.departing, s.addr = true, false, addr
+		s.running, s.departing, s.addr, s.born = true, false, addr, now
 		for i := range l.members {
 			*l.view(member, i) = viewNone
 		}
@@ -302,7 +310,10 @@ func (l *ledger) ended(now time.Time, about []int) {
 func (l *ledger) told(e news) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e.observer == e.subject || !l.members[e.observer].running {
+	if o := &l.members[e.observer]; e.observer == e.subject || !o.running {
+		if l.measuring && o.departing && e.view == viewDown && l.members[e.subject].running {
+			l.parting++
+		}
 		return
 	}
 	l.advance(e.at)
@@ -365,6 +376,11 @@ func (l *ledger) judge(e news, former bool) {
 		l.resumed++
 	default:
 		l.falseAll++
+		l.reasons[e.reason]++
+		if len(l.examples) < maxExamples {
+			l.examples = append(l.examples, fmt.Sprintf("at %v %s called %s (boot %d, started %v before) down: %s",
+				e.at.Sub(l.begun), name(e.observer), name(e.subject), e.boot, e.at.Sub(s.born), e.reason))
+		}
 		if !o.ill && !o.anomalous {
 			l.falseUnblocked++
 		}

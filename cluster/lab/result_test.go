@@ -3,6 +3,7 @@ package lab
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,9 @@ type falseDown struct {
 	PerHour95   float64 `json:"per_hour_95"` // upper bound of the rate of all, per member and hour, with 95 % confidence
 	Resumed     int     `json:"resumed"`
 	LeftAsDown  int     `json:"left_as_down"` // Downs about members that said goodbye
+	Parting     int     `json:"parting"`      // Downs about live members at members that have said goodbye and not ended yet
+
+	Reasons map[string]int `json:"reasons,omitempty"` // of all, in the system's words
 }
 
 // result ends the measurement and adds it all up.
@@ -103,7 +107,7 @@ func (w *world) result() *systemResult {
 
 	hours := nodeSeconds / 3600
 	r.False = falseDown{
-		l.falseAll, l.falseUnblocked, *rounded(hours), *rounded(poissonUpper(l.falseAll) / hours), l.resumed, l.leftAsDown,
+		l.falseAll, l.falseUnblocked, *rounded(hours), *rounded(poissonUpper(l.falseAll) / hours), l.resumed, l.leftAsDown, l.parting, l.reasons,
 	}
 	agree, unsettled := l.agreement()
 	r.Settled, r.Unsettled = summarize(agree), unsettled
@@ -112,6 +116,9 @@ func (w *world) result() *systemResult {
 	}
 	r.Isolated, r.Alone, r.Excused, r.Suspects = summarize(l.isolated), l.alone, l.excused, l.suspects
 	r.Changes = l.changesOfIll()
+	for _, e := range l.examples {
+		w.t.Logf("%s: false down: %s", w.system.name, e)
+	}
 
 	perNodeSecond := func(n uint64) float64 { return *rounded(float64(n) / nodeSeconds) }
 	r.Packets, r.Bytes = perNodeSecond(traffic.Sent.Packets), perNodeSecond(traffic.Sent.Bytes)
@@ -201,7 +208,9 @@ func (r *result) String() string {
 		})
 		row("  pairs never told, of", func(s *systemResult) string { return fmt.Sprintf("%d of %d", s.Back.Never, s.Back.Pairs) })
 	}
-	row("false downs at all, at unblocked members", func(s *systemResult) string { return fmt.Sprintf("%d, %d", s.False.All, s.False.Unblocked) })
+	row("false downs at all, at unblocked members", func(s *systemResult) string {
+		return fmt.Sprintf("%d, %d %s", s.False.All, s.False.Unblocked, reasons(s.False.Reasons))
+	})
 	row("  in member-hours; 95 % bound per hour", func(s *systemResult) string {
 		return fmt.Sprintf("%.1f; %.3g", s.False.MemberHours, s.False.PerHour95)
 	})
@@ -213,6 +222,11 @@ func (r *result) String() string {
 	if r.any(func(s *systemResult) bool { return s.Isolated.Count > 0 || s.Alone > 0 }) {
 		row("isolated said after (s), by healthy ones", func(s *systemResult) string {
 			return fmt.Sprintf("%s, %d", figures(s.Isolated.Median, s.Isolated.Max), s.Alone)
+		})
+	}
+	if r.any(func(s *systemResult) bool { return s.False.LeftAsDown+s.False.Parting > 0 }) {
+		row("downs about the left, by the left", func(s *systemResult) string {
+			return fmt.Sprintf("%d, %d", s.False.LeftAsDown, s.False.Parting)
 		})
 	}
 	if r.any(func(s *systemResult) bool { return s.Changes.Count > 0 }) {
@@ -233,6 +247,18 @@ func (r *result) String() string {
 
 func (r *result) any(has func(*systemResult) bool) bool {
 	return slices.ContainsFunc(r.names(), func(n string) bool { return has(r.Systems[n]) })
+}
+
+// reasons is empty, or like "(9 verdict, 1 silent)".
+func reasons(count map[string]int) string {
+	var parts []string
+	for _, r := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%d %s", count[r], r))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
 }
 
 func figures(values ...*float64) string {

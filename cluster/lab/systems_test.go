@@ -37,7 +37,7 @@ type node interface {
 
 // hearer is who a member tells its events.
 type hearer interface {
-	told(observer int, name string, v view, left bool, boot uint64, addr string)
+	told(observer int, name string, v view, boot uint64, addr, reason string)
 	lonely(observer int)
 }
 
@@ -87,7 +87,7 @@ func pulsering(p params) system {
 					case cluster.Isolated:
 						hears.lonely(self)
 					case cluster.Up, cluster.Suspect, cluster.Down, cluster.Left:
-						hears.told(self, e.Member.Name, viewOf[e.Kind], e.Kind == cluster.Left, e.Member.Boot, e.Member.Addr)
+						hears.told(self, e.Member.Name, viewOf[e.Kind], e.Member.Boot, e.Member.Addr, e.Reason)
 					}
 				}
 			})
@@ -206,7 +206,7 @@ func (n *plainNode) NotifyLeave(m *memberlist.Node) { n.tell(m, viewDown) }
 func (n *plainNode) NotifyUpdate(*memberlist.Node)  {}
 
 func (n *plainNode) tell(m *memberlist.Node, v view) {
-	n.hears.told(n.self, m.Name, v, false, 0, net.JoinHostPort(m.Addr.String(), fmt.Sprint(m.Port)))
+	n.hears.told(n.self, m.Name, v, 0, net.JoinHostPort(m.Addr.String(), fmt.Sprint(m.Port)), "memberlist")
 }
 
 // Write takes a line of memberlist's log.

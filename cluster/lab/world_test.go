@@ -127,9 +127,9 @@ func (w *world) end(m *member) {
 }
 
 // told and lonely are what members say.
-func (w *world) told(observer int, name string, v view, left bool, boot uint64, addr string) {
+func (w *world) told(observer int, name string, v view, boot uint64, addr, reason string) {
 	if subject, ok := w.index[name]; ok {
-		w.ledger.told(news{time.Now(), observer, subject, v, left, boot, addr})
+		w.ledger.told(news{time.Now(), observer, subject, v, boot, addr, reason})
 	}
 }
 
