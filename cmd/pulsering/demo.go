@@ -77,9 +77,9 @@ type demo struct {
 type actor struct {
 	name, addr, http string
 
-	proc  *proc
-	state string // of the process: what the others should find out
-	past  []*proc
+	proc      *proc  // the present one, or the last
+	state     string // of the process: what the others should find out
+	restarted bool
 }
 
 const (
@@ -321,9 +321,7 @@ func (d *demo) start(a *actor) error {
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", a.name, err)
 	}
-	if a.proc != nil {
-		a.past = append(a.past, a.proc)
-	}
+	a.restarted = a.proc != nil
 	a.proc, a.state = p, actorRunning
 	return nil
 }
@@ -424,7 +422,7 @@ func (d *demo) unexpected() error {
 // replaced tells whether the event is about an earlier process of a member.
 func (d *demo) replaced(e eventLine) bool {
 	return slices.ContainsFunc(d.actors, func(a *actor) bool {
-		return a.name == e.Member && len(a.past) > 0 && e.boot() < d.bootOf(a)
+		return a.name == e.Member && a.restarted && e.boot() < d.bootOf(a)
 	})
 }
 

@@ -108,12 +108,12 @@ func TestDemoNoticesWhatShouldNotBe(t *testing.T) {
 			d.actors[0].prints(t, "bee", "down", 1, now.Add(-time.Second))
 		}, "ant called bee down"},
 		"old boot": {func(d *demo, now time.Time) {
-			d.actors[1].past = []*proc{{}}
+			d.actors[1].restarted = true
 			d.actors[0].prints(t, "bee", "down", 1, now)
 			d.actors[0].prints(t, "bee", "up", 2, now)
 		}, ""},
 		"new boot": {func(d *demo, now time.Time) {
-			d.actors[1].past = []*proc{{}}
+			d.actors[1].restarted = true
 			d.actors[0].prints(t, "bee", "up", 2, now)
 			d.actors[0].prints(t, "bee", "down", 2, now)
 		}, "ant called bee down"},
