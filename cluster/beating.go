@@ -19,7 +19,9 @@ type edge struct {
 	heardAt   time.Time     // the last heartbeat
 	interval  time.Duration // promised with it
 	every     time.Duration // the member's own Beat
+	late      time.Duration // mean deviation of arrivals from the promise
 
+	loss      pathLoss
 	lastHeard time.Time // the last sign of life from the member itself
 	rtt       time.Duration
 }
@@ -74,6 +76,9 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		return
 	}
 	wasDown := r.State == StateDown
+	if wasDown || b.Seq > r.Seq {
+		c.signOfLife(r, now)
+	}
 	if !c.heard(now, r, b.Epoch, b.Seq) && wasDown {
 		// Sent before the evidence that the verdict rests on, and held up since: not a sign of life.
 		c.count.drop(dropReplay)
@@ -85,6 +90,13 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		e.rtt = max(0, now.Sub(e.sentAt)-duration(b.EchoHold))
 	}
 	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
+	if e.heardEdge > 0 && !numbersAnew && !wasDown {
+		lost := b.Edge - e.heardEdge - 1
+		e.loss.observe(lost)
+		if lost == 0 {
+			e.late += (now.Sub(e.heardAt.Add(e.interval)).Abs() - e.late) / 8
+		}
+	}
 	e.heardEdge, e.heardSeq, e.heardAt = b.Edge, b.Seq, now
 	e.every = duration(b.Every)
 	if b.Interval == 0 {
@@ -129,6 +141,32 @@ func (c *core) unwatch(r *record) {
 		c.det.Forget(r.Name)
 		r.edge.watched = false
 	}
+}
+
+// beatsTo tells whether the member gets heartbeats of this node, or will from the next round on.
+func (c *core) beatsTo(name string) bool {
+	return slices.Contains(c.rotation.want, name) || slices.ContainsFunc(c.rotation.round, func(t turn) bool { return t.to == name && !t.last })
+}
+
+// dismiss tells a member that it gets no heartbeats any more.
+func (c *core) dismiss(now time.Time, r *record) {
+	if c.cfg.Heartbeats == Probes || c.left {
+		return
+	}
+	e := &r.edge
+	e.sent++
+	e.sentAt = now
+	c.seq++ // a number is given once
+	c.send(r, &packet{Beat: &beat{Epoch: c.epoch, Seq: c.seq, Edge: e.sent, Every: micros(c.cfg.Beat)}})
+	c.count.send("beat")
+}
+
+// beatEvery is the time between two heartbeats of the member to anyone, as far as is known.
+func (r *record) beatEvery(def time.Duration) time.Duration {
+	if r.edge.every > 0 {
+		return r.edge.every
+	}
+	return def
 }
 
 func micros(d time.Duration) uint64 { return uint64(max(0, d.Microseconds())) }

@@ -148,8 +148,9 @@ func TestRestartIsDownThenUp(t *testing.T) {
 				w.quiet("n02")
 				for other, n := range w.nodes {
 					told := slices.DeleteFunc(n.told("n02"), func(s string) bool { return strings.HasPrefix(s, "suspect/") || s == "up/heard" })
-					if other != "n02" && !slices.Equal(told, []string{"down/restarted", "up/restarted"}) {
-						t.Errorf("%s told %v of n02, want down and up, restarted", other, told)
+					// Some may find the old one silent just before they hear of the new one.
+					if other != "n02" && (len(told) != 2 || !strings.HasPrefix(told[0], "down/") || told[1] != "up/restarted") {
+						t.Errorf("%s told %v of n02, want down once and up, restarted", other, told)
 					}
 				}
 			})

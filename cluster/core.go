@@ -39,13 +39,17 @@ type core struct {
 	members  map[string]*record // the others, by name
 	byGossip map[string]*record // the same, by their present name in memberlist
 	graph    []string           // members that listen and are listened to, itself included; see regraph
+	living   []string           // those of them that are not down
+	duty     []string           // whom this node would listen to if only those were there
 	stale    bool               // graph is to be made anew
 	rotation rotation
 
 	inquiries map[string]*record // whose inquiry is open
-	orphans   map[string]orphan
-	downPhi   float64 // the verdict's threshold, for the present number of members
-	isolated  bool    // this node hears nobody
+	downPhi   float64            // the verdict's threshold, for the present number of members
+	isolated  bool               // this node hears nobody
+
+	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
+	floodAt time.Time
 
 	beatAt, tidyAt time.Time
 	out            output
@@ -74,6 +78,7 @@ type record struct {
 	shown State // as subscribers know it
 	since time.Time
 
+	seen    time.Time // when it last lived, by anybody's evidence
 	edge    edge
 	inquiry *inquiry
 }
@@ -84,14 +89,16 @@ const (
 	// keepPlace is how long a member that is down keeps its place in the graph. A wrong verdict then changes nothing about
 	// who listens to whom, and the member finds its observers where it left them.
 	keepPlace = 30 * time.Second
+	// leastDownPhi bounds the threshold that follows from a FalseAlarmEvery of a minute.
+	leastDownPhi = 4
 )
 
 func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
 	return &core{
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
-		tags: cfg.Tags, since: now, downPhi: 2 * inquirePhi, beatAt: now, tidyAt: now.Add(tidyEvery),
+		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{},
-		inquiries: map[string]*record{}, orphans: map[string]orphan{}, stale: true,
+		inquiries: map[string]*record{}, stale: true,
 	}
 }
 
@@ -108,6 +115,10 @@ func (c *core) wake(now time.Time) time.Time {
 		c.tidy(now)
 		c.tidyAt = now.Add(tidyEvery)
 	}
+	if c.stale {
+		c.regraph(now)
+		c.takeOver(now)
+	}
 	next := c.beatAt
 	if c.tidyAt.Before(next) {
 		next = c.tidyAt
@@ -115,6 +126,13 @@ func (c *core) wake(now time.Time) time.Time {
 	for _, r := range c.inquiries {
 		if at := c.pursue(now, r); !at.IsZero() && at.Before(next) {
 			next = at
+		}
+	}
+	if len(c.flood) > 0 {
+		if !now.Before(c.floodAt) {
+			c.sendFlood()
+		} else if c.floodAt.Before(next) {
+			next = c.floodAt
 		}
 	}
 	return next
@@ -127,13 +145,8 @@ func (c *core) tidy(now time.Time) {
 			c.forget(name)
 		}
 	}
-	for name, o := range c.orphans {
-		if !now.Before(o.deadline) {
-			delete(c.orphans, name)
-			c.judgeOrphan(now, o)
-		}
-	}
 	c.regraph(now)
+	c.takeOver(now)
 }
 
 func (c *core) forget(name string) {
@@ -142,7 +155,6 @@ func (c *core) forget(name string) {
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
 	delete(c.inquiries, name)
-	delete(c.orphans, name)
 	c.stale = true
 }
 
@@ -150,19 +162,21 @@ func (c *core) forget(name string) {
 func (c *core) regraph(now time.Time) {
 	c.stale = false
 	c.graph = append(c.graph[:0], c.cfg.Name)
-	alive := 1
+	c.living = append(c.living[:0], c.cfg.Name)
 	for name, r := range c.members {
 		if r.plain || r.State == StateLeft {
 			continue
 		}
 		if r.State == StateUp {
-			alive++
+			c.living = append(c.living, name)
 		} else if now.Sub(r.since) >= keepPlace {
 			continue
 		}
 		c.graph = append(c.graph, name)
 	}
 	slices.Sort(c.graph)
+	slices.Sort(c.living)
+	c.duty = observers(c.cfg.Name, c.living, c.cfg.Observers)
 
 	receivers := observers(c.cfg.Name, c.graph, c.cfg.Observers)
 	for name, r := range c.members {
@@ -177,8 +191,8 @@ func (c *core) regraph(now time.Time) {
 
 	// The threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the cluster
 	// judges members × heartbeats a second.
-	perSecond := float64(alive) / c.cfg.Beat.Seconds()
-	c.downPhi = max(2*inquirePhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
+	perSecond := float64(len(c.living)) / c.cfg.Beat.Seconds()
+	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
 		if err := c.det.SetThresholds(c.downPhi/2, c.downPhi); err != nil {
 			c.log.Error("thresholds not set", "error", err)
@@ -225,9 +239,10 @@ func (c *core) selfClaim() claim {
 }
 
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
-func (c *core) leave() {
+func (c *core) leave(now time.Time) {
 	c.left = true
-	c.spread(c.selfClaim())
+	c.spread(now, c.selfClaim())
+	c.sendFlood()
 }
 
 // state is the whole table as claims, for memberlist's push/pull.
@@ -256,12 +271,35 @@ func (c *core) send(to *record, p *packet) {
 	c.out.packets = append(c.out.packets, outgoing{to.Addr, p})
 }
 
-// takeOut returns what is to be done, once.
+// takeOut returns what is to be done, once. Packets to the same member travel together where they fit.
 func (c *core) takeOut() output {
 	out := c.out
 	c.out = output{}
+	if len(out.packets) < 2 {
+		return out
+	}
+	last := make(map[string]*packet, len(out.packets))
+	packets := out.packets[:0]
+	for _, o := range out.packets {
+		p := last[o.to]
+		if p == nil || p.Beat != nil && o.packet.Beat != nil ||
+			len(p.Asks)+len(p.Claims)+len(o.packet.Asks)+len(o.packet.Claims) > maxParts {
+			last[o.to] = o.packet
+			packets = append(packets, o)
+			continue
+		}
+		if p.Beat == nil {
+			p.Beat = o.packet.Beat
+		}
+		p.Asks = append(slices.Clip(p.Asks), o.packet.Asks...)
+		p.Claims = append(slices.Clip(p.Claims), o.packet.Claims...)
+	}
+	out.packets = packets
 	return out
 }
+
+// maxParts is how many questions and claims share a packet: about 1,000 bytes with names of 20.
+const maxParts = 20
 
 // show tells subscribers when a member's state has changed for them.
 func (c *core) show(now time.Time, r *record, reason string) {

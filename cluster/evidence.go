@@ -21,7 +21,7 @@ func (c *core) received(now time.Time, buf []byte) {
 	var answers []claim
 	for _, a := range p.Asks {
 		c.count.receive("ask")
-		if answer, ok := c.answer(now, from, a); ok {
+		if answer, ok := c.asked(now, from, a); ok {
 			answers = append(answers, answer)
 		}
 	}
@@ -84,27 +84,17 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 	wasDown := r.State == StateDown
 	r.claim = up
 	if wasDown {
-		c.spread(up)
+		c.spread(now, up)
 		c.show(now, r, ReasonHeard)
 	}
 	return true
-}
-
-// answer replies to a question about a member. What is asked about itself it always answers; of another it speaks only
-// where it knows later than the asker. The question is the asker's own opinion, and is taken as one.
-func (c *core) answer(now time.Time, from *record, a claim) (claim, bool) {
-	if a.Name == c.cfg.Name {
-		c.mergeSelf(a)
-		return c.selfClaim(), true
-	}
-	return c.merge(now, from, a)
 }
 
 // merge takes a claim of somebody (from may be nil) about anybody. Where this node knows later, it returns that instead,
 // for an answer on the same path.
 func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok bool) {
 	if cl.Name == c.cfg.Name {
-		return c.mergeSelf(cl)
+		return c.mergeSelf(now, cl)
 	}
 	r := c.members[cl.Name]
 	if r == nil || r.plain {
@@ -153,16 +143,18 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim) {
 		c.alive(now, r)
 	default:
 		// Somebody's opinion counts at the due time of the heartbeat that it names, not now.
+		due := now
 		if e := &r.edge; e.watched && cl.Seq > e.heardSeq {
-			due := e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
+			due = e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
 			if due.After(now) {
 				due = now
 			}
 			c.det.Alive(r.Name, due)
 		}
+		c.signOfLife(r, due)
 	}
 	if before != r.State {
-		c.gossip(cl)
+		c.spread(now, cl)
 		c.show(now, r, ReasonHeard)
 	}
 	c.review(now, r)
@@ -170,14 +162,20 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim) {
 
 // alive takes a sign of life from the member itself that is no heartbeat.
 func (c *core) alive(now time.Time, r *record) {
-	if r.edge.watched && r.State == StateUp {
+	c.signOfLife(r, now)
+	switch {
+	case r.State != StateUp:
+	case r.edge.watched:
 		c.det.Alive(r.Name, now)
+	case r.inquiry != nil:
+		c.endInquiry(r)
+		c.show(now, r, ReasonHeard)
 	}
 	c.review(now, r)
 }
 
 // mergeSelf takes what others say of this node.
-func (c *core) mergeSelf(cl claim) (later claim, ok bool) {
+func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 	switch {
 	case !c.speaks():
 		c.before = max(c.before, cl.Boot)
@@ -203,7 +201,7 @@ func (c *core) mergeSelf(cl claim) (later claim, ok bool) {
 		c.count.receive("claim")
 		c.epoch = cl.Epoch + 1
 		c.log.Warn("this node was called down; it takes a new epoch", "epoch", c.epoch)
-		c.spread(c.selfClaim())
+		c.spread(now, c.selfClaim())
 		return c.selfClaim(), true
 	case cl.State == StateDown:
 		return c.selfClaim(), true
@@ -221,26 +219,40 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	}
 	c.unwatch(r)
 	c.endInquiry(r)
-	delete(c.orphans, r.Name)
+	r.seen = now
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}
 	c.stale = true
 }
 
-// spread tells everybody at once: the receivers of this node's heartbeats directly, all others by gossip.
-func (c *core) spread(cl claim) {
+// spread tells everybody at once: the receivers of this node's heartbeats, who do the same, and all by gossip as the safety
+// net. The receivers are a few random rings, so a claim reaches everybody in O(log N) steps.
+func (c *core) spread(now time.Time, cl claim) {
 	c.gossip(cl)
-	if c.cfg.Heartbeats == Probes { // nothing but memberlist's own packets
+	if c.cfg.Heartbeats == Probes || !c.speaks() { // nothing but memberlist's own packets
 		return
 	}
+	if len(c.flood) == 0 {
+		c.floodAt = now.Add(floodDelay)
+	}
 	cl.Addr = ""
+	c.flood = append(c.flood, cl)
+}
+
+// floodDelay is how long claims wait for others to share a packet with. A third of a thousand members that die at once
+// would otherwise cost each survivor thousands of packets.
+const floodDelay = 4 * time.Millisecond
+
+// sendFlood passes on what has gathered.
+func (c *core) sendFlood() {
 	for _, name := range c.rotation.want {
-		if r := c.members[name]; r != nil && r.Name != cl.Name && r.State == StateUp {
-			c.send(r, &packet{Claims: []claim{cl}})
-			c.count.send("claim")
+		if r := c.members[name]; r != nil && r.State == StateUp {
+			c.send(r, &packet{Claims: c.flood})
+			c.count.send("flood")
 		}
 	}
+	c.flood = nil
 }
 
 // gossip hands a claim to memberlist's gossip.

@@ -64,17 +64,16 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	case r == nil:
 		r = &record{claim: claim{Name: name, Boot: m.Boot, State: StateUp}}
 		c.members[name] = r
-		c.introduce(r, g, m)
+		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonJoined)
 	case m.Boot > r.Boot:
 		c.restart(now, r, m.Boot)
-		c.introduce(r, g, m)
+		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)
 	case m.Boot == r.Boot:
 		changed := !maps.Equal(r.tags, m.Tags)
 		fresh := r.gossipName == "" // known from claims so far
-		c.introduce(r, g, m)
-		delete(c.orphans, name)
+		c.introduce(now, r, g, m)
 		if changed && !fresh {
 			c.publish(name, c.event(now, r, Updated, ReasonTags))
 		}
@@ -82,10 +81,13 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 }
 
 // introduce takes what only memberlist brings: where a member is, and its tags.
-func (c *core) introduce(r *record, g gossipMember, m meta) {
+func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.byGossip[g.name] = r
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
+	if r.seen.IsZero() {
+		r.seen = now
+	}
 	c.stale = true
 }
 
@@ -105,7 +107,7 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 		reason = ReasonMemberlist
 	}
 	r.State = StateUp
-	c.introduce(r, g, meta{})
+	c.introduce(now, r, g, meta{})
 	c.show(now, r, reason)
 }
 
@@ -119,10 +121,8 @@ func (c *core) gossipDead(now time.Time, name string) {
 	switch {
 	case r.plain || c.cfg.Heartbeats == Probes:
 		c.condemn(now, r, ReasonMemberlist)
-	case r.edge.watched:
-		c.ask(r, true) // its goodbye may have been lost on the way here
-	default:
-		c.adoptOrphan(now, r)
+	case r.inquiry == nil:
+		c.inquire(now, r, true) // perhaps nobody listens to it, or its goodbye was lost on the way here
 	}
 }
 

@@ -1,66 +1,89 @@
 package cluster
 
 import (
+	"math"
 	"time"
 
 	"github.com/pulsering/pulsering/detector"
 )
 
-// An inquiry is the way from a member's silence here to a suspicion and a verdict. It opens when φ says that a heartbeat is
-// missing, asks the co-observers for the latest they heard and the member itself whether it is there, and ends with
-// an answer that explains the silence, or with a verdict. Nothing is shown to subscribers before the asked had time to
-// answer, so that one lost path is nobody's event.
+// An inquiry is the way from a member's silence to a verdict. Everybody who listens to the member holds one, and together
+// they are one ear:
 //
-// What is believed while nobody answers is the sum of two pieces of evidence: the φ of the overdue heartbeats, and the
-// questions that the member left unanswered. Suspect is shown from half of the cluster's DownPhi on, and the verdict is due
-// at DownPhi, if somebody else was heard while the inquiry was open: one who hears nobody is cut off, and judges nobody.
+//  1. A heartbeat is overdue here. The member is asked whether it is there; most inquiries end with its answer.
+//  2. No answer: the co-observers are asked what they know. Who heard later says so. Who did not asks the member on its own
+//     path, and tells the others how much it doubts.
+//  3. The doubts add up, since the paths lose packets independently: the verdict is due when the sum reaches the
+//     cluster's DownPhi. The one thing that all paths have in common is the member itself, which may stall: silence of up to
+//     StallAllowance is never a reason.
 //
-// Seam: this is the opinion of one observer. What the co-observers miss, a combined φ and a quorum belong in doubt.
+// Only what came due after the latest sign of life that anybody had counts as missing.
 type inquiry struct {
-	since      time.Time // when it opened, or when an isolation ended that it lived through
-	askAt      time.Time // when to ask next
-	reply      time.Time // until when the asked may answer the first time
-	asked      int       // questions to the member so far
-	unanswered int       // those that it has had time to answer
-	suspect    bool      // subscribers know
+	urgent   bool                // the co-observers are asked too
+	askAt    time.Time           // the next question
+	firstAsk time.Time           // the first question since the latest sign of life
+	asked    int                 // questions since then
+	opinions map[string]*opinion // of the others who look into it
+	suspect  bool                // subscribers know
+}
+
+// opinion is another member's doubt.
+type opinion struct {
+	seq, epoch uint64 // since that heartbeat
+	phi        float64
+	at         time.Time // when it came
 }
 
 const (
-	// inquirePhi opens an inquiry: one heartbeat in a hundred is this late. On a link that loses little that is the first
-	// one missing, on one that loses a tenth the second.
-	inquirePhi = 2
-	// askEvery is the time between two questions to the member. The co-observers are asked every askOthers-th time: they hear
-	// no more than one heartbeat in that time.
-	askEvery  = 100 * time.Millisecond
-	askOthers = 4
-	// askPhi is what one unanswered question adds: the question or its answer was lost, one time in ten at 5 % loss each way.
-	// On links that lose more, co-observers are the likelier to have heard.
-	askPhi = 1
-	// replyTime is how long the asked have to answer at least: a loaded machine's scheduling, not the network.
-	// Networks that need longer are allowed three of their round-trip times.
-	replyTime = 100 * time.Millisecond
+	// inquirePhi is where the detector begins to tell of a member: four heartbeats in ten are this late, or, on a path that
+	// loses that many, missing.
+	inquirePhi = 0.4
+	// minStdDev is the lateness that a link is always allowed: timers and the scheduling of a busy machine.
+	minStdDev = 10 * time.Millisecond
+	// lookEvery is how soon an overdue heartbeat is looked at again that is not late enough yet.
+	lookEvery = 10 * time.Millisecond
+	// minUnanswered is how likely a question goes unanswered at least, where the path lost nothing so far.
+	minUnanswered = 0.05
+	// fewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one misfortune,
+	// however many questions it swallows, so each counts no more than its share.
+	fewestPaths = 3
 )
+
+// askEvery is the time between two questions: four in the time that a member may stall.
+func (c *core) askEvery() time.Duration {
+	return min(max(c.cfg.StallAllowance/4, 10*time.Millisecond), 100*time.Millisecond)
+}
+
+// replyTime is how long an answer of r may take: the scheduling of a loaded machine, or the network's two ways with some to
+// spare.
+func (c *core) replyTime(r *record) time.Duration {
+	return max(c.askEvery(), 2*r.edge.rtt+minStdDev)
+}
 
 // review opens or ends the inquiry about r, as the detector sees it now.
 func (c *core) review(now time.Time, r *record) {
-	suspicious := r.State == StateUp && !r.plain && r.edge.watched && c.overdue(r)
+	late := r.State == StateUp && !r.plain && r.edge.watched && c.detected(r) >= detector.Suspect
 	switch {
-	case suspicious && r.inquiry == nil:
-		r.inquiry = &inquiry{since: now, askAt: now, reply: now.Add(c.replyTime(r))}
-		c.inquiries[r.Name] = r
+	case late && r.inquiry == nil:
+		c.inquire(now, r, false)
+	case late:
 		c.pursue(now, r)
-	case suspicious:
-		c.pursue(now, r)
-	case r.inquiry != nil:
+	case r.inquiry != nil && r.edge.watched:
 		c.endInquiry(r)
 		c.show(now, r, ReasonHeard)
 	}
 }
 
-// overdue tells whether the detector misses a heartbeat of r.
-func (c *core) overdue(r *record) bool {
+func (c *core) detected(r *record) detector.State {
 	s, _ := c.det.State(r.Name)
-	return s >= detector.Suspect
+	return s
+}
+
+// inquire opens an inquiry about r.
+func (c *core) inquire(now time.Time, r *record, urgent bool) {
+	r.inquiry = &inquiry{urgent: urgent, askAt: now, opinions: map[string]*opinion{}}
+	c.inquiries[r.Name] = r
+	c.pursue(now, r)
 }
 
 func (c *core) endInquiry(r *record) {
@@ -68,75 +91,186 @@ func (c *core) endInquiry(r *record) {
 	delete(c.inquiries, r.Name)
 }
 
+// overdue tells whether r's heartbeat is later than those that arrive: by four times their mean deviation, as for TCP's
+// retransmission (RFC 6298, section 2). A φ would not do: on a path that loses many it does not rise before the next one is due.
+func (c *core) overdue(now time.Time, r *record) bool {
+	e := &r.edge
+	return now.Sub(e.heardAt.Add(e.interval)) >= minStdDev+4*e.late
+}
+
 // pursue goes on with an open inquiry and returns when to come back; the zero time: when the detector has news.
 func (c *core) pursue(now time.Time, r *record) time.Time {
+	if c.cfg.Heartbeats == Probes {
+		return c.pursueAlone(now, r)
+	}
 	in := r.inquiry
-	if c.cfg.Heartbeats == Ring && !now.Before(in.askAt) {
-		if now.Sub(in.since) >= c.replyTime(r) {
-			in.unanswered++
-		}
-		c.ask(r, in.asked%askOthers == 0)
-		in.asked++
-		in.askAt = now.Add(askEvery)
+	if in.asked == 0 && !in.urgent && r.edge.watched && !c.overdue(now, r) {
+		return now.Add(lookEvery)
 	}
-	if now.Before(in.reply) {
-		return in.reply
+	in.urgent = in.urgent || c.unanswered(now, r) > 0
+	if !now.Before(in.askAt) {
+		c.ask(now, r)
+		in.askAt = now.Add(c.askEvery())
 	}
-	switch phi := c.doubt(r); {
-	case phi >= c.downPhi && c.connected(r):
+	phi, supporters := c.consensus(now, r)
+	// A stall that began just after the latest sign of life ends with the allowance, and so, had it begun just before the next
+	// heartbeat, a Beat later.
+	allowed := r.seen.Add(r.beatEvery(c.cfg.Beat) + c.cfg.StallAllowance + minStdDev)
+	enough := supporters >= 2 || c.aloneWith(r)
+	switch {
+	case enough && phi >= c.downPhi && !now.Before(allowed):
 		c.condemn(now, r, ReasonSilent)
 		return time.Time{}
-	case phi >= c.downPhi/2:
+	case enough && phi >= c.downPhi/2 && !now.Before(allowed.Add(-c.cfg.StallAllowance/4)),
+		!enough && c.unanswered(now, r) >= fewestPaths && !now.Before(allowed):
 		in.suspect = true
 		c.show(now, r, ReasonSilent)
 	}
 	c.checkIsolation(now)
-	if c.cfg.Heartbeats == Probes {
-		return time.Time{}
+	if now.Before(allowed) && allowed.Before(in.askAt) {
+		return allowed
 	}
 	return in.askAt
 }
 
-// doubt is how unlikely it is that r lives: the φ of its overdue heartbeats and of its silence to questions.
-func (c *core) doubt(r *record) float64 {
-	return c.det.Phi(r.Name) + askPhi*float64(r.inquiry.unanswered)
+// pursueAlone judges by φ alone, which has reached half of DownPhi.
+func (c *core) pursueAlone(now time.Time, r *record) time.Time {
+	if c.detected(r) == detector.Down {
+		c.condemn(now, r, ReasonSilent)
+	} else {
+		r.inquiry.suspect = true
+		c.show(now, r, ReasonSilent)
+	}
+	return time.Time{}
 }
 
-// ask asks r itself whether it is there, and others, if wanted, the co-observers of r for the latest they heard.
-func (c *core) ask(r *record, others bool) {
-	question := r.claim
-	question.Addr = ""
-	names := []string{r.Name}
-	if others {
-		names = append(names, c.coObservers(r)...)
+// unanswered is how many questions r has left unanswered for longer than an answer may take.
+func (c *core) unanswered(now time.Time, r *record) int {
+	in := r.inquiry
+	if in.asked == 0 {
+		return 0
 	}
-	for _, name := range names {
-		if to := c.members[name]; to != nil {
-			c.send(to, &packet{Asks: []claim{question}})
-			c.count.send("ask")
+	waited := now.Sub(in.firstAsk) - c.replyTime(r)
+	if waited < 0 {
+		return 0
+	}
+	return min(in.asked, 1+int(waited/c.askEvery()))
+}
+
+// doubt is how unlikely this node's own path to r would stay silent if r lived: the φ of the overdue heartbeats, and the
+// questions that it left unanswered.
+func (c *core) doubt(now time.Time, r *record) float64 {
+	phi := 0.0
+	if r.edge.watched {
+		phi = c.det.Phi(r.Name)
+	}
+	heard := 1 - r.edge.loss.rate()
+	return phi - float64(c.unanswered(now, r))*math.Log10(max(minUnanswered, 1-heard*heard))
+}
+
+// consensus adds up the doubts of all who look into it since the same heartbeat, this node among them, and counts those.
+func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int) {
+	doubts := make([]float64, 0, 8)
+	if own := c.doubt(now, r); own > 0 {
+		doubts = append(doubts, own)
+	}
+	for _, o := range r.inquiry.opinions {
+		if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= 3*c.askEvery() {
+			doubts = append(doubts, o.phi)
 		}
 	}
+	share := c.downPhi / float64(min(fewestPaths, max(1, len(doubts))))
+	for _, d := range doubts {
+		phi += min(d, share*1.001) // so that rounding does not stand in the way
+	}
+	return phi, len(doubts)
 }
 
-// coObservers are the others who listen to r, by this node's reckoning.
+// aloneWith tells whether there is nobody but r to ask: in a cluster of two nothing tells a dead member from a dead link.
+func (c *core) aloneWith(r *record) bool {
+	for _, other := range c.members {
+		if other != r && !other.plain && other.State == StateUp {
+			return false
+		}
+	}
+	return true
+}
+
+// ask asks r itself whether it is there, and when it is urgent everybody else who listens to r what they know.
+func (c *core) ask(now time.Time, r *record) {
+	in := r.inquiry
+	if in.asked == 0 {
+		in.firstAsk = now
+	}
+	in.asked++
+	question := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq}
+	c.send(r, &packet{Asks: []ask{question}})
+	c.count.send("ask")
+	if !in.urgent {
+		return
+	}
+	question.Doubt = uint64(100 * c.doubt(now, r))
+	for _, name := range c.coObservers(r) {
+		c.send(c.members[name], &packet{Asks: []ask{question}})
+		c.count.send("ask")
+	}
+}
+
+// coObservers are the others who listen to r, by this node's reckoning: those who did before anybody fell silent, and those who
+// take the place of the ones that are down.
 func (c *core) coObservers(r *record) []string {
 	var names []string
-	for _, name := range observers(r.Name, c.graph, c.cfg.Observers) {
-		if name != c.cfg.Name {
+	add := func(name string) {
+		if o := c.members[name]; name != c.cfg.Name && o != nil && o.State == StateUp {
 			names = append(names, name)
+		}
+	}
+	listening := observers(r.Name, c.graph, c.cfg.Observers)
+	for _, name := range listening {
+		add(name)
+	}
+	if len(names) < len(listening)-1 || len(names) == 0 {
+		names = names[:0]
+		for _, name := range observers(r.Name, c.living, c.cfg.Observers) {
+			add(name)
 		}
 	}
 	return names
 }
 
-func (c *core) replyTime(r *record) time.Duration {
-	longest := r.edge.rtt
-	for _, name := range c.coObservers(r) {
-		if o := c.members[name]; o != nil {
-			longest = max(longest, o.edge.rtt)
+// asked acts on a question of another member.
+func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool) {
+	if a.Name == c.cfg.Name {
+		if !c.beatsTo(from.Name) { // it waits in vain: it missed the last heartbeat, which said so
+			c.dismiss(now, from)
 		}
+		return c.selfClaim(), true
 	}
-	return max(replyTime, 3*longest)
+	later, ok := c.merge(now, from, a.claim())
+	r := c.members[a.Name]
+	if ok || r == nil || r.plain || r.State != StateUp || r.Boot != a.Boot || a.Doubt == 0 {
+		return later, ok
+	}
+	if r.inquiry == nil {
+		c.inquire(now, r, true)
+	}
+	if r.inquiry != nil {
+		r.inquiry.opinions[from.Name] = &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, at: now}
+		r.inquiry.urgent = true
+		c.pursue(now, r)
+	}
+	return claim{}, false
+}
+
+// signOfLife notes that r lived at the instant at. What was missing before does not count any more.
+func (c *core) signOfLife(r *record, at time.Time) {
+	if !at.After(r.seen) {
+		return
+	}
+	r.seen = at
+	if in := r.inquiry; in != nil {
+		in.asked = 0
+	}
 }
 
 // condemn gives the verdict: r is down, on the latest evidence that this node or anybody it asked has.
@@ -145,28 +279,24 @@ func (c *core) condemn(now time.Time, r *record, reason string) {
 	r.State = StateDown
 	c.show(now, r, reason)
 	if !r.plain {
-		c.spread(r.claim)
+		c.spread(now, r.claim)
 	}
 }
 
-// orphan is a member that memberlist calls dead while no heartbeat of it comes here: perhaps nobody listens to it, because
-// it died before its first heartbeat or together with its observers.
-type orphan struct {
-	claim    claim // what was known when memberlist spoke
-	deadline time.Time
-}
-
-// orphanWait is how long later evidence about an orphan is waited for. Its observers, where it has any, are asked at once.
-const orphanWait = time.Second
-
-func (c *core) adoptOrphan(now time.Time, r *record) {
-	c.orphans[r.Name] = orphan{claim: r.claim, deadline: now.Add(orphanWait)}
-	c.ask(r, true)
-}
-
-func (c *core) judgeOrphan(now time.Time, o orphan) {
-	r := c.members[o.claim.Name]
-	if r != nil && r.claim == o.claim && r.State == StateUp && !c.isolated {
-		c.condemn(now, r, ReasonMemberlist)
+// takeOver looks after members whose observers are down themselves, or who died before their first heartbeat: nobody dies
+// unseen. They are those that this node listens to where the dead have no place, and from whom no heartbeat is due here.
+func (c *core) takeOver(now time.Time) {
+	if c.cfg.Heartbeats == Probes || !c.speaks() || c.left {
+		return
+	}
+	patience := 2*time.Duration(c.cfg.Observers)*c.cfg.Beat + time.Second
+	for _, name := range c.duty {
+		r := c.members[name]
+		if r == nil || r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil {
+			continue
+		}
+		if now.Sub(r.seen) >= patience {
+			c.inquire(now, r, false)
+		}
 	}
 }

@@ -2,42 +2,34 @@ package cluster
 
 import "time"
 
-// connected tells whether this node has heard from anybody but r since the inquiry about r opened. Where there is nobody else
-// to hear from, in a cluster of two, there is nothing to tell a dead member from a dead link, and it counts as connected.
-func (c *core) connected(r *record) bool {
-	alone := true
-	for _, other := range c.members {
-		if other == r || other.plain || other.State != StateUp {
-			continue
-		}
-		if other.edge.lastHeard.After(r.inquiry.since) {
-			return true
-		}
-		alone = false
-	}
-	return alone
-}
-
-// checkIsolation begins an isolation when everybody whom this node listens to is overdue and it has heard from nobody
-// since. While it lasts, this node judges nobody.
+// checkIsolation begins an isolation when every member that this node listens to is silent, has been asked in vain, and nobody
+// else has said a word meanwhile. While it lasts this node judges nobody, for want of supporters.
 func (c *core) checkIsolation(now time.Time) {
-	if c.isolated || c.cfg.Heartbeats == Probes {
+	if c.isolated {
 		return
 	}
+	silent := 0
 	for _, r := range c.members {
 		switch {
-		case r.plain || r.State != StateUp || !r.edge.watched:
-		case r.inquiry == nil || now.Before(r.inquiry.reply) || c.doubt(r) < c.downPhi/2 || c.connected(r):
-			return
+		case r.plain || r.State != StateUp:
+		case now.Sub(r.edge.lastHeard) < c.cfg.StallAllowance:
+			return // somebody said something
+		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
+			silent++
+		case r.edge.watched:
+			return // somebody may still speak
 		}
+	}
+	if silent < 2 { // in a cluster of two there is no isolation
+		return
 	}
 	c.isolated = true
 	c.log.Warn("this node hears nobody any more: isolated")
 	c.publish(c.cfg.Name, Event{Kind: Isolated, Member: c.selfMember(), At: now, Reason: ReasonSilent})
 }
 
-// reconnect ends an isolation with the first packet of anybody. Whoever is still silent is asked anew, and judged on what
-// it leaves unanswered from now on.
+// reconnect ends an isolation with the first packet of anybody. Whoever is still silent is asked anew, and judged by what
+// is left unanswered from now on.
 func (c *core) reconnect(now time.Time) {
 	if !c.isolated {
 		return
@@ -46,6 +38,6 @@ func (c *core) reconnect(now time.Time) {
 	c.log.Info("this node hears others again: connected")
 	c.publish(c.cfg.Name, Event{Kind: Connected, Member: c.selfMember(), At: now, Reason: ReasonHeard})
 	for _, r := range c.inquiries {
-		*r.inquiry = inquiry{since: now, askAt: now, reply: now.Add(c.replyTime(r)), suspect: r.inquiry.suspect}
+		c.signOfLife(r, now)
 	}
 }

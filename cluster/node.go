@@ -163,9 +163,9 @@ func start(p *prepared) (*Node, error) {
 }
 
 func detectorConfig(p *prepared) detector.Config {
-	cfg := detector.Config{Interval: p.Beat, Pause: p.StallAllowance, SuspectPhi: inquirePhi, DownPhi: 2 * inquirePhi}
+	cfg := detector.Config{Interval: p.Beat, MinStdDev: minStdDev, SuspectPhi: inquirePhi, DownPhi: leastDownPhi}
 	if p.Heartbeats == Probes {
-		cfg.Interval, cfg.Model = probeInterval, phiaccrual.Normal
+		cfg.Interval, cfg.Model, cfg.MinStdDev = probeInterval, phiaccrual.Normal, 0
 	}
 	return cfg
 }
@@ -354,7 +354,7 @@ func (n *Node) Leave(ctx context.Context) error {
 		n.mu.Unlock()
 		return nil
 	}
-	n.core.leave()
+	n.core.leave(time.Now())
 	goodbye := n.core.selfClaim()
 	n.perform()
 

@@ -18,8 +18,8 @@ type packet struct {
 	From    string // who sent this: a member's name
 	Boot    uint64 // and its boot
 	Beat    *beat
-	Asks    []claim // questions: what I know of somebody; who knows later answers, and the member itself always
-	Claims  []claim // opinions, verdicts, answers
+	Asks    []ask
+	Claims  []claim // verdicts, and answers by those who know later
 }
 
 // beat is a heartbeat.
@@ -35,7 +35,19 @@ type beat struct {
 	Every    uint64 // µs between two heartbeats of the sender to anyone
 }
 
-// claim is what somebody knows or judges of a member: an opinion, a verdict, a farewell. See verdict.go for their order.
+// ask is a question and an opinion in one: this is the latest that I know of the member, and this how much I doubt that it
+// lives. Whoever knows later answers with a claim, and the member itself always does. Whoever else listens to the member
+// looks into it too, and says so with an ask of its own.
+type ask struct {
+	_struct bool `codec:",toarray"`
+	Name    string
+	Boot    uint64
+	Epoch   uint64
+	Seq     uint64 // the latest heartbeat that the sender knows of
+	Doubt   uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
+}
+
+// claim is what somebody knows or judges of a member. See verdict.go for their order.
 type claim struct {
 	_struct bool `codec:",toarray"`
 	Name    string
@@ -107,7 +119,8 @@ func (p *packet) check() error {
 		return fmt.Errorf("sender's boot is %d", p.Boot)
 	}
 	for _, a := range p.Asks {
-		if err := a.check(); err != nil {
+		up := a.claim()
+		if err := up.check(); err != nil {
 			return err
 		}
 	}
@@ -117,6 +130,11 @@ func (p *packet) check() error {
 		}
 	}
 	return nil
+}
+
+// claim is the evidence in a question: the member lived when it sent that heartbeat.
+func (a ask) claim() claim {
+	return claim{Name: a.Name, Boot: a.Boot, Epoch: a.Epoch, Seq: a.Seq, State: StateUp}
 }
 
 func (c *claim) check() error {
