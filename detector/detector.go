@@ -75,23 +75,22 @@ func newDetector[K comparable](cfg Config, epoch time.Time, now func() instant) 
 	d.ear.tick = maxTick
 	d.ear.due.Store(int64(never))
 	for i := range d.shards {
-		s := &d.shards[i]
-		s.hub = d.hub
-		s.peers = make(map[K]*peer[K])
-		s.rules = rules{
+		d.shards[i].init(rules{
 			epoch: epoch,
 			first: cfg.FirstHeartbeat,
 			phi:   thresholds{cfg.SuspectPhi, cfg.DownPhi, cfg.FalseAlarmEvery},
-		}
+		}, d.hub)
 	}
 	go d.loop()
 	return d, nil
 }
 
+const maxShards = 256
+
 // shardCount is four shards for each processor that may run us, so that two rarely want the same, as a power of two.
 func shardCount() int {
 	n := 1
-	for n < 4*runtime.GOMAXPROCS(0) {
+	for n < min(maxShards, 4*runtime.GOMAXPROCS(0)) {
 		n *= 2
 	}
 	return n
@@ -110,14 +109,14 @@ func (d *Detector[K]) listen() instant {
 // interval is the time between its heartbeats, 1 µs to 24 h; 0 stands for the detector's. Watching a watched peer is
 // an error (ErrWatched) and changes nothing.
 func (d *Detector[K]) Watch(id K, interval time.Duration) error {
-	p := &peer[K]{id: id, est: d.proto, interval: d.interval, slot: unscheduled}
+	p := peer[K]{id: id, est: d.proto, interval: d.interval}
 	if interval != 0 {
 		p.interval = interval
 	}
 	now := d.listen()
 	p.since = now
-	s := d.lock(id)
-	look, err := s.add(p, now)
+	s, hash := d.lock(id)
+	look, err := s.add(hash, p, now)
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("detector: Watch(%v): %w", id, err)
@@ -130,9 +129,9 @@ func (d *Detector[K]) Watch(id K, interval time.Duration) error {
 // Forget stops watching a peer and reports whether it was watched. There are no more events about it, except those
 // that readers have not read yet.
 func (d *Detector[K]) Forget(id K) bool {
-	s := d.lock(id)
+	s, hash := d.lock(id)
 	defer s.mu.Unlock()
-	return s.forget(id)
+	return s.forget(hash, id)
 }
 
 // Restart begins a peer's history anew, because it has begun its own anew: Unknown until its next heartbeat, numbers
@@ -148,7 +147,7 @@ func (d *Detector[K]) Restart(id K) bool {
 // Heartbeat reports an unnumbered heartbeat of a peer, heard now. It reports whether the peer is watched.
 func (d *Detector[K]) Heartbeat(id K) bool {
 	now := d.listen()
-	return d.beat(id, now, now, nil)
+	return d.report(id, now, now, nil)
 }
 
 // HeartbeatSeq reports a heartbeat, heard now, with the number that the peer gave it: one more with each heartbeat
@@ -156,7 +155,7 @@ func (d *Detector[K]) Heartbeat(id K) bool {
 // Restart. It reports whether the peer is watched.
 func (d *Detector[K]) HeartbeatSeq(id K, seq uint64) bool {
 	now := d.listen()
-	return d.beat(id, now, now, &seq)
+	return d.report(id, now, now, &seq)
 }
 
 // HeartbeatAt reports a heartbeat that was heard at the instant at: now if that is in the future or zero, and no
@@ -165,9 +164,9 @@ func (d *Detector[K]) HeartbeatSeq(id K, seq uint64) bool {
 func (d *Detector[K]) HeartbeatAt(id K, at time.Time, seq uint64) bool {
 	now := d.listen()
 	if seq == 0 {
-		return d.beat(id, now, d.instant(at, now), nil)
+		return d.report(id, now, d.instant(at, now), nil)
 	}
-	return d.beat(id, now, d.instant(at, now), &seq)
+	return d.report(id, now, d.instant(at, now), &seq)
 }
 
 // Alive reports evidence that a peer lived at the instant at (now if that is in the future or zero) which is not one
@@ -236,9 +235,9 @@ func (d *Detector[K]) SetThresholds(suspect, down float64) error {
 // watched, which State tells apart.
 func (d *Detector[K]) Phi(id K) float64 {
 	now := d.listen()
-	s := d.lock(id)
+	s, hash := d.lock(id)
 	defer s.mu.Unlock()
-	if p := s.peers[id]; p != nil {
+	if p := s.peers.find(hash, id); p != nil {
 		return p.phi(&s.rules, now)
 	}
 	return 0
@@ -246,9 +245,9 @@ func (d *Detector[K]) Phi(id K) float64 {
 
 // State returns what the detector thinks of a peer, as the latest event about it says, and whether it is watched.
 func (d *Detector[K]) State(id K) (State, bool) {
-	s := d.lock(id)
+	s, hash := d.lock(id)
 	defer s.mu.Unlock()
-	if p := s.peers[id]; p != nil {
+	if p := s.peers.find(hash, id); p != nil {
 		return p.state, true
 	}
 	return Unknown, false
@@ -283,25 +282,31 @@ func (d *Detector[K]) Close() error {
 	return nil
 }
 
-// beat reports a heartbeat heard at the instant at ≤ now.
-func (d *Detector[K]) beat(id K, now, at instant, seq *uint64) bool {
-	s := d.lock(id)
-	p := s.peers[id]
+// report takes a heartbeat of id heard at the instant at ≤ now, and sees to the look that follows.
+func (d *Detector[K]) report(id K, now, at instant, seq *uint64) bool {
+	look, watched := d.beat(id, now, at, seq)
+	d.pull(look)
+	return watched
+}
+
+// beat takes a heartbeat and returns the look that it has scheduled.
+func (d *Detector[K]) beat(id K, now, at instant, seq *uint64) (look instant, watched bool) {
+	s, hash := d.lock(id)
+	p := s.peers.find(hash, id)
 	if p == nil {
 		s.mu.Unlock()
-		return false
+		return never, false
 	}
-	look := s.beat(p, now, at, instant(d.ear.ready.Load()), seq)
+	look = s.beat(p, now, at, instant(d.ear.ready.Load()), seq)
 	s.mu.Unlock()
-	d.pull(look)
-	return true
+	return look, true
 }
 
 // with calls f for a watched peer, under its shard's lock, and sees to the look that f has scheduled (never: none).
 func (d *Detector[K]) with(id K, f func(s *shard[K], p *peer[K], now instant) instant) bool {
 	now := d.listen()
-	s := d.lock(id)
-	p := s.peers[id]
+	s, hash := d.lock(id)
+	p := s.peers.find(hash, id)
 	if p == nil {
 		s.mu.Unlock()
 		return false
@@ -312,11 +317,13 @@ func (d *Detector[K]) with(id K, f func(s *shard[K], p *peer[K], now instant) in
 	return true
 }
 
-// lock returns the shard that id belongs to, locked.
-func (d *Detector[K]) lock(id K) *shard[K] {
-	s := &d.shards[maphash.Comparable(d.seed, id)&uint64(len(d.shards)-1)]
+// lock returns the shard that id belongs to, locked, and the id's hash: its last bits say which shard, its first where
+// in the shard's roster.
+func (d *Detector[K]) lock(id K) (s *shard[K], hash uint64) {
+	hash = maphash.Comparable(d.seed, id)
+	s = &d.shards[hash&uint64(len(d.shards)-1)]
 	s.mu.Lock()
-	return s
+	return s, hash
 }
 
 // instant returns t as an instant no later than now, and now for the zero time.

@@ -81,9 +81,7 @@ func (d *Detector[K]) skip(from, to instant) {
 	for i := range d.shards {
 		s := &d.shards[i]
 		s.mu.Lock()
-		for _, p := range s.peers {
-			p.skip(&s.rules, from, to)
-		}
+		s.peers.all(func(p *peer[K]) { p.skip(&s.rules, from, to) })
 		s.mu.Unlock()
 	}
 }

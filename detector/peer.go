@@ -30,8 +30,8 @@ type peer[K comparable] struct {
 	interval time.Duration
 	deaf     time.Duration // time that does not count as silence, so far
 	since    instant       // until it is heard: when its FirstHeartbeat began
-	look     instant       // when the schedule looks at it next
-	slot     int32         // its place in the schedule
+	number   number        // its own, in the roster
+	place    place         // its place in the schedule
 	state    State
 	heard    bool // the estimator has a heartbeat
 	resuming bool // beats were due in a local pause: what comes next tells of the pause, not of the peer

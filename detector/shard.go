@@ -12,7 +12,7 @@ import (
 // that mu is held.
 type shard[K comparable] struct {
 	mu       sync.Mutex
-	peers    map[K]*peer[K]
+	peers    roster[K]
 	schedule schedule[K] // of peers that are not Down
 	rules    rules
 	hub      *mailbox.Hub[K, Event[K]]
@@ -24,28 +24,32 @@ type shard[K comparable] struct {
 // maxLook is how long a peer goes without a look at most, for what is heard meanwhile may bring its deadline nearer.
 const maxLook = time.Hour
 
-// add begins to watch p and returns the look that it scheduled.
-func (s *shard[K]) add(p *peer[K], now instant) (look instant, err error) {
+func (s *shard[K]) init(r rules, hub *mailbox.Hub[K, Event[K]]) {
+	s.rules, s.hub = r, hub
+	s.schedule.peers = &s.peers
+}
+
+// add begins to watch a peer and returns the look that it scheduled.
+func (s *shard[K]) add(hash uint64, p peer[K], now instant) (look instant, err error) {
 	if s.closed {
 		return never, ErrClosed
 	}
-	if s.peers[p.id] != nil {
+	if s.peers.find(hash, p.id) != nil {
 		return never, ErrWatched
 	}
 	if err := p.setInterval(&s.rules, p.interval); err != nil {
 		return never, err
 	}
-	s.peers[p.id] = p
-	return s.plan(p, now), nil
+	return s.plan(s.peers.add(hash, p), now), nil
 }
 
-func (s *shard[K]) forget(id K) bool {
-	p := s.peers[id]
+func (s *shard[K]) forget(hash uint64, id K) bool {
+	p := s.peers.find(hash, id)
 	if p == nil {
 		return false
 	}
 	s.schedule.remove(p)
-	delete(s.peers, id)
+	s.peers.remove(hash, id)
 	return true
 }
 
@@ -131,17 +135,17 @@ func (s *shard[K]) setThresholds(suspect, down float64, now instant) {
 	if old.promise == 0 && suspect >= old.suspect && down >= old.down {
 		return // old deadlines are early, and will find out
 	}
-	for _, p := range s.peers {
+	s.peers.all(func(p *peer[K]) {
 		if p.state != Down {
 			s.schedule.set(p, now)
 		}
-	}
+	})
 }
 
 func (s *shard[K]) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.peers = nil
-	s.schedule = schedule[K]{}
+	s.peers = roster[K]{}
+	s.schedule = schedule[K]{peers: &s.peers}
 }
