@@ -16,20 +16,33 @@ var (
 		p.define(flag.CommandLine)
 		return &p
 	}()
-	out  = flag.String("out", "", "file for the result of one -scenario, as JSON; a relative path begins in this package's folder")
-	list = flag.Bool("list", false, "list the scenarios")
+	out     = flag.String("out", "", "file for the result of one -scenario or -case, as JSON; a relative path begins in this package's folder")
+	list    = flag.Bool("list", false, "list the scenarios")
+	oneCase = flag.String("case", "", "one case of the series, such as crash/5-of-100; -seed and further flags change it")
+	all     = flag.Bool("series", false, "make all runs of the series that -results does not have yet, then the report")
+	report  = flag.Bool("report", false, "make the report from the runs that -results has")
+	keep    = flag.Bool("keep", false, "with -series: keep runs that another build made")
+	results = flag.String("results", "../../docs/results", "folder for the series: runs in lab/runs, pictures in lab, lab.md, lab.json")
+	asChild = flag.Bool("child", false, "end when standard input does")
 )
 
 // TestLab is the lab's only door: see the package comment.
 func TestLab(t *testing.T) {
+	if *asChild {
+		endWithParent()
+	}
 	switch {
 	case *list:
 		t.Log(describe())
-	case flags.Scenario != "":
-		p, err := question(flags.Scenario)
-		if err == nil {
-			p, err = p.withFlags(flag.CommandLine)
+	case *all || *report:
+		if *all {
+			runSeries(t, *results, *keep)
 		}
+		if err := writeReport(*results); err != nil {
+			t.Fatal(err)
+		}
+	case *oneCase != "" || flags.Scenario != "":
+		p, err := asked()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +53,43 @@ func TestLab(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		for name, s := range r.Systems {
+			if s.ViewsDiffer > 0 {
+				t.Errorf("the instrument is broken: at %s %d pairs do not see what their events said", name, s.ViewsDiffer)
+			}
+		}
+	default:
+		if p, err := common.withFlags(flag.CommandLine); err != nil || p != common {
+			t.Fatalf("lab: flags without -scenario (%v): want one of %s", err, strings.Join(scenarioNames(), ", "))
+		}
+		everyDay(t)
 	}
+}
+
+// asked is the question that the flags put.
+func asked() (params, error) {
+	if *oneCase == "" {
+		p, err := question(flags.Scenario)
+		if err != nil {
+			return p, err
+		}
+		return p.withFlags(flag.CommandLine)
+	}
+	c, err := caseNamed(*oneCase)
+	if err != nil {
+		return params{}, err
+	}
+	p, err := c.params(1)
+	if err != nil {
+		return p, err
+	}
+	return p.withFlags(flag.CommandLine)
+}
+
+// scenarioOf is the scenario of a named case such as "crash/probes".
+func scenarioOf(name string) string {
+	scenario, _, _ := strings.Cut(name, "/")
+	return scenario
 }
 
 // question is a scenario with its own defaults.
@@ -77,7 +126,13 @@ func ask(t *testing.T, p params) *result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &result{Scenario: p.Scenario, Seed: p.Seed, Nodes: p.Nodes, Params: p, Systems: map[string]*systemResult{}}
+	build, err := buildID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &result{
+		Scenario: p.Scenario, Seed: p.Seed, Nodes: p.Nodes, Case: *oneCase, Build: build, Params: p, Systems: map[string]*systemResult{},
+	}
 	var sh shared
 	for _, s := range systems {
 		begin := time.Now()

@@ -209,7 +209,7 @@ func (r *result) String() string {
 		row("  pairs never told, of", func(s *systemResult) string { return fmt.Sprintf("%d of %d", s.Back.Never, s.Back.Pairs) })
 	}
 	row("false downs at all, at unblocked members", func(s *systemResult) string {
-		return fmt.Sprintf("%d, %d %s", s.False.All, s.False.Unblocked, reasons(s.False.Reasons))
+		return strings.TrimSpace(fmt.Sprintf("%d, %d %s", s.False.All, s.False.Unblocked, reasons(s.False.Reasons)))
 	})
 	row("  in member-hours; 95 % bound per hour", func(s *systemResult) string {
 		return fmt.Sprintf("%.1f; %.3g", s.False.MemberHours, s.False.PerHour95)

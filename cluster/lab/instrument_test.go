@@ -1,0 +1,293 @@
+package lab
+
+import (
+	"flag"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The instrument is tested too: these tests say nothing about any system.
+
+func TestQuantile(t *testing.T) {
+	values := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+	for q, want := range map[float64]float64{0: 1, 0.05: 1, 0.1: 1, 0.11: 2, 0.5: 5, 0.51: 6, 0.99: 10, 1: 10} {
+		if got := quantile(values, q); got != want {
+			t.Errorf("quantile %v is %v, want %v", q, got, want)
+		}
+	}
+	s := summarize([]float64{3, 1, 2})
+	if s.Count != 3 || *s.Min != 1 || *s.Median != 2 || *s.P99 != 3 || *s.Max != 3 {
+		t.Errorf("summary %+v", s)
+	}
+	if s := summarize(nil); s != (summary{}) {
+		t.Errorf("summary of nothing: %+v, want no figures", s)
+	}
+}
+
+// The bounds are those of χ² tables: half the 95 % point with 2k+2 degrees of freedom.
+func TestPoissonUpper(t *testing.T) {
+	for k, want := range map[int]float64{0: 2.9957, 1: 4.7439, 2: 6.2958, 3: 7.7537, 10: 16.9622, 100: 118.0789} {
+		if got := poissonUpper(k); math.Abs(got-want) > 0.0005 {
+			t.Errorf("upper bound for %d events is %.4f, want %.4f", k, got, want)
+		}
+	}
+	if perHour := poissonUpper(0) / 128; math.Abs(1/perHour-42.7) > 0.1 {
+		t.Errorf("no event in 128 h: at most one in %.1f h, want 42.7", 1/perHour)
+	}
+}
+
+// diary is a ledger of a few members that all run and see each other, a minute after the start of time.
+type diary struct {
+	*ledger
+	now time.Time
+}
+
+func newDiary(members int) *diary {
+	d := &diary{now: time.Unix(0, 0)}
+	d.ledger = newLedger(members, d.now)
+	for i := range members {
+		d.started(d.now, i, name(i))
+	}
+	for o := range members {
+		for s := range members {
+			d.says(o, s, viewUp)
+		}
+	}
+	d.after(60)
+	d.begin(d.now)
+	return d
+}
+
+func (d *diary) after(seconds float64) { d.now = d.now.Add(time.Duration(seconds * 1e9)) }
+
+func (d *diary) says(observer, subject int, v view) {
+	d.told(news{at: d.now, observer: observer, subject: subject, view: v})
+}
+
+func (d *diary) wantAgreement(t *testing.T, want ...float64) {
+	t.Helper()
+	got, unsettled := d.agreement()
+	if unsettled > 0 {
+		got = append(got, math.Inf(1))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("agreement after %v s, want %v", got, want)
+	}
+}
+
+func (d *diary) wantFalse(t *testing.T, all, unblocked int) {
+	t.Helper()
+	if d.falseAll != all || d.falseUnblocked != unblocked {
+		t.Errorf("%d false downs, %d at unblocked members, want %d and %d", d.falseAll, d.falseUnblocked, all, unblocked)
+	}
+}
+
+func TestLedgerDetection(t *testing.T) {
+	d := newDiary(5)
+	d.says(4, 0, viewDown) // before the fault: 4 has nothing to be told any more
+	d.after(10)
+	d.stopped(d.now, 0, 0, false)
+	d.stopped(d.now, 1, 0, false)
+	for _, victim := range []int{0, 1} {
+		d.awaitDown(d.now, victim, nil)
+	}
+	d.ended(d.now, nil)
+	d.after(0.5)
+	d.says(2, 0, viewDown)
+	d.says(0, 1, viewDown) // the dead say nothing
+	d.after(0.25)
+	d.says(3, 0, viewDown)
+	d.says(2, 0, viewUp) // a relapse does not count twice
+	d.after(0.25)
+	d.says(2, 0, viewDown)
+	d.says(2, 1, viewDown)
+	d.says(3, 1, viewDown)
+
+	told, never, already := d.waited(false)
+	slices.Sort(told)
+	if !slices.Equal(told, []float64{0.5, 0.75, 1, 1}) || never != 1 || already != 1 {
+		t.Errorf("told after %v s, %d never, %d already; want 0.5, 0.75, 1, 1; 1; 1", told, never, already)
+	}
+	d.after(5)
+	d.says(4, 1, viewDown)
+	d.after(5)
+	d.end(d.now)
+	d.wantAgreement(t, 6)
+	d.wantFalse(t, 1, 1)
+	if h := d.lived; h != 5*10*time.Second+3*11*time.Second {
+		t.Errorf("members lived %v, want 83 s", h)
+	}
+}
+
+func TestLedgerAgreementMustLast(t *testing.T) {
+	d := newDiary(3)
+	d.ended(d.now, nil) // they agree at once, but not for a second
+	d.after(0.5)
+	d.says(1, 0, viewDown)
+	d.after(0.5)
+	d.says(1, 0, viewUp)
+	d.after(0.999)
+	d.says(2, 0, viewDown)
+	d.says(2, 0, viewUp) // in no time: nobody can have seen it
+	d.after(5)
+	d.says(1, 2, viewSuspect) // is not down
+	d.end(d.now)
+	d.wantAgreement(t, 1)
+
+	d.after(1)
+	d.ended(d.now, []int{0})
+	d.says(1, 0, viewDown)
+	d.after(1)
+	d.end(d.now)
+	d.wantAgreement(t, 1, math.Inf(1))
+}
+
+func TestLedgerFalseDowns(t *testing.T) {
+	t.Run("blocked", func(t *testing.T) {
+		d := newDiary(4)
+		d.sick(d.now, 0, 400*time.Millisecond)
+		d.after(0.399)
+		d.says(1, 0, viewDown) // no stall so short excuses it
+		d.wantFalse(t, 1, 1)
+		d.after(0.001)
+		d.says(2, 0, viewDown)
+		d.says(0, 3, viewDown) // at a blocked member
+		d.well(d.now, 0)
+		d.after(1)
+		d.says(3, 0, viewDown) // on its way
+		d.wantFalse(t, 2, 1)
+		d.after(0.001)
+		d.says(1, 0, viewUp)
+		d.says(1, 0, viewDown)
+		d.wantFalse(t, 3, 2)
+		if d.excused != 2 {
+			t.Errorf("%d excused, want 2", d.excused)
+		}
+	})
+	t.Run("anomalous", func(t *testing.T) {
+		d := newDiary(4)
+		d.anomaly(0)
+		d.says(1, 0, viewDown)
+		d.says(0, 1, viewDown)
+		d.wantFalse(t, 1, 0)
+		if d.resumed != 1 {
+			t.Errorf("%d resumed, want 1", d.resumed)
+		}
+	})
+	t.Run("cut", func(t *testing.T) {
+		d := newDiary(4)
+		for i := range 4 {
+			d.sided(d.now, i, i%2+1)
+		}
+		d.after(10)
+		d.says(0, 1, viewDown)
+		d.wantFalse(t, 0, 0)
+		d.says(0, 2, viewDown) // on its own side
+		d.wantFalse(t, 1, 1)
+		for i := range 4 {
+			d.sided(d.now, i, 0)
+		}
+		d.after(1.001)
+		d.says(0, 3, viewDown)
+		d.wantFalse(t, 2, 2)
+	})
+	t.Run("restarted and left", func(t *testing.T) {
+		d := newDiary(4)
+		d.stopped(d.now, 0, 100, false)
+		d.started(d.now, 0, "elsewhere")
+		d.awaitUp(d.now, 0)
+		e := news{at: d.now, observer: 1, subject: 0, view: viewUp, boot: 100, addr: "elsewhere"}
+		d.told(e) // the old life
+		e.boot = 101
+		for _, addr := range []string{"before", "elsewhere"} {
+			e.addr, e.observer = addr, e.observer+1
+			d.told(e)
+		}
+		if told, never, _ := d.waited(true); len(told) != 1 || never != 2 {
+			t.Errorf("%d told of the return, %d not; want 1, 2", len(told), never)
+		}
+		e.view, e.boot = viewDown, 100
+		d.told(e)
+		d.wantFalse(t, 0, 0)
+		e.boot = 101
+		d.told(e)
+		d.wantFalse(t, 1, 1)
+
+		d.stopped(d.now, 3, 0, true)
+		d.says(1, 3, viewDown)
+		d.says(3, 2, viewDown)
+		d.wantFalse(t, 1, 1)
+		if d.leftAsDown != 1 || d.parting != 1 {
+			t.Errorf("%d downs of the left, %d by it, want 1 and 1", d.leftAsDown, d.parting)
+		}
+	})
+}
+
+func TestLedgerLeavesTheIllOut(t *testing.T) {
+	d := newDiary(4)
+	d.sick(d.now, 0, 0)
+	d.says(0, 1, viewDown) // does not count
+	d.ended(d.now, nil)
+	d.after(0.5)
+	d.says(1, 0, viewDown)
+	d.after(2)
+	d.says(2, 0, viewDown) // only now 1, 2 and 3 agree about 0
+	d.says(3, 0, viewDown)
+	d.after(5)
+	d.end(d.now)
+	d.wantAgreement(t, 2.5)
+	d.well(d.now, 0) // and now all of it is wrong
+	if n := d.disagreements(); n != 2 {
+		t.Errorf("views of %d members differ, want 2", n)
+	}
+	if c := d.changesOfIll(); c.Count != 3 || *c.Max != 1 {
+		t.Errorf("changes of the ill: %+v, want 1 for each of 3 observers", c)
+	}
+}
+
+func TestQuestions(t *testing.T) {
+	if _, err := question("crush"); err == nil || !strings.Contains(err.Error(), "crash") {
+		t.Errorf("unknown scenario: %v, want those that there are", err)
+	}
+	p, err := question("crash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"-nodes=1":                    "-nodes=1: want 2 to 5000",
+		"-loss=1.5":                   "-loss=1.5: want 0 to 0.9",
+		"-nodes=8 -kill=8":            "-kill=8: want 0 to 7",
+		"-minutes=0":                  "-minutes=0: want 0.1 to 1440",
+		"-minutes=NaN":                "-minutes=NaN: want 0.1 to 1440",
+		"-fault=-1s":                  "-fault=-1s: want 0 to 5m0s",
+		"-heartbeats=loud":            "-heartbeats=loud: want ring or probes",
+		"-nodes=16 -kill=2 -loss=0.1": "",
+	} {
+		given := flag.NewFlagSet("", flag.ContinueOnError)
+		q := common
+		q.define(given)
+		if err := given.Parse(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.withFlags(given)
+		switch {
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want an error with %q", args, err, want)
+		case want == "" && (err != nil || got.Nodes != 16 || got.Kill != 2 || got.Loss != 0.1 || got.Scenario != "crash"):
+			t.Errorf("%s: %+v, %v", args, got, err)
+		}
+	}
+	p.Systems = "serf"
+	if _, err := systemsFor(p); err == nil || !strings.Contains(err.Error(), `"serf"`) {
+		t.Errorf("unknown system: %v", err)
+	}
+	for _, n := range scenarioNames() {
+		p, _ := question(n)
+		if err := p.validate(); err != nil {
+			t.Errorf("defaults of %s: %v", n, err)
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// question of the series: a name that begins with its scenario, the section of the report it is for, and what differs from the
+// scenario's defaults. Its seeds are 1 to seeds.
+type seriesCase struct {
+	name    string
+	section string
+	seeds   int
+	edit    func(*params)
+}
+
+// The sections of the report, in its order.
+const (
+	sectionSize     = "Crash, over the size of the cluster"
+	sectionFast     = "Crash, with a beat of 25 ms and a stall allowance of 100 ms"
+	sectionMany     = "Many crashes at one instant"
+	sectionLossy    = "Crash, over loss"
+	sectionProbes   = "Crash, with memberlist's probes as the only heartbeats"
+	sectionQuiet    = "Nobody crashes: what the network does"
+	sectionStall    = "Stalls on every member"
+	sectionBlock    = "Blocked members: Lifeguard's experiments"
+	sectionCut      = "Cuts"
+	sectionSick     = "Members with bad links: Rapid's experiments"
+	sectionComeGo   = "Restarts, joins and leaves"
+	sectionWAN      = "Three regions"
+	sectionCost     = "Cost without a fault, over the size of the cluster"
+	sectionCostLoss = "Cost at 10 % loss"
+)
+
+// series is everything behind docs/results/lab.md.
+func series() []seriesCase {
+	var all []seriesCase
+	add := func(section, name string, seeds int, edit func(*params)) {
+		all = append(all, seriesCase{name, section, seeds, edit})
+	}
+	// Large clusters cost time and have many pairs each: fewer seeds.
+	seedsOf := map[int]int{2: 10, 3: 10, 8: 10, 32: 5, 100: 5, 300: 3, 1000: 2}
+
+	for _, n := range []int{2, 3, 8, 32, 100, 300, 1000} {
+		for _, kill := range []int{1, 5} {
+			if kill < n-1 || kill == 1 {
+				add(sectionSize, fmt.Sprintf("crash/%d-of-%d", kill, n), seedsOf[n], func(p *params) { p.Nodes, p.Kill, p.Minutes = n, kill, 3 })
+			}
+		}
+	}
+	for _, n := range []int{8, 32, 100, 300} {
+		add(sectionFast, fmt.Sprintf("crash/fast-1-of-%d", n), seedsOf[n], func(p *params) {
+			p.Nodes, p.Minutes, p.Beat, p.StallAllowance = n, 3, 25*time.Millisecond, 100*time.Millisecond
+		})
+	}
+	add(sectionMany, "crash/30-of-100", 5, func(p *params) { p.Nodes, p.Kill, p.Minutes = 100, 30, 4 })
+	add(sectionMany, "crash/300-of-1000", 1, func(p *params) { p.Nodes, p.Kill, p.Minutes = 1000, 300, 4 })
+	add(sectionMany, "crash/observers-of-60", 5, func(p *params) { p.Nodes, p.KillObservers, p.Minutes = 60, true, 4 })
+	for _, percent := range []int{5, 10, 20} {
+		add(sectionLossy, fmt.Sprintf("crash/loss-%d", percent), 10, func(p *params) {
+			p.Nodes, p.Kill, p.Minutes, p.Loss = 100, 1, 4, float64(percent)/100
+		})
+	}
+	for _, n := range []int{3, 8, 32} {
+		add(sectionProbes, fmt.Sprintf("crash/probes-%d", n), 10, func(p *params) { p.Nodes, p.Minutes, p.Heartbeats = n, 10, "probes" })
+	}
+	for _, percent := range []int{1, 5, 10, 20} {
+		add(sectionQuiet, fmt.Sprintf("loss/%d", percent), 2, func(p *params) { p.Loss = float64(percent) / 100 })
+	}
+	for _, percent := range []int{2, 5} {
+		add(sectionQuiet, fmt.Sprintf("burst/%d", percent), 2, func(p *params) { p.Loss = float64(percent) / 100 })
+	}
+	add(sectionStall, "stall/300ms", 2, func(*params) {})
+	add(sectionStall, "stall/2s", 2, func(p *params) { p.Fault = 2 * time.Second })
+
+	// A part of the paper's grid of C × D × I; the Threshold experiment has no I.
+	ms := time.Millisecond
+	for _, c := range []int{1, 4, 16, 32} {
+		for _, d := range []time.Duration{128 * ms, 2048 * ms, 8192 * ms, 32768 * ms} {
+			add(sectionBlock, fmt.Sprintf("block/threshold-C%d-D%v", c, d), 1, func(p *params) { p.Few, p.Fault, p.Between = c, d, 0 })
+			for _, i := range []time.Duration{4 * ms, 256 * ms, 4096 * ms} {
+				add(sectionBlock, fmt.Sprintf("block/interval-C%d-D%v-I%v", c, d, i), 1, func(p *params) { p.Few, p.Fault, p.Between = c, d, i })
+			}
+		}
+	}
+	add(sectionCut, "cut/36", 5, func(*params) {})
+	add(sectionCut, "cut/100", 3, func(p *params) { p.Nodes = 100 })
+	add(sectionCut, "isolate/50", 5, func(*params) {})
+	for _, n := range []int{100, 300} {
+		add(sectionSick, fmt.Sprintf("oneway/%d", n), 3, func(p *params) { p.Nodes = n })
+		add(sectionSick, fmt.Sprintf("lossy-few/%d", n), 3, func(p *params) { p.Nodes = n })
+	}
+	add(sectionComeGo, "restart/50", 5, func(*params) {})
+	add(sectionComeGo, "join-storm/200", 3, func(*params) {})
+	add(sectionWAN, "wan/60", 3, func(*params) {})
+	for _, n := range []int{8, 32, 100, 300, 1000} {
+		add(sectionCost, fmt.Sprintf("loss/none-%d", n), 1, func(p *params) { p.Nodes, p.Minutes, p.Loss = n, 5, 0 })
+	}
+	for _, n := range []int{32, 300} {
+		add(sectionCostLoss, fmt.Sprintf("loss/10-of-%d", n), 1, func(p *params) { p.Nodes, p.Minutes, p.Loss = n, 5, 0.1 })
+	}
+	return all
+}
+
+func (c seriesCase) params(seed uint64) (params, error) {
+	p, err := question(scenarioOf(c.name))
+	if err != nil {
+		return p, err
+	}
+	c.edit(&p)
+	p.Seed = seed
+	return p, p.validate()
+}
+
+// caseNamed finds a case of the series.
+func caseNamed(name string) (seriesCase, error) {
+	for _, c := range series() {
+		if c.name == name {
+			return c, nil
+		}
+	}
+	return seriesCase{}, fmt.Errorf("lab: -case: %q is not in the series, see series_test.go", name)
+}
+
+// job is one run of the series.
+type job struct {
+	seriesCase
+	seed uint64
+	file string
+	cost float64 // in virtual member-seconds, forming included, to guess how long the rest takes
+}
+
+func jobs(dir string) ([]job, error) {
+	var all []job
+	for _, c := range series() {
+		for seed := uint64(1); seed <= uint64(c.seeds); seed++ {
+			p, err := c.params(seed)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			file := filepath.Join(dir, "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(c.name, "/", "-"), seed))
+			// A member that joins takes in all that are there: forming costs about as much as 20 ms × members.
+			cost := float64(p.Nodes) * (p.length().Seconds() + 0.1*float64(p.Nodes))
+			all = append(all, job{c, seed, file, cost})
+		}
+	}
+	return all, nil
+}
+
+// runSeries makes all runs that are not there yet, each in a process of its own: one for each core, with one core each, which
+// is faster than to let the goroutines of one bubble wander over all.
+func runSeries(t *testing.T, dir string, keep bool) {
+	build, err := buildID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := jobs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var todo []job
+	for _, j := range all {
+		if r, err := read(j.file); err != nil || r.Build != build && !keep {
+			todo = append(todo, j)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), dir, len(todo))
+	slices.SortStableFunc(todo, func(a, b job) int { // the long ones first, so that no core idles at the end
+		return int(b.cost - a.cost)
+	})
+
+	var (
+		mu         sync.Mutex
+		begin      = time.Now()
+		left, done float64
+		made       int
+		wg         sync.WaitGroup
+		queue      = make(chan job)
+	)
+	for _, j := range todo {
+		left += j.cost
+	}
+	ctx := t.Context()
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for j := range queue {
+				took := time.Now()
+				output, err := child(ctx, j)
+				mu.Lock()
+				made++
+				done, left = done+j.cost, left-j.cost
+				rest := time.Duration(left / done * float64(time.Since(begin)))
+				fmt.Fprintf(os.Stderr, "[%d/%d] %s, seed %d: %v; about %v to go\n", made, len(todo), j.name, j.seed,
+					time.Since(took).Round(time.Second), rest.Round(time.Minute))
+				if err != nil {
+					t.Errorf("%s, seed %d: %v\n%s", j.name, j.seed, err, output)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, j := range todo {
+		queue <- j
+	}
+	close(queue)
+	wg.Wait()
+}
+
+// child makes one run. It ends with its parent, as its standard input does.
+func child(ctx context.Context, j job) (output []byte, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	file, err := filepath.Abs(j.file)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, "-test.run=^TestLab$", "-test.timeout=0", "-test.v",
+		"-case="+j.name, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-child")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	defer stdin.Close()
+	return cmd.CombinedOutput()
+}
+
+// endWithParent ends this process when its standard input does.
+func endWithParent() {
+	go func() {
+		io.Copy(io.Discard, os.Stdin) // however it ends, it ends
+		os.Exit(1)
+	}()
+}
+
+func read(file string) (*result, error) {
+	buf, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var r result
+	if err := json.Unmarshal(buf, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &r, nil
+}
+
+// buildID tells binaries apart: code that has changed is to be measured anew.
+var buildID = sync.OnceValues(func() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(self)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:6]), nil
+})
