@@ -110,7 +110,7 @@ func (e *Estimator) SetInterval(interval time.Duration) error {
 }
 
 // Heartbeat reports an unnumbered heartbeat heard now. Losses are inferred: a
-// silence of about n intervals means that n − 1 heartbeats were lost.
+// silence of n intervals, give or take, means that n − 1 heartbeats were lost.
 func (e *Estimator) Heartbeat(now time.Time) {
 	elapsed := now.Sub(e.last)
 	heard := !e.last.IsZero()
@@ -158,10 +158,11 @@ func (e *Estimator) Alive(at time.Time) {
 	e.credit = max(e.credit, since-since%e.interval)
 }
 
-// wholeIntervals is the number of intervals that elapsed is nearest to, at
-// least one.
+// wholeIntervals infers the number of an unnumbered heartbeat since the last one
+// heard: late by up to three quarters of an interval, it is the next; else it
+// is one that came up to a quarter early, after a loss.
 func (e *Estimator) wholeIntervals(elapsed time.Duration) float64 {
-	return max(1, math.Round(float64(elapsed)/float64(e.interval)))
+	return max(1, math.Floor(float64(elapsed)/float64(e.interval)+0.25))
 }
 
 // observe learns from a heartbeat that came elapsed after the last one heard

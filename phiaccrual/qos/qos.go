@@ -1,0 +1,176 @@
+// Package qos measures failure detectors by replaying traces of heartbeats.
+//
+// The measures are those of Chen, Toueg and Aguilera, "On the Quality of Service
+// of Failure Detectors", IEEE Transactions on Computers 51(5), 2002, section 2:
+// how soon a crash is noticed (T_D), and how often and for how long a live
+// process is suspected (T_MR, T_M, λ_M, P_A). Beside them stands the measure by
+// which a φ detector can be held to its word: the share of heartbeats that
+// arrive after the threshold was crossed, which for φ should be 10^−φ.
+//
+// A replay is exact and repeatable: a detector says at which instant it will
+// begin to suspect if nothing more arrives, so nothing is polled or timed.
+package qos
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Beat is one heartbeat of a trace. All instants are on the listener's clock,
+// counted from the beginning of the trace.
+type Beat struct {
+	Seq      uint64
+	Sent     time.Duration
+	Arrived  time.Duration // Lost if it never did
+	Interval time.Duration // promised time from this heartbeat's Sent to the next one's
+}
+
+// Lost is the arrival of a heartbeat that never arrived.
+const Lost = time.Duration(-1)
+
+// Trace is what one sender sent, in the order of Seq, which begins at 0 and
+// grows by one.
+type Trace struct {
+	Name  string
+	Beats []Beat
+}
+
+// Never is the Deadline of a detector that will not suspect.
+const Never = time.Duration(math.MaxInt64)
+
+// Detector is a failure detector under test. It is told of each heartbeat as it
+// arrives, overtaken ones included, and turns silence into suspicion.
+type Detector interface {
+	// Heartbeat reports the arrival of heartbeat b at b.Arrived.
+	Heartbeat(b Beat)
+	// Deadline is the instant from which the process is suspected at this
+	// threshold if nothing more arrives. What the threshold means is the
+	// detector's own affair: φ, a margin, a time-out.
+	Deadline(threshold float64) time.Duration
+}
+
+// Estimate is a figure and its 95 % confidence interval.
+type Estimate struct{ Value, Low, High float64 }
+
+// Result is the quality of service of a detector at one threshold. Times are in
+// seconds. A mistake begins when a deadline passes and ends when a heartbeat
+// newer than all before arrives.
+type Result struct {
+	Threshold float64
+	Beats     int      // heartbeats that arrived and were the newest so far
+	Mistakes  int      // of these, how many came after the deadline
+	Share     Estimate // Mistakes / Beats
+	Timeout   Estimate // mean time from an arrival to the deadline
+
+	// BestFixed is the smallest constant time-out that makes at most as many
+	// mistakes on the same trace: what hindsight would have chosen.
+	BestFixed float64
+
+	DetectionTime    Estimate // mean T_D, crash right after a heartbeat was sent
+	DetectionTime999 float64  // its 99.9 % quantile
+
+	MistakeRate       float64  // λ_M, mistakes per second
+	MistakeRecurrence float64  // E(T_MR), seconds from one mistake to the next; +Inf without a mistake
+	MistakeDuration   Estimate // E(T_M); zero without a mistake
+	QueryAccuracy     float64  // P_A, share of the time in which the live process is trusted
+}
+
+// Ratio is the mean time-out as a multiple of the best fixed one.
+func (r Result) Ratio() float64 { return r.Timeout.Value / r.BestFixed }
+
+// Run replays trace through d and returns a result for each threshold. The
+// first warmUp heartbeats train the detector and are not counted.
+func Run(trace *Trace, d Detector, warmUp int, thresholds ...float64) []Result {
+	runs := make([]run, len(thresholds))
+	var gaps []float64
+	var newest *Beat
+	begin, end := Never, Never
+	heard := 0
+	for _, b := range trace.arrivals() {
+		if newest != nil && b.Seq < newest.Seq {
+			d.Heartbeat(*b)
+			continue
+		}
+		if newest != nil && heard > warmUp {
+			begin = min(begin, newest.Arrived)
+			end = b.Arrived
+			gaps = append(gaps, (b.Arrived - newest.Arrived).Seconds())
+			sent := trace.Beats[newest.Seq:b.Seq]
+			for i := range runs {
+				runs[i].gap(newest.Arrived, b.Arrived, sent)
+			}
+		}
+		d.Heartbeat(*b)
+		newest = b
+		heard++
+		for i, threshold := range thresholds {
+			runs[i].deadline = d.Deadline(threshold)
+		}
+	}
+	slices.Sort(gaps)
+	results := make([]Result, len(thresholds))
+	for i := range runs {
+		results[i] = runs[i].result(thresholds[i], gaps, (end - begin).Seconds())
+	}
+	return results
+}
+
+// arrivals returns the heartbeats that arrived, in the order in which they did.
+func (t *Trace) arrivals() []*Beat {
+	order := make([]*Beat, 0, len(t.Beats))
+	for i := range t.Beats {
+		if t.Beats[i].Arrived != Lost {
+			order = append(order, &t.Beats[i])
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *Beat) int {
+		return int(min(1, max(-1, a.Arrived-b.Arrived)))
+	})
+	return order
+}
+
+// run gathers what happens at one threshold.
+type run struct {
+	deadline  time.Duration // in force since the newest heartbeat
+	mistaken  []bool        // for each gap
+	timeouts  []float64
+	durations []float64
+	detection []float64
+}
+
+// gap accounts for the silence between two heartbeats, the latter of which
+// arrived at next; sent are those sent from the first on and before the second.
+func (r *run) gap(last, next time.Duration, sent []Beat) {
+	r.timeouts = append(r.timeouts, seconds(r.deadline-last))
+	late := next > r.deadline
+	r.mistaken = append(r.mistaken, late)
+	if late {
+		r.durations = append(r.durations, seconds(next-max(last, r.deadline)))
+	}
+	for i := range sent {
+		r.detection = append(r.detection, seconds(max(0, r.deadline-sent[i].Sent)))
+	}
+}
+
+func seconds(d time.Duration) float64 { return d.Seconds() }
+
+func (r *run) result(threshold float64, sortedGaps []float64, span float64) Result {
+	res := Result{
+		Threshold:         threshold,
+		Beats:             len(r.mistaken),
+		Mistakes:          len(r.durations),
+		Share:             share(r.mistaken),
+		Timeout:           mean(r.timeouts),
+		DetectionTime:     mean(r.detection),
+		MistakeDuration:   mean(r.durations),
+		MistakeRate:       float64(len(r.durations)) / span,
+		MistakeRecurrence: span / float64(len(r.durations)),
+	}
+	if n := len(sortedGaps); n > 0 {
+		res.BestFixed = sortedGaps[max(0, n-1-res.Mistakes)]
+	}
+	res.DetectionTime999 = quantile(r.detection, 0.999)
+	res.QueryAccuracy = 1 - res.MistakeDuration.Value*res.MistakeRate
+	return res
+}

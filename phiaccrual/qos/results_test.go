@@ -1,0 +1,249 @@
+package qos
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pulsering/pulsering/phiaccrual"
+)
+
+// out is where TestResults writes its tables and pictures:
+//
+//	go test ./phiaccrual/qos -run '^TestResults$' -timeout 0 -v -args -out=$PWD/docs/results
+var out = flag.String("out", "", "directory for the published results; none are made without")
+
+// contestant is a detector of the field with the thresholds it is tried at.
+type contestant struct {
+	name       string
+	accrual    bool // thresholds are φ
+	new        func(t testing.TB) Detector
+	thresholds []float64
+}
+
+// steps returns n thresholds from lo to hi, each the same factor above the last.
+func steps(lo, hi float64, n int) []float64 {
+	xs := make([]float64, n)
+	for i := range xs {
+		xs[i] = lo * math.Pow(hi/lo, float64(i)/float64(n-1))
+	}
+	return xs
+}
+
+func field() []contestant {
+	phis := append([]float64{1, 2, 3, 4, 8}, steps(0.3, 40, 17)...)
+	margins := steps(0.001, 3, 22) // seconds, at an interval of 0.1
+	fixed := make([]float64, len(margins))
+	for i, m := range margins {
+		fixed[i] = 0.1 + m
+	}
+	return []contestant{
+		{"calibrated", true, func(t testing.TB) Detector { return mustAccrual(t, phiaccrual.Config{}, true) }, append([]float64{1, 2, 3, 4, 8}, steps(0.3, 6, 17)...)},
+		{"fixed time-out", false, func(testing.TB) Detector { return &Fixed{} }, fixed},
+		{"Chen NFD-E", false, func(testing.TB) Detector { return NewNFDE() }, margins},
+		{"2W-FD", false, func(testing.TB) Detector { return New2WFD() }, margins},
+		{"Bertier", false, func(testing.TB) Detector { return NewBertier() }, steps(0.5, 500, 22)},
+		{"Satzger", true, func(testing.TB) Detector { return NewSatzger() }, phis},
+		{"φ normal", true, func(testing.TB) Detector { return NewHayashibara() }, append(phis, 100, 300, 1000)},
+		{"Akka", true, func(testing.TB) Detector { return NewAkka() }, phis},
+		{"ED", true, func(testing.TB) Detector { return NewED() }, phis},
+		{"Cassandra", true, func(testing.TB) Detector { return NewCassandra() }, phis},
+	}
+}
+
+// rates are the shares of mistakes at which detection times are compared.
+var rates = []float64{1e-3, 1e-4}
+
+// decades shows a share as the φ it amounts to.
+func decades(e Estimate) string {
+	if e.Value == 0 {
+		return fmt.Sprintf("none (> %.1f)", -math.Log10(e.High))
+	}
+	return fmt.Sprintf("%.2f", -math.Log10(e.Value))
+}
+
+// TestResults writes the published tables and pictures.
+func TestResults(t *testing.T) {
+	if *out == "" {
+		t.Skip("writes files; run with -out=DIRECTORY")
+	}
+	beats := 400_000
+	var b strings.Builder
+	b.WriteString("# φ, promised and measured\n\n" +
+		"Made by `go test ./phiaccrual/qos -run '^TestResults$' -timeout 0 -v -args -out=$PWD/docs/results`\n" +
+		"(with `-full` for φ = 5) from seeded traces; every figure can be had again to the last digit. The traces\n" +
+		"are described in `phiaccrual/qos/traces.go`, the measures in `phiaccrual/qos/qos.go`. Interval 100 ms unless\n" +
+		"the trace changes it. Intervals are 95 %. The first 1,000 heartbeats train and are not counted.\n\n")
+	b.WriteString("## Calibrated\n\n" +
+		"Share of heartbeats that arrive after φ was crossed, and the mean time-out as a multiple of the best constant one\n" +
+		fmt.Sprintf("(chosen with hindsight, with as few mistakes on the same trace). %d heartbeats a trace.\n\n", beats) +
+		"| trace | φ | mistakes | share [95 %] | decades above (+) or below the promise | time-out, s | × best fixed |\n|---|---|---|---|---|---|---|\n")
+	for _, l := range Links() {
+		for _, r := range Run(l.Generate(beats, 1), mustAccrual(t, phiaccrual.Config{}, true), 1000, 1, 2, 3, 4) {
+			calibrationRow(&b, l.Name, r)
+		}
+		t.Log(l.Name)
+	}
+	if *full {
+		b.WriteString("\n### φ = 5, on 5,000,000 heartbeats a trace\n\n" +
+			"| trace | φ | mistakes | share [95 %] | decades above (+) or below the promise | time-out, s | × best fixed |\n|---|---|---|---|---|---|---|\n")
+		for _, l := range Links() {
+			calibrationRow(&b, l.Name, Run(l.Generate(5_000_000, 1), mustAccrual(t, phiaccrual.Config{}, true), 1000, 5)[0])
+			t.Log(l.Name, "φ = 5")
+		}
+	}
+
+	b.WriteString("\n## A link that turns bad and good\n\n" +
+		fmt.Sprintf("%d heartbeats without loss and with a jitter of 1 ms, then %d with 10 %% loss and a jitter of 20 ms, 100 times over.\n", turnGood, turnBad) +
+		"Measured φ (decades of the share of mistakes), and mean time-outs in ms, by heartbeats since the turn.\n\n" +
+		"| phase | since | φ = 1 | φ = 2 | φ = 3 | φ = 4 |\n|---|---|---|---|---|---|\n")
+	for _, p := range turn(t, 100, true) {
+		fmt.Fprintf(&b, "| %s | %d … %d |", map[bool]string{true: "bad", false: "good"}[p.bad], p.from, p.to)
+		for k := range 4 {
+			measured := fmt.Sprintf("> %.1f", math.Log10(float64(p.beats)/3))
+			if p.mistakes[k] > 0 {
+				measured = fmt.Sprintf("%.2f", math.Log10(float64(p.beats)/float64(p.mistakes[k])))
+			}
+			fmt.Fprintf(&b, " %s, %.0f |", measured, 1000*p.timeout[k])
+		}
+		b.WriteString("\n")
+	}
+
+	beats = 200_000
+	results := map[string]map[string][]Result{} // by trace, detector
+	for _, l := range Links() {
+		results[l.Name] = map[string][]Result{}
+		trace := l.Generate(beats, 1)
+		for _, c := range field() {
+			coarse := Run(trace, c.new(t), 1000, c.thresholds...)
+			// Once more between the thresholds that bracket each rate.
+			var fine []float64
+			for _, rate := range rates {
+				low, high := 0.0, math.Inf(1)
+				for _, r := range coarse {
+					if r.Share.Value > rate {
+						low = max(low, r.Threshold)
+					} else {
+						high = min(high, r.Threshold)
+					}
+				}
+				if low > 0 && !math.IsInf(high, 1) && low < high {
+					fine = append(fine, steps(low, high, 12)[1:11]...)
+				}
+			}
+			results[l.Name][c.name] = append(coarse, Run(trace, c.new(t), 1000, fine...)...)
+		}
+		t.Log(l.Name, "field")
+	}
+	fmt.Fprintf(&b, "\n## The field, side by side\n\nEach as published, on the same traces, %d heartbeats each.\n\n"+
+		"### What φ promises, and what it does\n\nMeasured decades at the promised φ; one that means what it says shows φ, or a little more.\n\n"+
+		"| trace |", beats)
+	var names []string
+	for _, c := range field() {
+		if c.accrual {
+			names = append(names, c.name)
+			for _, phi := range []int{2, 4, 8} {
+				if phi < 8 || c.name != "calibrated" {
+					fmt.Fprintf(&b, " %s φ = %d |", c.name, phi)
+				}
+			}
+		}
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", 3*len(names)-1) + "\n")
+	for _, l := range Links() {
+		fmt.Fprintf(&b, "| %s |", l.Name)
+		for _, name := range names {
+			for _, k := range []int{1, 3, 4} {
+				if k < 4 || name != "calibrated" {
+					fmt.Fprintf(&b, " %s |", decades(results[l.Name][name][k].Share))
+				}
+			}
+		}
+		b.WriteString("\n")
+	}
+	for _, target := range rates {
+		fmt.Fprintf(&b, "\n### Mean detection time at no more than one mistake in %.0f heartbeats\n\n"+
+			"Milliseconds from a crash right after a heartbeat was sent, at the lowest threshold tried that holds the\n"+
+			"rate on this trace: hindsight, for all of them alike. –: none tried does.\n\n| trace |", 1/target)
+		for _, c := range field() {
+			fmt.Fprintf(&b, " %s |", c.name)
+		}
+		b.WriteString("\n|---|" + strings.Repeat("---|", len(field())) + "\n")
+		for _, l := range Links() {
+			fmt.Fprintf(&b, "| %s |", l.Name)
+			for _, c := range field() {
+				best := math.Inf(1)
+				for _, r := range results[l.Name][c.name] {
+					if r.Share.Value <= target {
+						best = min(best, 1000*r.DetectionTime.Value)
+					}
+				}
+				if math.IsInf(best, 1) {
+					b.WriteString(" – |")
+				} else {
+					fmt.Fprintf(&b, " %.0f |", best)
+				}
+			}
+			b.WriteString("\n")
+		}
+	}
+	b.WriteString("\n![promised and measured φ](phi-promised.svg)\n")
+	for i, name := range []string{"loss 5 %", "stalls, Pareto", "day and night"} {
+		file := fmt.Sprintf("phi-field-%d.svg", i+1)
+		fmt.Fprintf(&b, "\n![detection time against mistakes, %s](%s)\n", name, file)
+		var series []line
+		for _, c := range field() {
+			s := line{name: c.name}
+			for _, r := range results[name][c.name] {
+				if r.Mistakes > 0 && r.DetectionTime.Value < 1.5 {
+					s.points = append(s.points, point{1000 * r.DetectionTime.Value, math.Log10(r.Share.Value)})
+				}
+			}
+			series = append(series, s)
+		}
+		write(t, file, chart(name, "mean detection time, ms", "log10 of mistakes per heartbeat", series))
+	}
+	var promised []line
+	for _, c := range field() {
+		if !c.accrual {
+			continue
+		}
+		// The worst trace at each φ.
+		s := line{name: c.name}
+		for k, phi := range c.thresholds {
+			worst := math.Inf(1)
+			for _, l := range Links() {
+				worst = min(worst, -math.Log10(results[l.Name][c.name][k].Share.Value))
+			}
+			if phi <= 8 && !math.IsInf(worst, 1) {
+				s.points = append(s.points, point{phi, worst})
+			}
+		}
+		promised = append(promised, s)
+	}
+	promised = append(promised, line{name: "as promised", points: []point{{0, 0}, {5, 5}}})
+	write(t, "phi-promised.svg", chart("φ on the worst of the traces", "promised φ", "measured φ", promised))
+	write(t, "phi.md", b.String())
+}
+
+func calibrationRow(b *strings.Builder, name string, r Result) {
+	off := "–"
+	if r.Mistakes > 0 {
+		off = fmt.Sprintf("%+.2f", -math.Log10(r.Share.Value)-r.Threshold)
+	}
+	fmt.Fprintf(b, "| %s | %v | %d of %d | %.2g [%.2g, %.2g] | %s | %.4f ± %.4f | %.2f |\n", name, r.Threshold, r.Mistakes, r.Beats,
+		r.Share.Value, r.Share.Low, r.Share.High, off, r.Timeout.Value, r.Timeout.High-r.Timeout.Value, r.Ratio())
+}
+
+func write(t *testing.T, name, text string) {
+	if err := os.MkdirAll(*out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*out, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,79 @@
+package qos
+
+import (
+	"math"
+	"slices"
+)
+
+// batches is the number of consecutive parts into which a series is cut to see
+// how much its mean varies. Successive heartbeats are not independent, so the
+// spread of single values says too little; means of long batches nearly are
+// (the method of batch means; Law, "Simulation Modeling and Analysis", 9.5.3).
+const batches = 30
+
+// student is the 97.5 % quantile of Student's t with batches − 1 degrees of
+// freedom.
+const student = 2.0452
+
+// mean is the mean of a series with its 95 % interval by batch means. Below two
+// values a batch it gives the normal interval of independent values.
+func mean(xs []float64) Estimate {
+	n := len(xs)
+	if n == 0 {
+		return Estimate{}
+	}
+	m, v := moments(xs)
+	half := 1.96 * math.Sqrt(v/float64(n))
+	if n >= 2*batches {
+		parts := make([]float64, batches)
+		for i := range parts {
+			parts[i], _ = moments(xs[i*n/batches : (i+1)*n/batches])
+		}
+		_, v = moments(parts)
+		half = student * math.Sqrt(v/batches)
+	}
+	return Estimate{m, m - half, m + half}
+}
+
+// moments returns mean and variance, by Welford's recurrence.
+func moments(xs []float64) (m, v float64) {
+	for i, x := range xs {
+		d := x - m
+		m += d / float64(i+1)
+		v += d * (x - m)
+	}
+	return m, v / max(1, float64(len(xs)-1))
+}
+
+// share is the share of true values with its 95 % interval: Wilson's ("Probable
+// inference", JASA 22, 1927) for independent mistakes, or that by batch means
+// where it is wider, because mistakes come in clusters.
+func share(xs []bool) Estimate {
+	n := float64(len(xs))
+	if n == 0 {
+		return Estimate{High: 1}
+	}
+	ones := make([]float64, len(xs))
+	k := 0.0
+	for i, x := range xs {
+		if x {
+			ones[i] = 1
+			k++
+		}
+	}
+	const z2 = 1.96 * 1.96
+	p := k / n
+	centre := (p + z2/(2*n)) / (1 + z2/n)
+	half := math.Sqrt(z2*p*(1-p)/n+z2*z2/(4*n*n)) / (1 + z2/n)
+	batch := mean(ones)
+	return Estimate{p, max(0, min(centre-half, batch.Low)), min(1, max(centre+half, batch.High))}
+}
+
+// quantile returns the q-quantile of xs, which it sorts.
+func quantile(xs []float64, q float64) float64 {
+	if len(xs) == 0 {
+		return 0
+	}
+	slices.Sort(xs)
+	return xs[min(len(xs)-1, int(q*float64(len(xs))))]
+}
