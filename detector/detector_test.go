@@ -326,6 +326,12 @@ func TestHeartbeatAt(t *testing.T) {
 		s.nothing()
 		s.HeartbeatAt("a", time.Now(), 0)
 		s.wants("a", Suspect, Up)
+		time.Sleep(1050 * time.Millisecond)
+		before := s.Phi("a")
+		s.HeartbeatAt("a", time.Now().Add(-30*second), 0)
+		if phi := s.Phi("a"); phi != before {
+			t.Errorf("φ = %v after a heartbeat of long ago, and %v before", phi, before)
+		}
 		s.Forget("a")
 	})
 }

@@ -3,12 +3,15 @@ package detector
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pulsering/pulsering/phiaccrual"
 )
 
 // process is a process that can be stopped, in virtual time: whoever reads the clock while it is stopped does not get
@@ -185,27 +188,57 @@ func detectionTime(t *testing.T, cfg Config, interval time.Duration) (took time.
 	return took
 }
 
-// A pause teaches nothing about the peers: afterwards they are found as fast as before it.
+// A pause teaches nothing about the peers: afterwards φ grows as it did before, whatever was made of the backlog.
 func TestPauseTeachesNothing(t *testing.T) {
-	cfg := Config{}
-	normal := detectionTime(t, cfg, time.Second)
-	inHall(t, cfg, 10, time.Second, 1000, func(h *hall) {
-		time.Sleep(20 * time.Second)
-		h.stopFor(10 * time.Second)
-		time.Sleep(10*time.Second + 950*time.Millisecond)
-		for id := range 10 {
-			h.kill(id)
+	for _, model := range []phiaccrual.Model{phiaccrual.Calibrated, phiaccrual.Normal, phiaccrual.Exponential} {
+		for _, buffer := range []int{1000, 5} { // the backlog is read, or mostly dropped
+			t.Run(fmt.Sprintf("%v/buffer=%d", model, buffer), func(t *testing.T) {
+				inHall(t, Config{Model: model}, 10, time.Second, buffer, func(h *hall) {
+					reaches := func(id int) (silence [10]time.Duration) {
+						s, hash := h.lock(id)
+						defer s.mu.Unlock()
+						p := s.peers.find(hash, id)
+						for i := range silence {
+							silence[i] = p.instant(&s.rules, p.est.Reaches(float64(i+1))).sub(p.base(&s.rules))
+						}
+						return silence
+					}
+					const warm = 101 * time.Second
+					time.Sleep(warm)
+					var before [10][10]time.Duration
+					for id := range before {
+						before[id] = reaches(id)
+					}
+					h.stopFor(10*time.Second + 300*time.Millisecond)
+					time.Sleep(10 * time.Second)
+					for id := range before {
+						for i, after := range reaches(id) {
+							if ratio := float64(after) / float64(before[id][i]); ratio < 0.9 || ratio > 1.01 {
+								t.Errorf("%d: φ = %d after %v, and after %v before the pause", id, i+1, after, before[id][i])
+							}
+						}
+					}
+				})
+			})
 		}
-		died := time.Now()
-		time.Sleep(time.Hour)
+	}
+}
+
+// A pause does not use up the time that a peer has for its first heartbeat.
+func TestPauseBeforeTheFirstHeartbeat(t *testing.T) {
+	inHall(t, Config{}, 0, time.Second, 0, func(h *hall) {
+		h.Watch(1, 0)
+		time.Sleep(4 * time.Second)
+		h.stopFor(20 * time.Second)
+		resumed := time.Now()
+		time.Sleep(time.Minute)
 		downs := h.take(isDown)
-		if len(downs) != 10 {
-			t.Fatalf("%d downs of 10 that died", len(downs))
+		if len(downs) != 1 {
+			t.Fatalf("%d downs, want 1", len(downs))
 		}
-		for _, e := range downs {
-			if took := e.At.Sub(died); took > normal*21/20 {
-				t.Errorf("%d was found after %v, want %v", e.ID, took, normal)
-			}
+		// Of ten intervals, four were over; the pause is known to within a quarter of one.
+		if after := downs[0].At.Sub(resumed); after < 6*time.Second || after > 6250*time.Millisecond {
+			t.Errorf("down %v after the pause, want 6 s and up to a tick", after)
 		}
 	})
 }
@@ -243,36 +276,119 @@ func TestPausedAgainAndAgain(t *testing.T) {
 	}
 }
 
-// A heartbeat can be what ends a pause: it is there before the timer's goroutine is, and its silence is put right before
-// it counts.
+// A heartbeat can be what ends a pause: it is there before the timer's goroutine is, and silence is put right before it
+// counts. What waited in the queue is a sign of life and no sample.
 func TestFirstThingAfterAPauseIsAHeartbeat(t *testing.T) {
 	inHall(t, Config{}, 0, time.Second, 0, func(h *hall) {
 		h.Watch(1, 0)
 		h.Watch(2, 0)
-		for range 10 {
-			h.Heartbeat(1)
-			h.Heartbeat(2)
+		for seq := range uint64(20) {
 			time.Sleep(time.Second)
+			h.HeartbeatSeq(1, seq)
+			h.HeartbeatSeq(2, seq)
 		}
-		h.take(isDown)
-		h.Detector.Close() // now there is no timer but this test's
+		h.take(isDoubt)
+		estimator := func(id int) phiaccrual.Estimator {
+			s, hash := h.lock(id)
+			defer s.mu.Unlock()
+			return s.peers.find(hash, id).est
+		}
+		before := estimator(1)
 
-		e := ear{tick: 250 * time.Millisecond}
-		e.look(0, nil)
-		e.promise(0, instant(time.Second))
-		now := instant(10 * time.Second)
-		if !e.overdue(now) {
-			t.Fatal("a look that is 9.75 s late is not overdue")
+		loop := make(chan struct{})
+		h.mu.Lock()
+		h.gate = loop
+		h.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		synctest.Wait() // the loop's timer has long fired, and the loop hangs
+		h.mu.Lock()
+		h.gate = nil // for all but the loop
+		h.mu.Unlock()
+		for seq := range uint64(10) {
+			h.HeartbeatSeq(1, 20+seq)
 		}
-		var from, to instant
-		e.look(now, func(f, t instant) { from, to = f, t })
-		if from != 0 || to != now {
-			t.Errorf("the pause is from %v to %v", time.Duration(from), time.Duration(to))
+		if phi := h.Phi(1); phi != 0 {
+			t.Errorf("φ = %v of a peer heard just now", phi)
 		}
-		if e.overdue(now) || instant(e.ready.Load()).sub(now) != e.tick {
-			t.Error("after the look the promise is not renewed, or judgement not put off by a tick")
+		if phi := h.Phi(2); phi != 0 {
+			t.Errorf("φ = %v of one that could not be heard", phi)
+		}
+		if after := estimator(1); !reflect.DeepEqual(after, before) {
+			t.Errorf("the queue was learnt from:\n%+v\nwas\n%+v", after, before)
+		}
+		close(loop)
+		time.Sleep(900 * time.Millisecond)
+		if got := h.take(isDoubt); len(got) > 0 {
+			t.Errorf("%+v", got)
 		}
 	})
+}
+
+func TestEar(t *testing.T) {
+	const ms = instant(time.Millisecond)
+	for name, c := range map[string]struct {
+		promise, look instant // after a look at 1000 ms
+		ready         instant // judge no earlier; 0: no change
+		paused        bool
+	}{
+		"on time after a short sleep":                {1005 * ms, 1005 * ms, 0, false},
+		"a little late after a short sleep":          {1005 * ms, 1010 * ms, 0, false},
+		"on time after a long sleep":                 {1200 * ms, 1200 * ms, 1202*ms + ms/2, false},
+		"a little late after a long sleep":           {1200 * ms, 1205 * ms, 1207*ms + ms/2, false},
+		"early":                                      {1200 * ms, 1100 * ms, 1102*ms + ms/2, false},
+		"late":                                       {1020 * ms, 1040 * ms, 1080 * ms, false},
+		"so late that the backlog takes a tick":      {1200 * ms, 1300 * ms, 1550 * ms, false},
+		"so late that silence has to be put right":   {1200 * ms, 1325 * ms, 1575 * ms, true},
+		"very late":                                  {1200 * ms, 9000 * ms, 9250 * ms, true},
+		"nothing was promised":                       {never, 9000 * ms, 9002*ms + ms/2, false},
+		"promises never reach further than one tick": {9000 * ms, 1380 * ms, 1630 * ms, true},
+	} {
+		e := ear{tick: 250 * time.Millisecond}
+		e.due.Store(int64(never))
+		e.look(990*ms, nil)
+		e.look(1000*ms, nil)
+		e.ready.Store(0)
+		e.promise(1000*ms, c.promise)
+		paused := false
+		e.look(c.look, func(from, to instant) {
+			paused = true
+			if from != 1000*ms || to != c.look {
+				t.Errorf("%s: a pause from %v to %v", name, time.Duration(from), time.Duration(to))
+			}
+		})
+		if ready := instant(e.ready.Load()); ready != c.ready || paused != c.paused {
+			t.Errorf("%s: ready at %v, paused %v; want %v, %v", name, time.Duration(ready), paused, time.Duration(c.ready), c.paused)
+		}
+		if e.overdue(c.look + ms) {
+			t.Errorf("%s: overdue just after a look", name)
+		}
+	}
+}
+
+func TestSkip(t *testing.T) {
+	const ms = instant(time.Millisecond)
+	for name, c := range map[string]struct {
+		from, to instant // after a heartbeat at 10 s, intervals of 1 s
+		silence  time.Duration
+	}{
+		"a heartbeat was due":                      {10_900 * ms, 11_100 * ms, 0},
+		"none was due":                             {10_100 * ms, 10_900 * ms, 900 * time.Millisecond},
+		"many were due":                            {10_100 * ms, 30_000 * ms, 0},
+		"one was missing already":                  {11_100 * ms, 30_000 * ms, time.Second},
+		"three were missing already":               {13_900 * ms, 14_100 * ms, 3 * time.Second},
+		"one was missing already and none was due": {11_100 * ms, 11_900 * ms, 1900 * time.Millisecond},
+		"it began before the heartbeat":            {9_000 * ms, 11_100 * ms, 0},
+	} {
+		est, _ := phiaccrual.New(phiaccrual.Config{})
+		p := peer[int]{est: *est, interval: time.Second}
+		r := rules{epoch: time.Now()}
+		seq := uint64(1)
+		p.beat(&r, 10_000*ms, 0, &seq)
+		p.skip(&r, c.from, c.to)
+		if silence := c.to.sub(p.base(&r)); silence != c.silence {
+			t.Errorf("%s: silence of %v after the pause, want %v", name, silence, c.silence)
+		}
+	}
 }
 
 func TestNobodyWatchedNothingTicks(t *testing.T) {

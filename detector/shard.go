@@ -21,9 +21,6 @@ type shard[K comparable] struct {
 	_ [64]byte // keeps the next shard's lock off this one's cache line
 }
 
-// maxLook is how long a peer goes without a look at most, for what is heard meanwhile may bring its deadline nearer.
-const maxLook = time.Hour
-
 func (s *shard[K]) init(r rules, hub *mailbox.Hub[K, Event[K]]) {
 	s.rules, s.hub = r, hub
 	s.schedule.peers = &s.peers
@@ -88,28 +85,35 @@ func (s *shard[K]) judge(now, ready instant) (more bool) {
 		if p == nil {
 			return false
 		}
-		if level := p.level(&s.rules, now); level > p.state {
+		deadline := p.deadline(&s.rules)
+		if deadline <= now {
 			if now < ready {
 				s.schedule.set(p, ready)
 				continue
 			}
-			s.change(p, level, now)
+			s.change(p, max(p.state, p.level(&s.rules, now)), now)
+			deadline = p.deadline(&s.rules)
 		}
-		s.plan(p, now)
+		s.await(p, deadline, now)
 	}
 	return true
 }
 
-// plan schedules the next look at p and returns it. There are two for each deadline: the first a moment ahead, at which
-// most peers turn out to have been heard, and get a new one; the second at the deadline itself, by when we have
-// demonstrably been listening for that moment (see ear).
+// plan schedules the next look at p and returns it.
 func (s *shard[K]) plan(p *peer[K], now instant) (look instant) {
-	look = p.deadline(&s.rules)
-	if look != never || p.state != Down {
-		if ahead := look.add(-moment); ahead > now {
+	return s.await(p, p.deadline(&s.rules), now)
+}
+
+// await schedules a look at p for its deadline and returns it. There are two for each deadline: the first a moment ahead,
+// at which most peers turn out to have been heard, and get a new one; the second at the deadline itself, by when we
+// have demonstrably been listening for that moment (see ear).
+func (s *shard[K]) await(p *peer[K], deadline, now instant) (look instant) {
+	look = deadline
+	if deadline != never {
+		if ahead := deadline.add(-moment); ahead > now {
 			look = ahead
 		}
-		look = max(now+1, min(look, now.add(maxLook)))
+		look = max(look, now+1)
 	}
 	s.schedule.set(p, look)
 	return look
