@@ -18,17 +18,18 @@ type Stats struct {
 
 // Why something received was dropped.
 const (
-	dropVersion   = "unknown version"
-	dropMalformed = "malformed"
-	dropStranger  = "from no member"
-	dropOwnName   = "from this node's own name"
-	dropBoot      = "from another boot"
-	dropLeft      = "from a member that left"
-	dropAbout     = "about no member"
-	dropEpoch     = "epoch jump"
-	dropReplay    = "replayed heartbeat"
-	dropInbox     = "inbox full"
-	dropName      = "name held by a member of the ring"
+	dropVersion    = "unknown version"
+	dropMalformed  = "malformed"
+	dropStranger   = "from no member"
+	dropOwnName    = "from this node's own name"
+	dropBoot       = "from another boot"
+	dropLeft       = "from a member that left"
+	dropAbout      = "about no member"
+	dropEpoch      = "epoch jump"
+	dropReplay     = "replayed heartbeat"
+	dropInbox      = "inbox full"
+	dropImpossible = "announcement of an impossible member"
+	dropName       = "name held by a member of the ring"
 )
 
 // counters may be used from any goroutine, memberlist's callbacks among them.

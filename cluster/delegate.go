@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -106,6 +108,7 @@ var (
 	_ memberlist.Delegate      = (*delegate)(nil)
 	_ memberlist.EventDelegate = (*delegate)(nil)
 	_ memberlist.PingDelegate  = (*delegate)(nil)
+	_ memberlist.AliveDelegate = (*delegate)(nil)
 )
 
 func (d *delegate) NodeMeta(int) []byte { return *d.meta.Load() }
@@ -133,6 +136,30 @@ func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.notifyAlive(n) }
 func (d *delegate) notifyAlive(n *memberlist.Node) {
 	d.inbox.put(gossipAlive{time.Now(), copyMember(n)})
 }
+
+// NotifyAlive keeps members that cannot be out of memberlist's table: one packet of noise that happens to decode as the announcement
+// of a nameless member, or of one with another protocol, would make every later push/pull of everybody fail as incompatible
+// (memberlist v0.7.0, verifyProtocol; seen with random packets).
+func (d *delegate) NotifyAlive(n *memberlist.Node) error {
+	ip, ok := netip.AddrFromSlice(n.Addr)
+	switch {
+	case n.Name == "" || len(n.Name) > maxGossipName:
+		return d.impossible(fmt.Errorf("name of %d bytes: want 1 to %d", len(n.Name), maxGossipName))
+	case !ok || ip.IsUnspecified():
+		return d.impossible(fmt.Errorf("address %v", n.Addr))
+	case n.PMin > memberlist.ProtocolVersion2Compatible || n.PMax < memberlist.ProtocolVersion2Compatible || n.DMin > 0:
+		return d.impossible(fmt.Errorf("protocol %d to %d, delegate protocol from %d", n.PMin, n.PMax, n.DMin))
+	}
+	return nil
+}
+
+func (d *delegate) impossible(err error) error {
+	d.count.drop(dropImpossible)
+	return err
+}
+
+// maxGossipName leaves members that run memberlist alone more room than our own names take with their start time.
+const maxGossipName = 512
 
 func (d *delegate) NotifyLeave(n *memberlist.Node) { d.inbox.put(gossipDead{time.Now(), n.Name}) }
 

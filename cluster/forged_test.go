@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-msgpack/v2/codec"
+
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/clustertest"
 )
@@ -72,6 +74,40 @@ func TestForgedMessagesChangeNothingAndAreCounted(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.quiet()
 	})
+}
+
+// One announcement of a member that cannot be must not get into memberlist's table: it would make every push/pull fail.
+func TestImpossibleMembersStayOut(t *testing.T) {
+	good := func() map[string]any {
+		return map[string]any{"Incarnation": 1, "Node": "plain", "Addr": []byte{10, 0, 0, 77}, "Port": 7946, "Vsn": []byte{1, 5, 2, 0, 0, 0}}
+	}
+	for name, change := range map[string]func(map[string]any){
+		"no name":          func(m map[string]any) { m["Node"] = "" },
+		"no address":       func(m map[string]any) { m["Addr"] = []byte(nil) },
+		"address 0":        func(m map[string]any) { m["Addr"] = []byte{0, 0, 0, 0} },
+		"no version":       func(m map[string]any) { m["Vsn"] = []byte(nil) },
+		"another protocol": func(m map[string]any) { m["Vsn"] = []byte{7, 9, 8, 0, 0, 0} },
+		"delegate":         func(m map[string]any) { m["Vsn"] = []byte{1, 5, 2, 3, 9, 4} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+				w.startAll(3)
+				w.forget()
+				s, m := w.stranger(), good()
+				change(m)
+				var body []byte
+				if err := codec.NewEncoderBytes(&body, &codec.MsgpackHandle{}).Encode(m); err != nil {
+					t.Fatal(err)
+				}
+				const alive = 4 // memberlist's message type
+				s.raw(w.nodes["n00"], append([]byte{alive}, body...))
+				time.Sleep(10 * time.Second)
+				w.quiet()
+				w.start("late", "") // by push/pull
+				w.within(2*time.Second, "all up", w.allUp)
+			})
+		})
+	}
 }
 
 // Without keys whoever can see packets can say what a member could say. It costs the member a moment, not its place.

@@ -25,6 +25,8 @@ var strangers = []struct{ says, cause string }{ // the first that matches, in lo
 	{"not supported", "memberlist: unknown message type"},
 	{"received invalid msgtype", "memberlist: unknown message type"},
 	{"handler queue full", "memberlist: queue full"},
+	{"ignoring an alive message", "memberlist: malformed"},
+	{"vsn is not present", "memberlist: malformed"},
 	{"failed to decode", "memberlist: malformed"},
 	{"truncated messages", "memberlist: malformed"},
 	{"failed to decompress", "memberlist: malformed"},

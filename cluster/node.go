@@ -137,7 +137,7 @@ func start(p *prepared) (*Node, error) {
 	conf.ProbeInterval = probeInterval
 	conf.RetransmitMult = retransmitMult
 	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
-	conf.Delegate, conf.Events, conf.Ping = n.delegate, n.delegate, n.delegate
+	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
 	conf.Logger = gossipLogger
 	if len(p.Keys) > 0 {
 		conf.Keyring, err = memberlist.NewKeyring(p.Keys, p.Keys[0])
