@@ -38,7 +38,7 @@ import (
 type Estimator struct {
 	last      time.Time     // arrival of the last heartbeat; zero: none yet
 	seq       uint64        // highest number heard, if numbered
-	credit    time.Duration // whole intervals by which Alive moved the base of silence
+	credit    time.Duration // whole intervals by which Alive moved the base of silence; the heartbeat due there was lost
 	interval  time.Duration // promised by the sender
 	pause     time.Duration
 	minStdDev time.Duration // 0: the model's default
@@ -210,7 +210,7 @@ func (e *Estimator) Phi(now time.Time) float64 {
 	if e.last.IsZero() {
 		return 0
 	}
-	c := e.curve()
+	c := e.curve(e.credit > 0)
 	return c.phi(now.Sub(e.last) - e.credit)
 }
 
@@ -223,7 +223,7 @@ func (e *Estimator) Reaches(phi float64) time.Time {
 	if e.last.IsZero() {
 		return time.Time{}
 	}
-	c := e.curve()
+	c := e.curve(e.credit > 0)
 	silence, ok := c.reaches(phi, e.interval)
 	if !ok || silence > maxElapsed-e.credit {
 		return time.Time{}
@@ -231,12 +231,12 @@ func (e *Estimator) Reaches(phi float64) time.Time {
 	return e.last.Add(e.credit + silence)
 }
 
-// curve returns φ as a function of silence.
-func (e *Estimator) curve() curve {
+// curve returns φ as a function of silence, after a heartbeat that was heard or
+// one that was lost.
+func (e *Estimator) curve(afterLoss bool) curve {
 	c := curve{model: e.model, pause: float64(e.pause)}
 	if e.model == Calibrated {
-		// After Alive, the heartbeat due at the base of silence was lost.
-		c.survival = e.learnt.survival(e.interval, e.minStdDev, e.credit > 0)
+		c.survival = e.learnt.survival(e.interval, e.minStdDev, afterLoss)
 		return c
 	}
 	floor := float64(e.minStdDev)

@@ -1,0 +1,246 @@
+package phiaccrual
+
+import (
+	"math"
+	"math/big"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// log10 of a big number.
+func log10(x *big.Float) float64 {
+	m := new(big.Float)
+	e := x.MantExp(m)
+	f, _ := m.Float64()
+	return math.Log10(f) + float64(e)*math.Log10(2)
+}
+
+// referencePhi is the Calibrated model as its comment has it: plainly, term by
+// term, with 200 bits. Silence in intervals is at most furthest.
+func referencePhi(e *Estimator, silence float64) float64 {
+	l := &e.learnt
+	interval := float64(e.interval)
+	lower := func(b int) float64 { return math.Pow(2, float64(int(l.base)+b)/2) }
+	// Of the heartbeats in a bucket, the share that is later than x.
+	share := func(b int, x float64) float64 {
+		from, to := lower(b), lower(b+1)
+		if b == 0 {
+			from = 0
+		}
+		return max(0, min(1, (to-x)/(to-from)))
+	}
+	later := func(counts []float64, x float64) (k float64) {
+		for b, c := range counts {
+			k += c * share(b, x)
+		}
+		return k
+	}
+	var long, medium, short []float64
+	reach := max(interval/10, float64(e.minStdDev))
+	for b := range buckets {
+		long = append(long, float64(l.long.late[b]))
+		medium = append(medium, float64(l.medium.late[b]))
+		short = append(short, float64(l.short.late[b]))
+		if b > 0 && long[b] > 0 {
+			reach = max(reach, lower(b+1))
+		}
+	}
+	corrected := func(p, km, nm, ks, ns float64) float64 {
+		for _, m := range [][2]float64{{km, nm}, {ks, ns}} {
+			if n := m[1]; n > 0 {
+				p = min(max(p, (m[0]-math.Sqrt(m[0]))/n), (m[0]+3+1.7*math.Sqrt(m[0]))/n)
+			}
+		}
+		return p
+	}
+	q := func(x float64) float64 {
+		if x <= 0 {
+			return 1
+		}
+		prior := 1.0
+		if x > reach {
+			prior = math.Pow(reach/x, 1.5) * math.Pow(10, -1.5*(x-reach)/max(reach, interval))
+		}
+		p := (later(long, x) + prior) / (float64(l.long.beats) + 1)
+		p = corrected(p, later(medium, x), float64(l.medium.beats), later(short, x), float64(l.short.beats))
+		if e.minStdDev > 0 {
+			p = max(p, math.Erfc(x/float64(e.minStdDev)/math.Sqrt2)/2)
+		}
+		return min(1, p)
+	}
+	continued := func(lost, starts float64) float64 { return max(0, lost-starts) }
+	onward := corrected((continued(float64(l.long.lost), float64(l.long.starts))+0.04)/(float64(l.long.lost)+2),
+		continued(float64(l.medium.lost), float64(l.medium.starts)), float64(l.medium.lost),
+		continued(float64(l.short.lost), float64(l.short.starts)), float64(l.short.lost))
+	start := corrected((float64(l.long.starts)+0.05)/(float64(l.long.beats)+10),
+		float64(l.medium.starts), float64(l.medium.beats), float64(l.short.starts), float64(l.short.beats))
+	start, onward = min(start, 0.9), min(onward, 0.9)
+	if e.credit > 0 {
+		start = onward
+	}
+	num := func(x float64) *big.Float { return new(big.Float).SetPrec(200).SetFloat64(x) }
+	sum, allLost := num(0), num(1)
+	for i := 1; float64(i)*interval <= silence; i++ {
+		p := onward
+		if i == 1 {
+			p = start
+		}
+		heard := new(big.Float).Sub(num(1), num(p))
+		term := num(q(silence - float64(i)*interval))
+		sum.Add(sum, term.Mul(term.Mul(term, heard), allLost))
+		allLost.Mul(allLost, num(p))
+	}
+	return max(0, -log10(sum.Add(sum, allLost)))
+}
+
+// The clever code and the plain agree, whatever was learnt.
+func TestCalibratedReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := mustNew(t, Config{
+			Interval:  100 * time.Millisecond,
+			MinStdDev: time.Duration(rapid.SampledFrom([]int64{0, 0, 3e7}).Draw(t, "minStdDev")),
+			Window:    rapid.SampledFrom([]int{0, 50, 700}).Draw(t, "window"),
+		})
+		loss := rapid.SampledFrom([]float64{0, 0.02, 0.3}).Draw(t, "loss")
+		scale := rapid.SampledFrom([]float64{1e-5, 0.01, 0.3}).Draw(t, "scale")
+		heavy := rapid.SampledFrom([]float64{0.5, 3}).Draw(t, "heavy")
+		at, seq := epoch, uint64(0)
+		r := rapid.Float64Range(0, 1)
+		for range rapid.IntRange(1, 40).Draw(t, "draws") {
+			u, v := r.Draw(t, "u"), r.Draw(t, "v")
+			for range 30 { // a cheap generator between draws
+				u, v = math.Mod(u*997+v, 1), math.Mod(v*1009+u+0.1, 1)
+				gap := uint64(1)
+				if u < loss {
+					gap += uint64(v * 4)
+				}
+				seq += gap
+				at = at.Add(time.Duration(gap)*e.interval + time.Duration(scale*math.Pow(v+1e-9, -heavy/4)*float64(e.interval)))
+				e.HeartbeatSeq(at, seq)
+			}
+		}
+		if rapid.Bool().Draw(t, "alive") {
+			e.Alive(at.Add(250 * time.Millisecond))
+		}
+		for range 20 {
+			silence := math.Floor(math.Pow(10, rapid.Float64Range(-1, math.Log10(furthest)).Draw(t, "silence")) * float64(e.interval))
+			got := e.Phi(at.Add(e.credit + time.Duration(silence)))
+			if want := referencePhi(e, silence); math.Abs(got-want) > 1e-11*(1+want) {
+				t.Fatalf("φ(%v) = %v, want %v", silence/1e8, got, want)
+			}
+		}
+	})
+}
+
+// Halving keeps every tail within one half of its half, and forgets everything
+// in the end.
+func TestMemoryFades(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var m memory[uint16]
+		for range rapid.IntRange(0, 300).Draw(t, "n") {
+			m.observe(rapid.IntRange(0, buckets-1).Draw(t, "b"), rapid.IntRange(0, 20).Draw(t, "lost"), 1000)
+		}
+		for range 12 {
+			before := m
+			m.fade()
+			for b := range buckets {
+				if got, was := m.above(b, 1), before.above(b, 1); math.Abs(got-was/2) > 0.5 {
+					t.Fatalf("above bucket %d: %v became %v", b, was, got)
+				}
+			}
+			if float64(m.beats) != m.above(0, 1) {
+				t.Fatalf("%d heartbeats, %v in the buckets", m.beats, m.above(0, 1))
+			}
+		}
+		if m.beats > 1 || m.starts > 1 || m.lost > 1 {
+			t.Fatalf("%+v is left after 12 halvings", m)
+		}
+	})
+}
+
+// A memory never counts beyond its limit or its type.
+func TestMemoryBounds(t *testing.T) {
+	var m memory[uint8]
+	for i := range 10_000 {
+		m.observe(i%buckets, i%40, 128)
+		if m.beats > 128 || m.above(0, 1) != float64(m.beats) {
+			t.Fatalf("after %d: %+v", i, m)
+		}
+	}
+}
+
+// Buckets of half an octave: each point lies between the edges of its own.
+func TestGrid(t *testing.T) {
+	for k := range 110 {
+		if e := edge(k); math.Abs(e/math.Pow(2, float64(k)/2)-1) > 1e-15 || halfOctave(e) != k || k > 0 && halfOctave(math.Nextafter(e, 0)) != k-1 {
+			t.Errorf("edge(%d) = %v, which is in %d, and below it %d", k, e, halfOctave(e), halfOctave(math.Nextafter(e, 0)))
+		}
+	}
+}
+
+// FuzzEstimator drives an estimator by bytes: whatever is reported to it, φ is
+// finite, not negative and monotone, and Reaches is its inverse.
+func FuzzEstimator(f *testing.F) {
+	f.Add([]byte{0, 10, 3, 8, 3, 8, 4, 90, 5, 12, 6, 40, 7, 1})
+	f.Add([]byte{1, 200, 0, 255, 1, 1, 2, 128, 3, 255, 3, 255, 3, 0, 6, 255})
+	f.Add([]byte{2, 1, 4, 4, 4, 4, 5, 255, 5, 0, 7, 7})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) < 2 {
+			return
+		}
+		e := mustNew(t, Config{Model: Model(data[0] % 3), Interval: time.Duration(data[1]+1) * time.Millisecond})
+		at, seq := epoch, uint64(0)
+		for i := 2; i+1 < len(data); i += 2 {
+			arg := data[i+1]
+			step := time.Duration(arg) * e.interval / 16
+			switch data[i] % 9 {
+			case 0:
+				at = at.Add(-step)
+			case 1:
+				at = at.Add(step << (arg % 32))
+			case 2:
+				_ = e.SetInterval(time.Duration(arg) * 10 * time.Millisecond) // 0 is an error and changes nothing
+			case 3, 4:
+				at = at.Add(step)
+				seq++
+				e.HeartbeatSeq(at, seq)
+			case 5:
+				at = at.Add(step)
+				e.Heartbeat(at)
+			case 6:
+				e.Alive(at.Add(step))
+			case 7:
+				seq += uint64(arg)
+				e.HeartbeatSeq(at, seq)
+			case 8:
+				e.Reset()
+			}
+		}
+		before := 0.0
+		for i := range 100 {
+			at = at.Add(e.interval * time.Duration(i) / 7)
+			phi := e.Phi(at)
+			if !(phi >= 0) || math.IsInf(phi, 0) || phi < before-1e-9*(1+before) {
+				t.Fatalf("φ went from %v to %v", before, phi)
+			}
+			before = phi
+		}
+		for _, x := range []float64{0.01, 0.3, 1, 4, 9, 30, 300} {
+			r := e.Reaches(x)
+			if r.IsZero() {
+				if !e.last.IsZero() {
+					t.Fatalf("never reaches %v", x)
+				}
+				continue
+			}
+			if phi := e.Phi(r); !(phi >= x) {
+				t.Fatalf("Phi(Reaches(%v)) = %v", x, phi)
+			}
+			if phi := e.Phi(r.Add(-1)); !(phi <= x) {
+				t.Fatalf("Phi(Reaches(%v) - 1ns) = %v", x, phi)
+			}
+		}
+	})
+}
