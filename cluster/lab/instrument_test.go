@@ -3,6 +3,8 @@ package lab
 import (
 	"flag"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -288,6 +290,85 @@ func TestQuestions(t *testing.T) {
 		p, _ := question(n)
 		if err := p.validate(); err != nil {
 			t.Errorf("defaults of %s: %v", n, err)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	a := &systemResult{Detect: detection{First: number(1), Median: number(2), Max: number(5), Pairs: 10, Never: 1}, Packets: 8, Peak: 30}
+	b := &systemResult{Detect: detection{First: number(2), Median: number(4), Max: number(9), Pairs: 10}, Packets: 10, Peak: 20, Unsettled: 1}
+	c := &systemResult{Detect: detection{Pairs: 5, Never: 5}, Packets: 12}
+	for _, r := range []*systemResult{a, b, c} {
+		r.False.MemberHours = 10
+	}
+	a.False.All = 1
+	m := merge([]*systemResult{a, b, c})
+	if d := m.Detect; *d.First != 1 || *d.Median != 2 || *d.Max != 9 || d.P99 != nil || d.Pairs != 25 || d.Never != 6 {
+		t.Errorf("detection %+v", d)
+	}
+	if f := m.False; f.All != 1 || f.MemberHours != 30 || math.Abs(f.PerHour95-4.7439/30) > 1e-4 {
+		t.Errorf("false downs %+v", f)
+	}
+	if m.Packets != 10 || m.Peak != 30 || m.Agree != nil {
+		t.Errorf("packets %v, peak %d, agree %v; want 10, 30, none", m.Packets, m.Peak, m.Agree)
+	}
+}
+
+// The report says what the runs say, whichever of them there are.
+func TestReport(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeReport(dir); err == nil {
+		t.Error("a report of nothing")
+	}
+	all, err := jobs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range all {
+		if j.seed > 2 || j.section == sectionStall {
+			continue
+		}
+		p, err := j.params(j.seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &result{Case: j.name, Build: "test", Seed: j.seed, Nodes: p.Nodes, Params: p, Systems: map[string]*systemResult{}}
+		for i, name := range systemNames {
+			s := &systemResult{Packets: 10, Bytes: 500, False: falseDown{MemberHours: 100}}
+			s.Detect = detection{First: number(i + 1), Median: number(i + 1), P99: number(i + 2), Max: number(i + 2), Pairs: 7}
+			s.Agree, s.Settled = number(2), summarize([]float64{2})
+			r.Systems[name] = s
+		}
+		r.Systems["memberlist"].False.All = 3
+		if err := r.write(j.file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeReport(dir); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "lab.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"runs are missing",
+		"| crash/1-of-8 | 8 | 2 | 1 / 2 / 3 | 2 / 3 / 4 | 0 / 0 / 0 of 14 | 0; 0 / 6; 0 / 0; 0 | 200; ≤ 0.015 / 0.03 (≤ 0.059) / ≤ 0.015 |",
+		"| crash at 10 % loss: median ≤ 1.2 s | 1 (crash/loss-10) | yes |",
+		"| crash of 1 and 5, 8 to 1000 members: median ≤ 0.7 s | 1 (crash/1-of-8) | **no** |",
+		"| … the median at 1000 within 1.3 times that at 8 | 1 | yes |",
+		"](lab/detection-over-size.svg)",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the report lacks %q", want)
+		}
+	}
+	if strings.Contains(string(page), "stalls: no false down") {
+		t.Error("the report judges what was not run")
+	}
+	for _, file := range []string{"lab.json", "lab/detection-over-size.svg", "lab/detection-over-loss.svg", "lab/false-downs.svg", "lab/cost-over-size.svg"} {
+		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+			t.Error(err)
 		}
 	}
 }

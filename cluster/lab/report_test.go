@@ -1,5 +1,425 @@
 package lab
 
-import "errors"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
 
-func writeReport(dir string) error { return errors.New("not yet") }
+// outcome is one case of the series over its seeds.
+type outcome struct {
+	Case    string                   `json:"case"`
+	Section string                   `json:"section"`
+	Seeds   int                      `json:"seeds"`
+	Of      int                      `json:"seeds_wanted"`
+	Params  params                   `json:"params"` // of the first seed
+	Systems map[string]*systemResult `json:"systems"`
+}
+
+// merge puts the runs of one system together: firsts are the least, medians the median over seeds, 99 % points and worst figures
+// the greatest, counts and exposures the sum, rates and sizes the mean.
+func merge(runs []*systemResult) *systemResult {
+	m := &systemResult{Config: runs[0].Config}
+	reduce := func(get func(*systemResult) *float64, by func([]float64) float64) *float64 {
+		var values []float64
+		for _, r := range runs {
+			if v := get(r); v != nil {
+				values = append(values, *v)
+			}
+		}
+		if len(values) == 0 {
+			return nil
+		}
+		return rounded(by(values))
+	}
+	median := func(v []float64) float64 { return quantile(slices.Sorted(slices.Values(v)), 0.5) }
+	mean := func(get func(*systemResult) float64) float64 {
+		sum := 0.0
+		for _, r := range runs {
+			sum += get(r)
+		}
+		return *rounded(sum / float64(len(runs)))
+	}
+	sum := func(get func(*systemResult) int) (n int) {
+		for _, r := range runs {
+			n += get(r)
+		}
+		return n
+	}
+	summaries := func(get func(*systemResult) *summary) summary {
+		return summary{
+			sum(func(r *systemResult) int { return get(r).Count }),
+			reduce(func(r *systemResult) *float64 { return get(r).Min }, slices.Min),
+			reduce(func(r *systemResult) *float64 { return get(r).Median }, median),
+			reduce(func(r *systemResult) *float64 { return get(r).P99 }, slices.Max),
+			reduce(func(r *systemResult) *float64 { return get(r).Max }, slices.Max),
+		}
+	}
+	m.Detect = detection{
+		reduce(func(r *systemResult) *float64 { return r.Detect.First }, slices.Min),
+		reduce(func(r *systemResult) *float64 { return r.Detect.Median }, median),
+		reduce(func(r *systemResult) *float64 { return r.Detect.P99 }, slices.Max),
+		reduce(func(r *systemResult) *float64 { return r.Detect.Max }, slices.Max),
+		sum(func(r *systemResult) int { return r.Detect.Never }),
+		sum(func(r *systemResult) int { return r.Detect.Pairs }),
+		sum(func(r *systemResult) int { return r.Detect.Already }),
+	}
+	m.Back = returns{
+		reduce(func(r *systemResult) *float64 { return r.Back.Median }, median),
+		reduce(func(r *systemResult) *float64 { return r.Back.P99 }, slices.Max),
+		reduce(func(r *systemResult) *float64 { return r.Back.Max }, slices.Max),
+		sum(func(r *systemResult) int { return r.Back.Never }),
+		sum(func(r *systemResult) int { return r.Back.Pairs }),
+	}
+	m.False = falseDown{
+		All:        sum(func(r *systemResult) int { return r.False.All }),
+		Unblocked:  sum(func(r *systemResult) int { return r.False.Unblocked }),
+		Resumed:    sum(func(r *systemResult) int { return r.False.Resumed }),
+		LeftAsDown: sum(func(r *systemResult) int { return r.False.LeftAsDown }),
+		Parting:    sum(func(r *systemResult) int { return r.False.Parting }),
+		Reasons:    map[string]int{},
+	}
+	for _, r := range runs {
+		m.False.MemberHours = *rounded(m.False.MemberHours + r.False.MemberHours)
+		for reason, n := range r.False.Reasons {
+			m.False.Reasons[reason] += n
+		}
+		m.Peak, m.DroppedFull = max(m.Peak, r.Peak), m.DroppedFull+r.DroppedFull
+	}
+	m.False.PerHour95 = *rounded(poissonUpper(m.False.All) / m.False.MemberHours)
+	m.Settled = summaries(func(r *systemResult) *summary { return &r.Settled })
+	m.Isolated = summaries(func(r *systemResult) *summary { return &r.Isolated })
+	m.Changes = summaries(func(r *systemResult) *summary { return &r.Changes })
+	m.Unsettled = sum(func(r *systemResult) int { return r.Unsettled })
+	if m.Unsettled == 0 {
+		m.Agree = m.Settled.Max
+	}
+	m.Alone = sum(func(r *systemResult) int { return r.Alone })
+	m.Excused = sum(func(r *systemResult) int { return r.Excused })
+	m.Suspects = sum(func(r *systemResult) int { return r.Suspects })
+	m.ViewsDiffer = sum(func(r *systemResult) int { return r.ViewsDiffer })
+	m.FormedS = reduce(func(r *systemResult) *float64 { return r.FormedS }, slices.Max)
+	m.Packets = mean(func(r *systemResult) float64 { return r.Packets })
+	m.Bytes = mean(func(r *systemResult) float64 { return r.Bytes })
+	m.StreamBytes = mean(func(r *systemResult) float64 { return r.StreamBytes })
+	m.Dials = mean(func(r *systemResult) float64 { return r.Dials })
+	m.Memory = uint64(mean(func(r *systemResult) float64 { return float64(r.Memory) }))
+	m.Goroutines = mean(func(r *systemResult) float64 { return r.Goroutines })
+	m.CPUPerMember = mean(func(r *systemResult) float64 { return r.CPUPerMember })
+	for _, r := range runs {
+		m.VirtualS, m.WallS = m.VirtualS+r.VirtualS, m.WallS+r.WallS
+	}
+	return m
+}
+
+// gather reads what there is of the series.
+func gather(dir string) (found []*outcome, builds []string, err error) {
+	all, err := jobs(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	runs := map[string]map[string][]*systemResult{} // by case and system
+	for _, j := range all {
+		if len(found) == 0 || found[len(found)-1].Case != j.name {
+			found = append(found, &outcome{Case: j.name, Section: j.section, Of: j.seeds, Systems: map[string]*systemResult{}})
+			runs[j.name] = map[string][]*systemResult{}
+		}
+		o := found[len(found)-1]
+		r, err := read(j.file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if o.Seeds++; o.Seeds == 1 {
+			o.Params = r.Params
+		}
+		if !slices.Contains(builds, r.Build) {
+			builds = append(builds, r.Build)
+		}
+		for name, s := range r.Systems {
+			runs[j.name][name] = append(runs[j.name][name], s)
+		}
+	}
+	found = slices.DeleteFunc(found, func(o *outcome) bool { return o.Seeds == 0 })
+	for _, o := range found {
+		for name, list := range runs[o.Case] {
+			o.Systems[name] = merge(list)
+		}
+	}
+	return found, builds, nil
+}
+
+// writeReport makes lab.md, lab.json and the pictures from the runs in dir.
+func writeReport(dir string) error {
+	found, builds, err := gather(dir)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("lab: no runs in %s", filepath.Join(dir, "lab", "runs"))
+	}
+	buf, err := json.MarshalIndent(found, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lab.json"), append(buf, '\n'), 0o666); err != nil {
+		return err
+	}
+	pictures, err := draw(filepath.Join(dir, "lab"), found)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "lab.md"), []byte(page(found, builds, pictures)), 0o666)
+}
+
+var systemNames = []string{"pulsering", "memberlist", "memberlist-tuned"}
+
+// page is lab.md.
+func page(found []*outcome, builds, pictures []string) string {
+	var b strings.Builder
+	runs, missing, wall := 0, 0, 0.0
+	for _, o := range found {
+		runs, missing = runs+o.Seeds, missing+o.Of-o.Seeds
+		for _, s := range o.Systems {
+			wall += s.WallS
+		}
+	}
+	fmt.Fprintf(&b, `# What the lab measured
+
+Whole clusters of the real code in virtual time, with plain memberlist in the same run. Made by `+"`make lab`"+`: %d runs of %d
+cases, %.1f hours of computing on one core, %s, %d core(s). The comment of package cluster/lab defines each figure.
+
+- Cells hold pulsering / memberlist (LAN defaults) / memberlist tuned to detect as fast. A dash: no such figure.
+- Seconds: the median is the median over seeds of the median over all pairs of victim and survivor; the worst is over all
+  pairs and seeds.
+- "≤ x" beside no false down is the upper bound of the rate with 95 %% confidence (3.0 / member-hours).
+- Bytes are those of packets, unencrypted, without headers; streams (push/pull) are apart.
+`, runs, len(found), wall/3600, runtime.Version(), runtime.NumCPU())
+	if missing > 0 {
+		fmt.Fprintf(&b, "- **Not finished**: %d runs are missing.\n", missing)
+	}
+	if len(builds) > 1 {
+		fmt.Fprintf(&b, "- **Mixed**: the runs were made by %d builds.\n", len(builds))
+	}
+	for _, p := range pictures {
+		fmt.Fprintf(&b, "\n![%s](lab/%s)\n", strings.TrimSuffix(p, ".svg"), p)
+	}
+	b.WriteString("\n## The promises\n\n| promise | measured | kept |\n|---|---|---|\n")
+	for _, g := range goals {
+		if text, kept, ok := g.judge(found); ok {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", g.says, text, map[bool]string{true: "yes", false: "**no**"}[kept])
+		}
+	}
+	section := ""
+	for _, o := range found {
+		if o.Section != section {
+			section = o.Section
+			fmt.Fprintf(&b, "\n## %s\n\n", section)
+			b.WriteString("| case | members | seeds | told: median (s) | worst (s) | never told, of pairs | false downs at all; at unblocked | member-hours; at most per hour | views agree (s) | packets, bytes | peak packets | full queues |\n")
+			b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+		}
+		cell := func(f func(*systemResult) string) string {
+			var parts []string
+			for _, n := range systemNames {
+				if s := o.Systems[n]; s != nil {
+					parts = append(parts, f(s))
+				} else {
+					parts = append(parts, "–")
+				}
+			}
+			return strings.Join(parts, " / ")
+		}
+		ours := o.Systems["pulsering"]
+		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", o.Case, o.Params.Nodes, o.Seeds,
+			cell(func(s *systemResult) string { return figures(s.Detect.Median) }),
+			cell(func(s *systemResult) string { return figures(s.Detect.Max) }),
+			cell(func(s *systemResult) string { return fmt.Sprint(s.Detect.Never) })+fmt.Sprintf(" of %d", ours.Detect.Pairs),
+			cell(func(s *systemResult) string { return fmt.Sprintf("%d; %d", s.False.All, s.False.Unblocked) }),
+			fmt.Sprintf("%.4g; ", ours.False.MemberHours)+cell(func(s *systemResult) string { return bound(s.False) }),
+			cell(func(s *systemResult) string { return figures(s.Agree) }),
+			cell(func(s *systemResult) string { return fmt.Sprintf("%.3g, %.0f", s.Packets, s.Bytes) }),
+			cell(func(s *systemResult) string { return fmt.Sprint(s.Peak) }),
+			cell(func(s *systemResult) string { return fmt.Sprint(s.DroppedFull) }))
+	}
+	extras(&b, found)
+	b.WriteString("\n## Configurations\n\n")
+	said := map[string]bool{}
+	for _, o := range found {
+		for _, n := range systemNames {
+			if s := o.Systems[n]; s != nil && !said[n+s.Config] {
+				said[n+s.Config] = true
+				fmt.Fprintf(&b, "- %s (from %s on): %s\n", n, o.Case, s.Config)
+			}
+		}
+	}
+	return b.String()
+}
+
+func bound(f falseDown) string {
+	if f.All == 0 {
+		return fmt.Sprintf("≤ %.2g", f.PerHour95)
+	}
+	return fmt.Sprintf("%.2g (≤ %.2g)", float64(f.All)/f.MemberHours, f.PerHour95)
+}
+
+// extras are the figures that only some scenarios have.
+func extras(b *strings.Builder, found []*outcome) {
+	b.WriteString("\n## Returns, isolation, ill members\n\n")
+	b.WriteString("| case | system | told of a return: median, worst (s); never | Isolated after: median, worst (s); by healthy members | changes of an ill member: median, most | downs excused by the fault | downs of the blocked while they run | suspects |\n|---|---|---|---|---|---|---|---|\n")
+	for _, o := range found {
+		for _, n := range systemNames {
+			s := o.Systems[n]
+			if s == nil || s.Back.Pairs+s.Isolated.Count+s.Alone+s.Changes.Count+s.Excused == 0 {
+				continue
+			}
+			fmt.Fprintf(b, "| %s | %s | %s; %d | %s; %d | %s | %d | %d | %d |\n", o.Case, n, figures(s.Back.Median, s.Back.Max), s.Back.Never,
+				figures(s.Isolated.Median, s.Isolated.Max), s.Alone, figures(s.Changes.Median, s.Changes.Max), s.Excused, s.False.Resumed, s.Suspects)
+		}
+	}
+	b.WriteString("\n## What a member costs\n\nMemory and CPU are those of a member and its share of the network in memory.\n\n")
+	b.WriteString("| case | system | packets a second | bytes a second | in streams | dials a second | KiB | goroutines | ms of CPU a second |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, o := range found {
+		if o.Section != sectionCost && o.Section != sectionCostLoss {
+			continue
+		}
+		for _, n := range systemNames {
+			if s := o.Systems[n]; s != nil {
+				fmt.Fprintf(b, "| %s | %s | %.2f | %.0f | %.0f | %.4f | %.0f | %.1f | %.3f |\n", o.Case, n, s.Packets, s.Bytes, s.StreamBytes,
+					s.Dials, float64(s.Memory)/1024, s.Goroutines, s.CPUPerMember)
+			}
+		}
+	}
+}
+
+// goal is one promise of the project and how the series bears on it: judge's ok is false where no case of it was run.
+type goal struct {
+	says  string
+	judge func(found []*outcome) (text string, kept, ok bool)
+}
+
+// limit judges by the worst figure over some cases, which may be most. A case without a figure fails.
+func limit(cases func(*outcome) bool, figure func(*outcome) *float64, most float64) func([]*outcome) (string, bool, bool) {
+	return func(found []*outcome) (text string, kept, ok bool) {
+		worst, at := math.Inf(-1), ""
+		for _, o := range found {
+			if !cases(o) {
+				continue
+			}
+			ok = true
+			v := figure(o)
+			if v == nil {
+				return "no figure for " + o.Case, false, true
+			}
+			if *v > worst {
+				worst, at = *v, o.Case
+			}
+		}
+		return fmt.Sprintf("%.3g (%s)", worst, at), worst <= most, ok
+	}
+}
+
+// flat judges the median at the largest size against that at the smallest.
+func flat(small, large string, most float64) func([]*outcome) (string, bool, bool) {
+	return func(found []*outcome) (string, bool, bool) {
+		var at [2]*float64
+		for _, o := range found {
+			if i := slices.Index([]string{small, large}, o.Case); i >= 0 {
+				at[i] = o.Systems["pulsering"].Detect.Median
+			}
+		}
+		if at[0] == nil || at[1] == nil {
+			return "", false, false
+		}
+		return fmt.Sprintf("%.3g", *at[1] / *at[0]), *at[1] <= most**at[0], true
+	}
+}
+
+// share judges the sum of false downs over a section against memberlist's.
+func share(section string, most float64) func([]*outcome) (string, bool, bool) {
+	return func(found []*outcome) (string, bool, bool) {
+		mine, theirs := 0, 0
+		for _, o := range found {
+			if p, m := o.Systems["pulsering"], o.Systems["memberlist"]; o.Section == section && p != nil && m != nil {
+				mine, theirs = mine+p.False.All, theirs+m.False.All
+			}
+		}
+		return fmt.Sprintf("%d against %d", mine, theirs), float64(mine) < most*float64(theirs), mine+theirs > 0
+	}
+}
+
+func ours(get func(*systemResult) *float64) func(*outcome) *float64 {
+	return func(o *outcome) *float64 { return get(o.Systems["pulsering"]) }
+}
+
+func named(names ...string) func(*outcome) bool {
+	return func(o *outcome) bool { return slices.Contains(names, o.Case) }
+}
+
+func in(sections ...string) func(*outcome) bool {
+	return func(o *outcome) bool { return slices.Contains(sections, o.Section) }
+}
+
+func number(n int) *float64 { f := float64(n); return &f }
+
+// The figures that promises are about. Who was never told was told too late for any limit.
+var (
+	median = ours(func(s *systemResult) *float64 { return s.Detect.Median })
+	worst  = ours(func(s *systemResult) *float64 {
+		if s.Detect.Never > 0 {
+			return nil
+		}
+		return s.Detect.Max
+	})
+	agree     = ours(func(s *systemResult) *float64 { return s.Agree })
+	falseAll  = ours(func(s *systemResult) *float64 { return number(s.False.All) })
+	unblocked = ours(func(s *systemResult) *float64 { return number(s.False.Unblocked) })
+)
+
+var goals = []goal{
+	{"crash of 1 and 5, 8 to 1000 members: median ≤ 0.7 s", limit(func(o *outcome) bool {
+		return o.Section == sectionSize && o.Params.Nodes >= 8
+	}, median, 0.7)},
+	{"… worst ≤ 1.0 s, at 2 and 3 members too", limit(in(sectionSize), worst, 1)},
+	{"… the median at 1000 within 1.3 times that at 8", flat("crash/1-of-8", "crash/1-of-1000", 1.3)},
+	{"beat 25 ms, stall allowance 100 ms: median ≤ 0.25 s", limit(in(sectionFast), median, 0.25)},
+	{"30 of 100, 300 of 1000, a member and all its observers: worst ≤ 2 s", limit(in(sectionMany), worst, 2)},
+	{"… no false down", limit(in(sectionMany), falseAll, 0)},
+	{"… nothing dropped by full queues", limit(in(sectionMany), ours(func(s *systemResult) *float64 { return number(int(s.DroppedFull)) }), 0)},
+	{"crash at 5 % loss: median ≤ 0.9 s", limit(named("crash/loss-5"), median, 0.9)},
+	{"crash at 10 % loss: median ≤ 1.2 s", limit(named("crash/loss-10"), median, 1.2)},
+	{"crash at 20 % loss: median ≤ 1.8 s", limit(named("crash/loss-20"), median, 1.8)},
+	{"loss of 1 to 20 %, bursts: no false down", limit(in(sectionQuiet), falseAll, 0)},
+	{"stalls: no false down", limit(in(sectionStall), falseAll, 0)},
+	{"stalls: views agree within 2 s", limit(in(sectionStall), agree, 2)},
+	{"Lifeguard's experiments: no false down at unblocked members", limit(in(sectionBlock), unblocked, 0)},
+	{"… at all members less than a hundredth of memberlist's", share(sectionBlock, 0.01)},
+	{"half and half: each side told within 3 s", limit(named("cut/36", "cut/100"), worst, 3)},
+	{"half and half: views agree within 10 s of healing", limit(named("cut/36", "cut/100"), agree, 10)},
+	{"isolated: Isolated within 2 s", limit(named("isolate/50"), ours(func(s *systemResult) *float64 { return s.Isolated.Max }), 2)},
+	{"isolated: no false down", limit(named("isolate/50"), falseAll, 0)},
+	{"isolated: told to the others within 1.2 s", limit(named("isolate/50"), worst, 1.2)},
+	{"oneway, lossy-few: no healthy member down", limit(in(sectionSick), falseAll, 0)},
+	{"oneway, lossy-few: at most 4 changes of an ill member", limit(in(sectionSick), ours(func(s *systemResult) *float64 { return s.Changes.Max }), 4)},
+	{"oneway, lossy-few: views agree", limit(in(sectionSick), agree, math.Inf(1))},
+	{"restart: up with a new boot within 1 s", limit(named("restart/50"), ours(func(s *systemResult) *float64 {
+		if s.Back.Never > 0 {
+			return nil
+		}
+		return s.Back.Max
+	}), 1)},
+	{"restarts, joins and leaves: no false down", limit(in(sectionComeGo), falseAll, 0)},
+	{"three regions: median ≤ 1.0 s", limit(in(sectionWAN), median, 1)},
+	{"three regions: no false down", limit(in(sectionWAN), falseAll, 0)},
+	{"cost: at most 15 packets per node and second", limit(in(sectionCost), ours(func(s *systemResult) *float64 { return &s.Packets }), 15)},
+	{"cost: at most 750 bytes per node and second", limit(in(sectionCost), ours(func(s *systemResult) *float64 { return &s.Bytes }), 750)},
+	{"cost at 10 % loss: at most 45 packets per node and second", limit(in(sectionCostLoss), ours(func(s *systemResult) *float64 { return &s.Packets }), 45)},
+}

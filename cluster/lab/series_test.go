@@ -150,7 +150,7 @@ func jobs(dir string) ([]job, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			file := filepath.Join(dir, "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(c.name, "/", "-"), seed))
+			file := filepath.Join(dir, "lab", "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(c.name, "/", "-"), seed))
 			// A member that joins takes in all that are there: forming costs about as much as 20 ms × members.
 			cost := float64(p.Nodes) * (p.length().Seconds() + 0.1*float64(p.Nodes))
 			all = append(all, job{c, seed, file, cost})
