@@ -36,9 +36,9 @@ const maxElapsed = time.Duration(1) << 62
 // if there is one. Whatever the curve does, phi is at least x there and at most
 // x one nanosecond earlier. The first step of the search is an interval.
 func (c *curve) reaches(x float64, interval time.Duration) (silence time.Duration, ok bool) {
-	// phi is below x at lo and not below it at hi; before the base it is 0.
-	lo, hi := time.Duration(-1), time.Duration(0)
-	low, high := -x, c.phi(0)-x
+	// phi is below x at lo and not below it at hi. Before the base it is 0.
+	lo, hi := time.Duration(-1), time.Duration(c.pause)+interval
+	low, high := -x, c.phi(hi)-x
 	for step := interval; !(high >= 0); step *= 2 {
 		if step > maxElapsed-hi {
 			return 0, false

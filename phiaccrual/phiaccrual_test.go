@@ -420,3 +420,24 @@ func TestMinStdDev(t *testing.T) {
 		}
 	}
 }
+
+// Without numbers, losses are inferred from silences of whole intervals.
+func TestUnnumbered(t *testing.T) {
+	for _, c := range []struct{ elapsed, lost int }{{1000, 0}, {1700, 0}, {1800, 1}, {2000, 1}, {2700, 1}, {2800, 2}, {100, 0}} {
+		e := mustNew(t, Config{})
+		e.Heartbeat(epoch)
+		e.Heartbeat(epoch.Add(time.Duration(c.elapsed) * time.Millisecond))
+		if got := int(e.learnt.long.lost); got != c.lost {
+			t.Errorf("after %d ms of 1000: %d lost, want %d", c.elapsed, got, c.lost)
+		}
+	}
+	// A numbered heartbeat after an unnumbered one: the gap in the numbers says
+	// nothing of the silence.
+	e := mustNew(t, Config{})
+	e.HeartbeatSeq(epoch, 1)
+	e.Heartbeat(epoch.Add(time.Second))
+	e.HeartbeatSeq(epoch.Add(2*time.Second), 3)
+	if e.learnt.long.lost != 0 || e.learnt.long.beats != 2 {
+		t.Errorf("%+v", e.learnt.long)
+	}
+}

@@ -103,22 +103,24 @@ func TestCalibratedReference(t *testing.T) {
 			MinStdDev: time.Duration(rapid.SampledFrom([]int64{0, 0, 3e7}).Draw(t, "minStdDev")),
 			Window:    rapid.SampledFrom([]int{0, 50, 700}).Draw(t, "window"),
 		})
-		loss := rapid.SampledFrom([]float64{0, 0.02, 0.3}).Draw(t, "loss")
-		scale := rapid.SampledFrom([]float64{1e-5, 0.01, 0.3}).Draw(t, "scale")
 		heavy := rapid.SampledFrom([]float64{0.5, 3}).Draw(t, "heavy")
 		at, seq := epoch, uint64(0)
 		r := rapid.Float64Range(0, 1)
-		for range rapid.IntRange(1, 40).Draw(t, "draws") {
-			u, v := r.Draw(t, "u"), r.Draw(t, "v")
-			for range 30 { // a cheap generator between draws
-				u, v = math.Mod(u*997+v, 1), math.Mod(v*1009+u+0.1, 1)
-				gap := uint64(1)
-				if u < loss {
-					gap += uint64(v * 4)
+		for range 2 { // good and bad times, so that the memories disagree
+			loss := rapid.SampledFrom([]float64{0, 0.02, 0.3}).Draw(t, "loss")
+			scale := rapid.SampledFrom([]float64{1e-5, 0.01, 0.3}).Draw(t, "scale")
+			for range rapid.IntRange(1, 40).Draw(t, "draws") {
+				u, v := r.Draw(t, "u"), r.Draw(t, "v")
+				for range 30 { // a cheap generator between draws
+					u, v = math.Mod(u*997+v, 1), math.Mod(v*1009+u+0.1, 1)
+					gap := uint64(1)
+					if u < loss {
+						gap += uint64(v * 4)
+					}
+					seq += gap
+					at = at.Add(time.Duration(gap)*e.interval + time.Duration(scale*math.Pow(v+1e-9, -heavy/4)*float64(e.interval)))
+					e.HeartbeatSeq(at, seq)
 				}
-				seq += gap
-				at = at.Add(time.Duration(gap)*e.interval + time.Duration(scale*math.Pow(v+1e-9, -heavy/4)*float64(e.interval)))
-				e.HeartbeatSeq(at, seq)
 			}
 		}
 		if rapid.Bool().Draw(t, "alive") {
@@ -164,8 +166,9 @@ func TestMemoryFades(t *testing.T) {
 func TestMemoryBounds(t *testing.T) {
 	var m memory[uint8]
 	for i := range 10_000 {
-		m.observe(i%buckets, i%40, 128)
-		if m.beats > 128 || m.above(0, 1) != float64(m.beats) {
+		lost := i % 40
+		m.observe(i%buckets, lost, 128)
+		if m.beats > 128 || int(m.lost) < min(lost, longestRun) || m.lost < m.starts || m.above(0, 1) != float64(m.beats) {
 			t.Fatalf("after %d: %+v", i, m)
 		}
 	}
