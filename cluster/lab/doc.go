@@ -39,10 +39,12 @@
 //
 // # Limits
 //
-// A process that stands still stops its timers as well. In one process with one clock that cannot be: a stalled member
-// here is one behind Network.Block, as in the Lifeguard paper, whose timers go on while nothing goes in or out. That is
-// harsher than life in one way, as the member goes on judging others by what it cannot hear, and kinder in another, as it
-// need not find out about its own pause when it wakes. Real pauses (SIGSTOP) are for the tests with real processes.
+// A process that stands still stops its timers as well. In one process with one clock that cannot be. A stalled member here
+// is one whose goroutines wait where they send, and to which nothing comes in: it beats, probes, gossips, asks and answers
+// nothing, and wakes with a backlog, as after SIGSTOP. But the timers of suspicions and of φ go on, so that it wakes with alarms
+// that were raised on time, and cannot find out about its own pause from a timer that fires late: harsher than life. A
+// blocked member is one behind Network.Block, as in the Lifeguard paper: all of it goes on, and what it sends comes out late.
+// Real pauses (SIGSTOP) are for the tests with real processes.
 //
 // memberlist draws from the global source of randomness, so that a seed fixes faults and victims, not the whole run.
 package lab

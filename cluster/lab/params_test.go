@@ -16,6 +16,8 @@ type params struct {
 	Minutes  float64 `json:"minutes"`
 	Systems  string  `json:"systems"`
 
+	Settle time.Duration `json:"settle"`
+
 	Loss  float64       `json:"loss"`
 	Burst time.Duration `json:"burst,omitempty"`
 	Delay time.Duration `json:"delay,omitempty"`
@@ -37,7 +39,7 @@ type params struct {
 
 // common is what scenarios have unless they say otherwise.
 var common = params{
-	Seed: 1, Nodes: 100, Minutes: 5, Heartbeats: "ring", Systems: "pulsering,memberlist,memberlist-tuned",
+	Seed: 1, Nodes: 100, Minutes: 5, Settle: 10 * time.Second, Heartbeats: "ring", Systems: "pulsering,memberlist,memberlist-tuned",
 }
 
 // define makes a flag of each field; what p holds is the default. Durations are virtual time.
@@ -47,6 +49,7 @@ func (p *params) define(f *flag.FlagSet) {
 	f.IntVar(&p.Nodes, "nodes", p.Nodes, "members, 2 to 5000")
 	f.Float64Var(&p.Minutes, "minutes", p.Minutes, "virtual minutes measured, once the cluster has formed; at most 1440")
 	f.StringVar(&p.Systems, "systems", p.Systems, "which systems, in this order")
+	f.DurationVar(&p.Settle, "settle", p.Settle, "how long a cluster that has formed is left alone before it is measured; at most an hour")
 	f.Float64Var(&p.Loss, "loss", p.Loss, "share of packets lost on every path, 0 to 0.9; burst: share of time that a path is out")
 	f.DurationVar(&p.Burst, "burst", p.Burst, "mean length of a path's outage; 0: losses are independent")
 	f.DurationVar(&p.Delay, "delay", p.Delay, "mean one-way delay, spread by a quarter; 0: 150 to 250 µs")
@@ -99,7 +102,7 @@ func (p params) validate() error {
 		name  string
 		value time.Duration
 		most  time.Duration
-	}{{"burst", p.Burst, time.Hour}, {"delay", p.Delay, time.Minute}, {"fault", p.Fault, length}, {"between", p.Between, length}} {
+	}{{"settle", p.Settle, time.Hour}, {"burst", p.Burst, time.Hour}, {"delay", p.Delay, time.Minute}, {"fault", p.Fault, length}, {"between", p.Between, length}} {
 		if d.value < 0 || d.value > d.most {
 			bad(d.name, d.value, fmt.Sprintf("0 to %v", d.most))
 		}

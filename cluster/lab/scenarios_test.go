@@ -162,7 +162,7 @@ func stall(w *world) {
 		for at := time.Duration(0); ; {
 			at += time.Duration(w.rng.ExpFloat64() * float64(w.p.Between))
 			length := time.Duration(float64(leastStall) * math.Pow(spread, w.rng.Float64()))
-			if at+length+2*settle > w.p.length() {
+			if at+length+2*rest > w.p.length() {
 				break
 			}
 			events = append(events, event{at, m, length}, event{at + length, m, 0})
@@ -173,11 +173,11 @@ func stall(w *world) {
 	for _, e := range events {
 		w.wait(e.at)
 		if e.length == 0 {
-			w.unblock(e.member)
+			w.resume(e.member)
 			w.ledger.ended(time.Now(), []int{e.member})
 			continue
 		}
-		w.block(allowance, e.member)
+		w.stall(allowance, e.member)
 		if e.length > allowance {
 			w.ledger.awaitDown(time.Now(), e.member, nil)
 		}
@@ -188,7 +188,7 @@ func stall(w *world) {
 func cut(w *world) {
 	w.form()
 	w.begin()
-	w.sleep(settle)
+	w.sleep(rest)
 	members := w.pick(w.p.Nodes)
 	near, far := members[:len(members)/2], members[len(members)/2:]
 	w.must(w.network.Split(w.addrs(near...), w.addrs(far...)))
@@ -214,7 +214,7 @@ func cut(w *world) {
 func isolate(w *world) {
 	w.form()
 	w.begin()
-	w.sleep(settle)
+	w.sleep(rest)
 	few := w.pick(w.p.few())
 	for i, m := range few {
 		w.must(w.network.Isolate(w.addrs(few[i])[0]))
@@ -235,7 +235,7 @@ func isolate(w *world) {
 func oneway(w *world) {
 	w.form()
 	w.begin()
-	w.sleep(settle)
+	w.sleep(rest)
 	few := w.pick(w.p.few())
 	for _, m := range few {
 		w.ledger.anomaly(m)
@@ -258,7 +258,7 @@ func oneway(w *world) {
 func lossyFew(w *world) {
 	w.form()
 	w.begin()
-	w.sleep(settle)
+	w.sleep(rest)
 	few := w.pick(w.p.few())
 	bad := clustertest.Link{Loss: clustertest.Independent(w.p.FewLoss)}
 	all := []string{clustertest.Everyone}
@@ -278,10 +278,10 @@ func lossyFew(w *world) {
 func restart(w *world) {
 	w.form()
 	w.begin()
-	w.sleep(settle)
+	w.sleep(rest)
 	turns := w.pick(or(w.p.Kill, w.p.Nodes))
 	for i, m := range turns {
-		if w.over(w.p.Fault + settle) {
+		if w.over(w.p.Fault + rest) {
 			break
 		}
 		addr := w.members[m].addr
@@ -310,10 +310,10 @@ func joinStorm(w *world) {
 	w.starting.Wait()
 	w.ledger.ended(time.Now(), nil)
 	w.agree(w.p.length())
-	w.sleep(settle)
+	w.sleep(rest)
 	w.meter.weigh(w.p.Nodes)
 	next := w.p.Nodes
-	for w.p.Churn > 0 && !w.over(2*settle) && next < len(w.members) {
+	for w.p.Churn > 0 && !w.over(2*rest) && next < len(w.members) {
 		w.start(next, address(next, 0))
 		next++
 		w.sleep(time.Minute / time.Duration(2*w.p.Churn))

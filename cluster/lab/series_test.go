@@ -106,10 +106,10 @@ func series() []seriesCase {
 	add(sectionComeGo, "join-storm/200", 3, func(*params) {})
 	add(sectionWAN, "wan/60", 3, func(*params) {})
 	for _, n := range []int{8, 32, 100, 300, 1000} {
-		add(sectionCost, fmt.Sprintf("loss/none-%d", n), 1, func(p *params) { p.Nodes, p.Minutes, p.Loss = n, 5, 0 })
+		add(sectionCost, fmt.Sprintf("loss/none-%d", n), 1, func(p *params) { p.Nodes, p.Minutes, p.Settle, p.Loss = n, 5, 2*time.Minute, 0 })
 	}
 	for _, n := range []int{32, 300} {
-		add(sectionCostLoss, fmt.Sprintf("loss/10-of-%d", n), 1, func(p *params) { p.Nodes, p.Minutes, p.Loss = n, 5, 0.1 })
+		add(sectionCostLoss, fmt.Sprintf("loss/10-of-%d", n), 1, func(p *params) { p.Nodes, p.Minutes, p.Settle, p.Loss = n, 5, 2*time.Minute, 0.1 })
 	}
 	return all
 }

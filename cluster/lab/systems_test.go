@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/pulsering/pulsering/cluster"
-	"github.com/pulsering/pulsering/cluster/clustertest"
 )
 
 // system is one of those under test.
@@ -22,7 +21,7 @@ type system struct {
 	name   string
 	config string // as printed with the results
 	// start runs a member and returns once it has joined through one of the seeds; hears gets what it says.
-	start func(ctx context.Context, self int, name string, tr *clustertest.Transport, seeds []string, hears hearer) (node, error)
+	start func(ctx context.Context, self int, name string, tr memberlist.Transport, seeds []string, hears hearer) (node, error)
 }
 
 // node is a running member.
@@ -72,7 +71,7 @@ func pulsering(p params) system {
 		config: fmt.Sprintf("heartbeats=%v beat=%v stall-allowance=%v false-alarm-every=%v observers=%d", base.Heartbeats,
 			or(base.Beat, cluster.DefaultBeat), or(base.StallAllowance, cluster.DefaultStallAllowance),
 			or(base.FalseAlarmEvery, cluster.DefaultFalseAlarmEvery), or(base.Observers, cluster.DefaultObservers)),
-		start: func(ctx context.Context, self int, name string, tr *clustertest.Transport, seeds []string, hears hearer) (node, error) {
+		start: func(ctx context.Context, self int, name string, tr memberlist.Transport, seeds []string, hears hearer) (node, error) {
 			cfg := base
 			cfg.Name, cfg.Transport, cfg.Seeds = name, tr, seeds
 			n, err := cluster.Join(ctx, cfg)
@@ -166,7 +165,7 @@ func plain(name string, config func() *memberlist.Config) system {
 		config: fmt.Sprintf("ProbeInterval=%v ProbeTimeout=%v SuspicionMult=%d SuspicionMaxTimeoutMult=%d IndirectChecks=%d GossipInterval=%v GossipNodes=%d RetransmitMult=%d PushPullInterval=%v EnableCompression=false",
 			c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult, c.SuspicionMaxTimeoutMult, c.IndirectChecks, c.GossipInterval,
 			c.GossipNodes, c.RetransmitMult, c.PushPullInterval),
-		start: func(ctx context.Context, self int, name string, tr *clustertest.Transport, seeds []string, hears hearer) (node, error) {
+		start: func(ctx context.Context, self int, name string, tr memberlist.Transport, seeds []string, hears hearer) (node, error) {
 			n := &plainNode{self: self, name: name, hears: hears}
 			c := config()
 			c.Name, c.Transport, c.Events = name, tr, n

@@ -40,6 +40,7 @@ type member struct {
 	index int
 	name  string
 	addr  string
+	tr    *stallable
 	node  node // nil while it joins
 	gone  bool
 }
@@ -51,8 +52,8 @@ type shared struct {
 	away    atomic.Int64 // members about whom views disagree
 }
 
-// settle is how long a cluster that has formed is left alone before it is measured.
-const settle = 10 * time.Second
+// rest is what stories leave before their first fault and after their last.
+const rest = 10 * time.Second
 
 // run tells p's story about one system and measures it.
 func run(t *testing.T, p params, sys system, sh *shared) (r *systemResult) {
@@ -145,7 +146,7 @@ func (w *world) start(i int, addr string) <-chan struct{} {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	m := &member{index: i, name: name(i), addr: tr.Addr()}
+	m := &member{index: i, name: name(i), addr: tr.Addr(), tr: &stallable{Transport: tr}}
 	seeds := w.seeds(i)
 	w.mu.Lock()
 	w.members[i] = m
@@ -156,7 +157,7 @@ func (w *world) start(i int, addr string) <-chan struct{} {
 		defer close(joined)
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
-		n, err := w.system.start(ctx, i, m.name, tr, seeds, w)
+		n, err := w.system.start(ctx, i, m.name, m.tr, seeds, w)
 		if err != nil {
 			w.t.Errorf("%s: %s does not join: %v", w.system.name, m.name, err)
 			return
@@ -193,7 +194,7 @@ func (w *world) formEvery(apart time.Duration) {
 	}
 	w.starting.Wait()
 	w.agree(10 * time.Minute)
-	time.Sleep(settle)
+	time.Sleep(w.p.Settle)
 	w.meter.weigh(w.p.Nodes)
 }
 
@@ -231,8 +232,8 @@ func (w *world) wait(d time.Duration) {
 // sleep lets d pass.
 func (w *world) sleep(d time.Duration) { w.wait(time.Since(w.began) + d) }
 
-// over tells whether the measured time has passed but for a rest.
-func (w *world) over(rest time.Duration) bool { return time.Since(w.began)+rest >= w.p.length() }
+// over tells whether there is not so much left of the measured time.
+func (w *world) over(left time.Duration) bool { return time.Since(w.began)+left >= w.p.length() }
 
 // pick chooses k members that run, by luck.
 func (w *world) pick(k int) []int {
@@ -310,6 +311,17 @@ func (w *world) unblock(members ...int) {
 	for _, m := range members {
 		w.ledger.well(time.Now(), m)
 	}
+}
+
+// stall makes a member stand still until resume. Others may call it down once that has lasted longer than excuse.
+func (w *world) stall(excuse time.Duration, member int) {
+	w.members[member].tr.stop()
+	w.block(excuse, member)
+}
+
+func (w *world) resume(member int) {
+	w.unblock(member)
+	w.members[member].tr.goOn()
 }
 
 // check compares what the ledger believes of the members' views with what they answer when asked, and returns the number of
