@@ -35,9 +35,6 @@ func (c *core) beat(now time.Time) {
 	if c.cfg.Heartbeats == Probes { // the number still counts the time, for the order of evidence
 		return
 	}
-	if c.stale {
-		c.regraph(now)
-	}
 	t, turns, ok := c.rotation.next()
 	if !ok {
 		return

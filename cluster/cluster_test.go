@@ -77,6 +77,46 @@ func TestCrashIsDownEverywhereOnce(t *testing.T) {
 	}
 }
 
+// Nobody dies unseen: not a member that dies before its first heartbeat, nor one that dies together with all who listened to it.
+func TestUnheardMemberIsFoundDead(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(12)
+		w.start("brief", "")
+		w.within(time.Second, "up everywhere", w.everywhere("brief", cluster.StateUp))
+		w.crash("brief")
+		took := w.within(3*time.Second, "down everywhere", w.everywhere("brief", cluster.StateDown))
+		t.Logf("died at once: down everywhere after %v", took)
+	})
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Observers = 4 }
+		names := w.startAll(20)
+		time.Sleep(time.Minute)
+		w.forget()
+		victims := []string{names[7]}
+		for _, name := range names {
+			for _, m := range w.nodes[name].Members() {
+				if m.Name == names[7] && m.Observed {
+					victims = append(victims, name)
+				}
+			}
+		}
+		var addrs []string
+		for _, v := range victims {
+			addrs = append(addrs, w.nodes[v].transport.Addr())
+		}
+		w.network.Kill(addrs...)
+		for _, v := range victims {
+			w.close(v)
+		}
+		begin := time.Now()
+		for _, v := range victims {
+			w.within(3*time.Second, v+" down everywhere", w.everywhere(v, cluster.StateDown))
+		}
+		t.Logf("died with its %d observers: down everywhere after %v", len(victims)-1, time.Since(begin))
+		w.quiet(victims...)
+	})
+}
+
 func TestLeaveIsNotDown(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(5)

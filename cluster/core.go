@@ -117,8 +117,8 @@ func (c *core) wake(now time.Time) time.Time {
 	}
 	if c.stale {
 		c.regraph(now)
-		c.takeOver(now)
 	}
+	c.takeOver(now)
 	next := c.beatAt
 	if c.tidyAt.Before(next) {
 		next = c.tidyAt
@@ -146,7 +146,6 @@ func (c *core) tidy(now time.Time) {
 		}
 	}
 	c.regraph(now)
-	c.takeOver(now)
 }
 
 func (c *core) forget(name string) {

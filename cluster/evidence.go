@@ -106,11 +106,12 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		return claim{}, false
 	}
 	c.count.receive("claim")
-	cl.Addr = r.Addr // only memberlist says where a member is
+	heard := now.Add(-duration(cl.Age))
+	cl.Addr, cl.Age = r.Addr, 0 // only memberlist says where a member is
 	switch order := cl.compare(r.claim); {
 	case order < 0:
 		known := r.claim
-		known.Addr = ""
+		known.Addr, known.Age = "", micros(now.Sub(r.seen))
 		return known, true
 	case order > 0 && cl.Boot > r.Boot:
 		if cl.State == StateUp {
@@ -121,7 +122,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		r.claim = cl
 		c.show(now, r, reasonOf(cl.State))
 	case order > 0:
-		c.adopt(now, from, r, cl)
+		c.adopt(now, from, r, cl, heard)
 	case from == r: // nothing new in it but the sign of life
 		c.alive(now, r)
 	}
@@ -129,7 +130,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 }
 
 // adopt takes a later claim about the present boot of r.
-func (c *core) adopt(now time.Time, from, r *record, cl claim) {
+func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) {
 	before := r.State
 	r.claim = cl
 	switch {
@@ -143,15 +144,17 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim) {
 		c.alive(now, r)
 	default:
 		// Somebody's opinion counts at the due time of the heartbeat that it names, not now.
-		due := now
 		if e := &r.edge; e.watched && cl.Seq > e.heardSeq {
-			due = e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
-			if due.After(now) {
-				due = now
+			heard = e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
+			if heard.After(now) {
+				heard = now
 			}
-			c.det.Alive(r.Name, due)
+			c.det.Alive(r.Name, heard)
 		}
-		c.signOfLife(r, due)
+		c.signOfLife(r, heard)
+		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(r)) {
+			c.endInquiry(r) // others listen to it, and heard it just now
+		}
 	}
 	if before != r.State {
 		c.spread(now, cl)

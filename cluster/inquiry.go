@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/pulsering/pulsering/detector"
@@ -113,9 +114,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		in.askAt = now.Add(c.askEvery())
 	}
 	phi, supporters := c.consensus(now, r)
-	// A stall that began just after the latest sign of life ends with the allowance, and so, had it begun just before the next
-	// heartbeat, a Beat later.
-	allowed := r.seen.Add(r.beatEvery(c.cfg.Beat) + c.cfg.StallAllowance + minStdDev)
+	allowed := c.allowed(r)
 	enough := supporters >= 2 || c.aloneWith(r)
 	switch {
 	case enough && phi >= c.downPhi && !now.Before(allowed):
@@ -131,6 +130,12 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		return allowed
 	}
 	return in.askAt
+}
+
+// allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
+// life, and took all of the allowance.
+func (c *core) allowed(r *record) time.Time {
+	return r.seen.Add(r.beatEvery(c.cfg.Beat) + c.cfg.StallAllowance + minStdDev)
 }
 
 // pursueAlone judges by φ alone, which has reached half of DownPhi.
@@ -203,14 +208,18 @@ func (c *core) ask(now time.Time, r *record) {
 		in.firstAsk = now
 	}
 	in.asked++
-	question := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq}
+	question := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen))}
 	c.send(r, &packet{Asks: []ask{question}})
 	c.count.send("ask")
 	if !in.urgent {
 		return
 	}
 	question.Doubt = uint64(100 * c.doubt(now, r))
-	for _, name := range c.coObservers(r) {
+	names := c.coObservers(r)
+	if _, supporters := c.consensus(now, r); supporters < 2 && c.unanswered(now, r) >= 2 {
+		names = append(names, c.witnesses(r, names)...)
+	}
+	for _, name := range names {
 		c.send(c.members[name], &packet{Asks: []ask{question}})
 		c.count.send("ask")
 	}
@@ -233,6 +242,22 @@ func (c *core) coObservers(r *record) []string {
 		names = names[:0]
 		for _, name := range observers(r.Name, c.living, c.cfg.Observers) {
 			add(name)
+		}
+	}
+	return names
+}
+
+// witnesses are others to ask about r where its observers say nothing, perhaps because they died with it: members that this
+// node hears itself. They look into it on their own paths, without an earlier heartbeat.
+func (c *core) witnesses(r *record, asked []string) []string {
+	var names []string
+	for _, name := range c.duty {
+		o := c.members[name]
+		if o == nil || o == r || o.State != StateUp || o.inquiry != nil || !o.edge.watched || slices.Contains(asked, name) {
+			continue
+		}
+		if names = append(names, name); len(names) == fewestPaths {
+			break
 		}
 	}
 	return names
@@ -268,7 +293,7 @@ func (c *core) signOfLife(r *record, at time.Time) {
 		return
 	}
 	r.seen = at
-	if in := r.inquiry; in != nil {
+	if in := r.inquiry; in != nil && !at.Before(in.firstAsk) {
 		in.asked = 0
 	}
 }
@@ -284,19 +309,33 @@ func (c *core) condemn(now time.Time, r *record, reason string) {
 }
 
 // takeOver looks after members whose observers are down themselves, or who died before their first heartbeat: nobody dies
-// unseen. They are those that this node listens to where the dead have no place, and from whom no heartbeat is due here.
+// unseen. They are those that this node listens to where the dead have no place, and from whom no heartbeat is due here. They
+// are given the time of a round, in which a newcomer's first heartbeat comes, and of the gossip before it.
 func (c *core) takeOver(now time.Time) {
 	if c.cfg.Heartbeats == Probes || !c.speaks() || c.left {
 		return
 	}
-	patience := 2*time.Duration(c.cfg.Observers)*c.cfg.Beat + time.Second
+	patience := time.Duration(len(c.duty))*c.cfg.Beat + newcomerTime
 	for _, name := range c.duty {
 		r := c.members[name]
 		if r == nil || r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil {
 			continue
 		}
-		if now.Sub(r.seen) >= patience {
+		if now.Sub(r.seen) >= patience || now.After(c.allowed(r)) && c.unheard(r) {
 			c.inquire(now, r, false)
 		}
 	}
 }
+
+// unheard tells whether all who listened to r are down.
+func (c *core) unheard(r *record) bool {
+	for _, name := range observers(r.Name, c.graph, c.cfg.Observers) {
+		if o := c.members[name]; name == c.cfg.Name || o != nil && o.State == StateUp {
+			return false
+		}
+	}
+	return true
+}
+
+// newcomerTime is how long the gossip may take to bring two members together: two of its rounds, and some to spare.
+const newcomerTime = 500 * time.Millisecond

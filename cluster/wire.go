@@ -45,6 +45,7 @@ type ask struct {
 	Epoch   uint64
 	Seq     uint64 // the latest heartbeat that the sender knows of
 	Doubt   uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
+	Age     uint64 // µs since then, as far as the sender knows
 }
 
 // claim is what somebody knows or judges of a member. See verdict.go for their order.
@@ -56,6 +57,7 @@ type claim struct {
 	Seq     uint64 // the latest heartbeat of the member that this rests on
 	State   State  // StateUp, StateDown or StateLeft
 	Addr    string // ip:port that the member advertised; may be empty where the receiver knows it
+	Age     uint64 // Up: µs since that heartbeat or a later sign of life, as far as the sender knows
 }
 
 var msgpack = func() *codec.MsgpackHandle {
@@ -134,7 +136,7 @@ func (p *packet) check() error {
 
 // claim is the evidence in a question: the member lived when it sent that heartbeat.
 func (a ask) claim() claim {
-	return claim{Name: a.Name, Boot: a.Boot, Epoch: a.Epoch, Seq: a.Seq, State: StateUp}
+	return claim{Name: a.Name, Boot: a.Boot, Epoch: a.Epoch, Seq: a.Seq, State: StateUp, Age: a.Age}
 }
 
 func (c *claim) check() error {
