@@ -78,9 +78,10 @@ type record struct {
 	shown State // as subscribers know it
 	since time.Time
 
-	seen    time.Time // when it last lived, by anybody's evidence
-	edge    edge
-	inquiry *inquiry
+	seen      time.Time // when it last lived, by anybody's evidence
+	successor time.Time // when another process began to join under its name
+	edge      edge
+	inquiry   *inquiry
 }
 
 const (

@@ -45,6 +45,9 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		return
 	}
 	if m.Boot == 0 { // still joining
+		if r := c.members[name]; r != nil {
+			r.successor = now
+		}
 		return
 	}
 	if name == c.cfg.Name {

@@ -45,6 +45,8 @@ const (
 	lookEvery = 10 * time.Millisecond
 	// minUnanswered is how likely a question goes unanswered at least, where the path lost nothing so far.
 	minUnanswered = 0.05
+	// successorTime is how long a process takes from joining memberlist to its boot, at most: it asks the holder of its name.
+	successorTime = time.Second
 	// fewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one misfortune,
 	// however many questions it swallows, so each counts no more than its share.
 	fewestPaths = 3
@@ -117,6 +119,8 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	allowed := c.allowed(r)
 	enough := supporters >= 2 || c.aloneWith(r)
 	switch {
+	case now.Sub(r.successor) < successorTime:
+		// It was restarted, by all signs, and in a moment its new boot says so better than a verdict could.
 	case enough && phi >= c.downPhi && !now.Before(allowed):
 		c.condemn(now, r, ReasonSilent)
 		return time.Time{}

@@ -259,7 +259,9 @@ func TestNoise(t *testing.T) {
 		m.expect("up", "fox")
 		fox.expect("up", m.name)
 		for _, e := range m.sinceHere() {
-			if e.Member != "elk" && e.Member != "fox" {
+			// Reading all that may cost the target its breath on a machine with much to do: it may be late, not dead.
+			late := e.Member == target.name && (e.Kind == "suspect" || e.Kind == "up")
+			if e.Member != "elk" && e.Member != "fox" && !late {
 				t.Errorf("%s says of %s: %s (%s)", m.name, e.Member, e.Kind, e.Reason)
 			}
 		}
