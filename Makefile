@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 10s
 
-.PHONY: all test race lint e2e fuzz bench demo
+.PHONY: all test race lint e2e fuzz bench demo lab
 
 all: lint test race e2e fuzz
 
@@ -34,6 +34,9 @@ fuzz: ## Every decoder of anything from the network, FUZZTIME each
 
 bench: ## Every benchmark, one short run each
 	go test -run '^$$' -bench . -benchtime 100ms -benchmem ./...
+
+lab: ## The whole series of cluster experiments into docs/results, hours; Ctrl-C, and run again to go on
+	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -series
 
 demo:
 	go run ./cmd/pulsering demo
