@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -515,6 +516,78 @@ func TestCloseWaitsAndEndsReaders(t *testing.T) {
 			d.Forget(1) || d.Restart(1) || watched || state != Unknown || d.Phi(1) != 0 {
 			t.Error("a peer is watched after Close")
 		}
+	})
+}
+
+// Everybody does everything at once. Still the events of each peer form a chain, and in the end everyone who fell silent
+// is down.
+func TestEverythingAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const peers, workers, steps = 30, 6, 300
+		d, _ := New[int](Config{Interval: 50 * time.Millisecond, FirstHeartbeat: second})
+		defer d.Close()
+		var readers, working sync.WaitGroup
+		for range 2 {
+			events := d.Events(t.Context())
+			readers.Go(func() {
+				last := map[int]State{}
+				for e := range events {
+					if e.From != last[e.ID] && e.From != Unknown { // it was forgotten and watched again
+						t.Errorf("%d was %v, and now came from %v to %v", e.ID, last[e.ID], e.From, e.To)
+					}
+					last[e.ID] = e.To
+				}
+			})
+		}
+		for w := range workers {
+			working.Go(func() {
+				random := rand.New(rand.NewPCG(uint64(w), 1))
+				for range steps {
+					id := random.IntN(peers)
+					switch random.IntN(12) {
+					case 0:
+						d.Watch(id, 0)
+					case 1:
+						d.Forget(id)
+					case 2:
+						d.Restart(id)
+					case 3:
+						d.SetInterval(id, time.Duration(1+random.IntN(100))*time.Millisecond)
+					case 4:
+						d.Alive(id, time.Now())
+					case 5:
+						d.SetThresholds(1+random.Float64(), 2+random.Float64())
+					case 6:
+						d.Batch([]Beat[int]{{ID: id}, {ID: id + 1, Age: second}})
+					case 7:
+						for range d.Events(t.Context()) {
+							break
+						}
+					default:
+						d.Heartbeat(id)
+					}
+					time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+				}
+			})
+		}
+		for range 3000 { // somebody always changes, or those who wait for one event would wait for ever
+			d.Watch(-1, 0)
+			d.Heartbeat(-1)
+			d.Forget(-1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		working.Wait()
+		for id := range peers {
+			d.Watch(id, 0)
+		}
+		time.Sleep(time.Hour)
+		for id := range peers {
+			if state, _ := d.State(id); state != Down {
+				t.Errorf("%d is %v after an hour of silence", id, state)
+			}
+		}
+		d.Close()
+		readers.Wait()
 	})
 }
 

@@ -76,12 +76,13 @@ func (d *Detector[K]) pull(look instant) {
 	}
 }
 
-// skip puts right the silence of all peers after a pause.
-func (d *Detector[K]) skip(from, to instant) {
+// skip puts right the silence of all peers after a pause, and returns what the clock shows then.
+func (d *Detector[K]) skip(from, to instant) (now instant) {
 	for i := range d.shards {
 		s := &d.shards[i]
 		s.mu.Lock()
 		s.peers.all(func(p *peer[K]) { p.skip(&s.rules, from, to) })
 		s.mu.Unlock()
 	}
+	return d.now()
 }

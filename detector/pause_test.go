@@ -253,11 +253,11 @@ func TestPausedAgainAndAgain(t *testing.T) {
 		{1700 * time.Millisecond, 5 * time.Second},
 	} {
 		t.Run(fmt.Sprintf("run=%v/stop=%v", c.run, c.stop), func(t *testing.T) {
-			inHall(t, Config{}, 100, time.Second, 20, func(h *hall) {
+			inHall(t, Config{}, 20, time.Second, 4, func(h *hall) {
 				time.Sleep(20 * time.Second)
 				const victim = 7
 				h.kill(victim)
-				for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
+				for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); {
 					time.Sleep(c.run)
 					h.stopFor(c.stop)
 				}
@@ -338,10 +338,10 @@ func TestEar(t *testing.T) {
 		"early":                                      {1200 * ms, 1100 * ms, 1102*ms + ms/2, false},
 		"late":                                       {1020 * ms, 1040 * ms, 1080 * ms, false},
 		"so late that the backlog takes a tick":      {1200 * ms, 1300 * ms, 1550 * ms, false},
-		"so late that silence has to be put right":   {1200 * ms, 1325 * ms, 1575 * ms, true},
-		"very late":                                  {1200 * ms, 9000 * ms, 9250 * ms, true},
+		"so late that silence has to be put right":   {1200 * ms, 1325 * ms, 2275 * ms, true},
+		"very late":                                  {1200 * ms, 9000 * ms, 9950 * ms, true},
 		"nothing was promised":                       {never, 9000 * ms, 9002*ms + ms/2, false},
-		"promises never reach further than one tick": {9000 * ms, 1380 * ms, 1630 * ms, true},
+		"promises never reach further than one tick": {9000 * ms, 1380 * ms, 2330 * ms, true},
 	} {
 		e := ear{tick: 250 * time.Millisecond}
 		e.due.Store(int64(never))
@@ -350,16 +350,19 @@ func TestEar(t *testing.T) {
 		e.ready.Store(0)
 		e.promise(1000*ms, c.promise)
 		paused := false
-		e.look(c.look, func(from, to instant) {
+		now := c.look
+		e.look(c.look, func(from, to instant) instant {
 			paused = true
 			if from != 1000*ms || to != c.look {
 				t.Errorf("%s: a pause from %v to %v", name, time.Duration(from), time.Duration(to))
 			}
+			now += 700 * ms // that is how long it takes to put right
+			return now
 		})
 		if ready := instant(e.ready.Load()); ready != c.ready || paused != c.paused {
 			t.Errorf("%s: ready at %v, paused %v; want %v, %v", name, time.Duration(ready), paused, time.Duration(c.ready), c.paused)
 		}
-		if e.overdue(c.look + ms) {
+		if e.overdue(now + ms) {
 			t.Errorf("%s: overdue just after a look", name)
 		}
 	}
@@ -388,6 +391,51 @@ func TestSkip(t *testing.T) {
 		if silence := c.to.sub(p.base(&r)); silence != c.silence {
 			t.Errorf("%s: silence of %v after the pause, want %v", name, silence, c.silence)
 		}
+		p.restart(c.to)
+		p.beat(&r, c.to+ms, c.to+10*ms, &seq)
+		if !p.heard || p.base(&r) != c.to+ms {
+			t.Errorf("%s: restarted after the pause, it is not heard", name)
+		}
+	}
+}
+
+// A pause that is too short to put anything right puts judgement off all the same, until the heartbeat that waited has
+// been read.
+func TestShortPauseWaitsForTheQueue(t *testing.T) {
+	inHall(t, Config{SuspectPhi: 2, DownPhi: 2, Model: phiaccrual.Normal}, 0, time.Second, 0, func(h *hall) {
+		h.Watch(1, 0)
+		for range 20 {
+			h.Heartbeat(1)
+			time.Sleep(time.Second)
+		}
+		h.Heartbeat(1) // judged 1.23 s from now
+		time.Sleep(1150 * time.Millisecond)
+		h.stopFor(100 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
+		h.Heartbeat(1) // which had been in the queue
+		time.Sleep(500 * time.Millisecond)
+		if got := h.take(isDoubt); len(got) > 0 {
+			t.Errorf("%+v", got[0])
+		}
+	})
+}
+
+func TestTickFitsTheShortestInterval(t *testing.T) {
+	d, _ := New[int](Config{})
+	defer d.Close()
+	for i, c := range []struct{ interval, tick time.Duration }{
+		{time.Hour, time.Second},
+		{time.Second, 250 * time.Millisecond},
+		{100 * time.Millisecond, 25 * time.Millisecond},
+		{time.Minute, 25 * time.Millisecond},
+		{time.Millisecond, 10 * time.Millisecond},
+	} {
+		d.Watch(i, c.interval)
+		d.ear.mu.Lock()
+		if d.ear.tick != c.tick {
+			t.Errorf("a tick is %v after an interval of %v, want %v", d.ear.tick, c.interval, c.tick)
+		}
+		d.ear.mu.Unlock()
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *shard[K]) improve(p *peer[K], now instant) (look instant) {
 // judge looks at some of the peers whose look is due, and reports whether there are more. Before ready nobody's state
 // becomes worse.
 func (s *shard[K]) judge(now, ready instant) (more bool) {
-	const some = 256 // bounds how long heartbeats wait, at a fraction of a millisecond
+	const some = 64 // bounds how long heartbeats wait, at a fraction of a millisecond
 	for range some {
 		p := s.schedule.due(now)
 		if p == nil {
@@ -129,7 +129,7 @@ func (s *shard[K]) change(p *peer[K], to State, now instant) {
 	s.hub.Publish(p.id, Event[K]{
 		ID: p.id, From: from, To: to,
 		Phi: p.phi(&s.rules, now),
-		At:  s.rules.epoch.Add(time.Duration(now)),
+		At:  time.Now(), // not epoch plus now, which differs once the wall clock was set or the machine was suspended
 	})
 }
 

@@ -1,7 +1,10 @@
 package detector
 
 import (
+	"runtime"
+	"strconv"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -97,5 +100,52 @@ func TestRosterReusesNumbers(t *testing.T) {
 	}
 	if r.find(0, 0) != nil {
 		t.Error("a forgotten peer is found")
+	}
+}
+
+// The bound of 400 bytes a peer, of all that the heap holds but the id's own bytes.
+func TestMemoryOfAPeer(t *testing.T) {
+	const peers, limit = 20_000, 400
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	names := make([]string, peers)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	before := heap()
+	d, _ := New[string](Config{})
+	defer d.Close()
+	for _, name := range names {
+		d.Watch(name, 0)
+		d.Heartbeat(name)
+	}
+	if each := (heap() - before) / peers; each > limit {
+		t.Errorf("%d bytes a peer, want at most %d", each, limit)
+	}
+	runtime.KeepAlive(names)
+}
+
+func TestHeartbeatsAllocateNothing(t *testing.T) {
+	d, _ := New[string](Config{})
+	defer d.Close()
+	d.Watch("a", 0)
+	d.Heartbeat("a")
+	seq := uint64(0)
+	beats := []Beat[string]{{ID: "a"}, {ID: "b"}}
+	for name, f := range map[string]func(){
+		"Heartbeat":    func() { d.Heartbeat("a") },
+		"HeartbeatSeq": func() { seq++; d.HeartbeatSeq("a", seq) },
+		"HeartbeatAt":  func() { seq++; d.HeartbeatAt("a", time.Now(), seq) },
+		"Batch":        func() { seq++; beats[0].Seq = seq; d.Batch(beats) },
+		"Phi":          func() { d.Phi("a") },
+	} {
+		if n := testing.AllocsPerRun(100, f); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
 	}
 }
