@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ var (
 	list    = flag.Bool("list", false, "list the scenarios")
 	oneCase = flag.String("case", "", "one case of the series, such as crash/5-of-100; -seed and further flags change it")
 	all     = flag.Bool("series", false, "make all runs of the series that -results does not have yet, then the report")
+	only    = flag.String("only", "", "with -series: the cases that this regular expression matches")
 	report  = flag.Bool("report", false, "make the report from the runs that -results has")
 	keep    = flag.Bool("keep", false, "with -series: keep runs that another build made")
 	results = flag.String("results", "../../docs/results", "folder for the series: runs in lab/runs, pictures in lab, lab.md, lab.json")
@@ -36,7 +38,11 @@ func TestLab(t *testing.T) {
 		t.Log(describe())
 	case *all || *report:
 		if *all {
-			runSeries(t, *results, *keep)
+			chosen, err := regexp.Compile(*only)
+			if err != nil {
+				t.Fatalf("lab: -only: %v", err)
+			}
+			runSeries(t, *results, chosen, *keep)
 		}
 		if err := writeReport(*results); err != nil {
 			t.Fatal(err)

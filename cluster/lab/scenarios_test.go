@@ -95,6 +95,7 @@ func crash(w *world) {
 	w.form()
 	w.begin()
 	w.wait(w.p.length() / 2)
+	w.moment()
 	w.kill(w.victims()...)
 	w.ledger.ended(time.Now(), nil)
 	w.wait(w.p.length())
@@ -129,7 +130,7 @@ func block(w *world) {
 		w.ledger.anomaly(m)
 	}
 	w.begin()
-	w.sleep(time.Second)
+	w.moment()
 	for again := true; again && !w.over(w.p.Fault); again = w.p.Between > 0 {
 		w.block(0, few...)
 		for _, m := range few {
@@ -189,6 +190,7 @@ func cut(w *world) {
 	w.form()
 	w.begin()
 	w.sleep(rest)
+	w.moment()
 	members := w.pick(w.p.Nodes)
 	near, far := members[:len(members)/2], members[len(members)/2:]
 	w.must(w.network.Split(w.addrs(near...), w.addrs(far...)))
@@ -215,6 +217,7 @@ func isolate(w *world) {
 	w.form()
 	w.begin()
 	w.sleep(rest)
+	w.moment()
 	few := w.pick(w.p.few())
 	for i, m := range few {
 		w.must(w.network.Isolate(w.addrs(few[i])[0]))
@@ -236,6 +239,7 @@ func oneway(w *world) {
 	w.form()
 	w.begin()
 	w.sleep(rest)
+	w.moment()
 	few := w.pick(w.p.few())
 	for _, m := range few {
 		w.ledger.anomaly(m)
@@ -259,6 +263,7 @@ func lossyFew(w *world) {
 	w.form()
 	w.begin()
 	w.sleep(rest)
+	w.moment()
 	few := w.pick(w.p.few())
 	bad := clustertest.Link{Loss: clustertest.Independent(w.p.FewLoss)}
 	all := []string{clustertest.Everyone}
@@ -279,6 +284,7 @@ func restart(w *world) {
 	w.form()
 	w.begin()
 	w.sleep(rest)
+	w.moment()
 	turns := w.pick(or(w.p.Kill, w.p.Nodes))
 	for i, m := range turns {
 		if w.over(w.p.Fault + rest) {
@@ -295,6 +301,7 @@ func restart(w *world) {
 		<-joined
 		w.ledger.ended(time.Now(), []int{m})
 		w.sleep(max(w.p.Between, time.Second))
+		w.moment()
 	}
 	w.wait(w.p.length())
 }
@@ -311,6 +318,7 @@ func joinStorm(w *world) {
 	w.ledger.ended(time.Now(), nil)
 	w.agree(w.p.length())
 	w.sleep(rest)
+	w.moment()
 	w.meter.weigh(w.p.Nodes)
 	next := w.p.Nodes
 	for w.p.Churn > 0 && !w.over(2*rest) && next < len(w.members) {

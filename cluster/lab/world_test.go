@@ -22,7 +22,8 @@ type world struct {
 	system  system
 	network *clustertest.Network
 	ledger  *ledger
-	rng     *rand.Rand // of faults and victims: the same for each system
+	rng     *rand.Rand // of faults and victims: the same for each system, so nothing else may draw from it
+	luck    *rand.Rand // of all else
 	shared  *shared
 	index   map[string]int
 	meter   meter
@@ -63,7 +64,8 @@ func run(t *testing.T, p params, sys system, sh *shared) (r *systemResult) {
 		w := &world{
 			t: t, p: p, system: sys, shared: sh,
 			ledger:  newLedger(capacity, time.Now()),
-			rng:     rand.New(rand.NewPCG(p.Seed, 0x6c6162)),
+			rng:     rand.New(rand.NewPCG(p.Seed, 1)),
+			luck:    rand.New(rand.NewPCG(p.Seed, 2)),
 			index:   map[string]int{},
 			members: make([]*member, capacity),
 		}
@@ -179,7 +181,7 @@ func (w *world) seeds(but int) []string {
 			addrs = append(addrs, m.addr)
 		}
 	}
-	w.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	w.luck.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 	return addrs[:min(3, len(addrs))]
 }
 
@@ -231,6 +233,9 @@ func (w *world) wait(d time.Duration) {
 
 // sleep lets d pass.
 func (w *world) sleep(d time.Duration) { w.wait(time.Since(w.began) + d) }
+
+// moment waits for less than two seconds, so that no fault always meets the same phase of the members' tickers.
+func (w *world) moment() { w.sleep(time.Duration(w.rng.Int64N(int64(2 * time.Second)))) }
 
 // over tells whether there is not so much left of the measured time.
 func (w *world) over(left time.Duration) bool { return time.Since(w.began)+left >= w.p.length() }
