@@ -101,6 +101,7 @@ func (d *Detector[K]) listen() instant {
 	now := d.now()
 	if d.ear.overdue(now) {
 		d.ear.look(now, d.skip)
+		now = d.now() // the look may have had to wait for another's
 	}
 	return now
 }
