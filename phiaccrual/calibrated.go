@@ -38,14 +38,17 @@ import (
 // know".
 //
 // The next heartbeat is later than the k-th latest of n with probability
-// k/(n+1), exactly, if they are exchangeable; hence the +1 in Q. Beyond the
-// latest seen, reach, nothing is known, and the tail is a prior:
+// k/(n+1), exactly, if they are exchangeable; hence the +1 in Q. Beyond what was
+// seen nothing is known, and in place of the 1 stands a prior:
 //
-//	Q(x) = 1/(n+1) · (reach/x)^1.5 · 10^(−1.5·(x − reach)/max(reach, T))
+//	(reach/x)^1.5 · 10^(−1.5·(x − reach)/max(reach, T)),  1 up to reach
 //
 // a power law as heavy as the heaviest usual (index 1.5: mean, but no variance)
 // over the first factor of two or three, and then one and a half decades for each
-// further interval, without which no threshold could ever be reached.
+// further interval, without which no threshold could ever be reached. The reach
+// is that of the second latest heartbeat: a single stall, or a time in which the
+// peer was down and nobody said so, must not stretch every time-out by its own
+// length.
 type calibrated struct {
 	long   memory[uint16]
 	medium memory[uint16]
@@ -132,7 +135,7 @@ type survival struct {
 	interval float64 // T, ns
 	start    float64 // probability that the first heartbeat due is lost
 	onward   float64 // and each after one that was lost
-	reach    float64 // ns; nothing later was seen
+	reach    float64 // ns; at most one heartbeat was later
 	stdDev   float64 // ns; lateness is at least that of a normal with this deviation
 }
 
@@ -141,7 +144,7 @@ type survival struct {
 func (c *calibrated) survival(interval, minStdDev time.Duration, afterLoss bool) survival {
 	s := survival{calibrated: c, interval: float64(interval), stdDev: float64(minStdDev)}
 	s.reach = max(firstReach*s.interval, s.stdDev)
-	if b := c.long.top(); b > 0 {
+	if b := c.long.second(); b > 0 {
 		s.reach = max(s.reach, edge(int(c.base)+b+1))
 	}
 	k, n := c.long.continued()

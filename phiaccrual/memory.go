@@ -87,11 +87,12 @@ func (m *memory[C]) continued() (k, n float64) {
 	return max(0, n-float64(m.starts)), n // halving may round starts up, lost down
 }
 
-// top is the highest bucket that is not empty; 0 if all are.
-func (m *memory[C]) top() int {
-	b := buckets - 1
-	for b > 0 && m.late[b] == 0 {
+// second is the bucket of the second latest heartbeat; 0 if there is none above.
+func (m *memory[C]) second() int {
+	b, k := buckets-1, m.late[buckets-1]
+	for b > 0 && k < 2 {
 		b--
+		k += m.late[b]
 	}
 	return b
 }

@@ -441,3 +441,23 @@ func TestUnnumbered(t *testing.T) {
 		t.Errorf("%+v", e.learnt.long)
 	}
 }
+
+// One long stall, after which all is well, stretches the time-outs of large φ to
+// about its own length, not to many times that; two make it a habit.
+func TestSingleStall(t *testing.T) {
+	e, last := steady(t, Config{}, 300)
+	stall := 10 * time.Second
+	for stalls := range 2 {
+		last = last.Add(stall)
+		e.HeartbeatSeq(last, e.seq+1)
+		for range 30 {
+			last = last.Add(time.Second)
+			e.HeartbeatSeq(last, e.seq+1)
+		}
+		timeout, _ := e.Timeout(8)
+		t.Logf("φ = 8 after %v", timeout)
+		if timeout < stall || stalls == 0 && timeout > 17*time.Second || stalls == 1 && timeout < 20*time.Second {
+			t.Errorf("φ = 8 after %v, with %d stalls of %v", timeout, stalls+1, stall)
+		}
+	}
+}

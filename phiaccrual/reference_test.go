@@ -43,8 +43,15 @@ func referencePhi(e *Estimator, silence float64) float64 {
 		long = append(long, float64(l.long.late[b]))
 		medium = append(medium, float64(l.medium.late[b]))
 		short = append(short, float64(l.short.late[b]))
-		if b > 0 && long[b] > 0 {
+	}
+	for b := buckets - 1; b > 0; b-- {
+		above := 0.0
+		for _, k := range long[b:] {
+			above += k
+		}
+		if above >= 2 {
 			reach = max(reach, lower(b+1))
+			break
 		}
 	}
 	corrected := func(p, km, nm, ks, ns float64) float64 {

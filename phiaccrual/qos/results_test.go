@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pulsering/pulsering/phiaccrual"
 )
@@ -246,4 +247,56 @@ func write(t *testing.T, name, text string) {
 	if err := os.WriteFile(filepath.Join(*out, name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestTimeouts writes what thresholds amount to in time: for links that are
+// known, and for a new peer.
+func TestTimeouts(t *testing.T) {
+	if *out == "" {
+		t.Skip("writes a file; run with -out=DIRECTORY")
+	}
+	phis := []float64{1, 2, 3, 4, 5, 6, 8, 10, 12}
+	var b strings.Builder
+	b.WriteString("# Time-outs\n\nMade by `go test ./phiaccrual/qos -run '^TestTimeouts$' -v -args -out=$PWD/docs/results`. " +
+		"All in intervals of the sender,\ncounted from the last heartbeat that was heard; the models have their defaults.\n\n")
+	header := func(first string) {
+		fmt.Fprintf(&b, "| %s |", first)
+		for _, phi := range phis {
+			fmt.Fprintf(&b, " φ = %v |", phi)
+		}
+		b.WriteString("\n|---|" + strings.Repeat("---|", len(phis)) + "\n")
+	}
+	b.WriteString("## Known links\n\nMean over the second half of 100,000 heartbeats (interval 100 ms) of each trace.\n\n")
+	for _, model := range []phiaccrual.Model{phiaccrual.Calibrated, phiaccrual.Normal, phiaccrual.Exponential} {
+		fmt.Fprintf(&b, "### %v\n\n", model)
+		header("link")
+		for _, l := range Links() {
+			if l.Interval != nil {
+				continue // intervals differ
+			}
+			fmt.Fprintf(&b, "| %s |", l.Name)
+			for _, r := range Run(l.Generate(100_000, 1), mustAccrual(t, phiaccrual.Config{Model: model}, true), 50_000, phis...) {
+				fmt.Fprintf(&b, " %.2f |", r.Timeout.Value/0.1)
+			}
+			b.WriteString("\n")
+		}
+		b.WriteString("\n")
+		t.Log(model)
+	}
+	b.WriteString("## A new peer\n\nCalibrated, after so many heartbeats on the dot and without loss: a link that may turn out to be anything.\n\n")
+	header("heartbeats heard")
+	for heard := 1; heard <= 100_000; heard *= 10 {
+		a := mustAccrual(t, phiaccrual.Config{}, true)
+		for i := range heard {
+			at := time.Duration(i) * 100 * time.Millisecond
+			a.Heartbeat(Beat{uint64(i), at, at, 100 * time.Millisecond})
+		}
+		fmt.Fprintf(&b, "| %d |", heard)
+		for _, phi := range phis {
+			timeout, _ := a.estimator.Timeout(phi)
+			fmt.Fprintf(&b, " %.2f |", timeout.Seconds()/0.1)
+		}
+		b.WriteString("\n")
+	}
+	write(t, "phi-timeouts.md", b.String())
 }
