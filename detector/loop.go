@@ -26,21 +26,15 @@ func (d *Detector[K]) loop() {
 // round judges whom it is time to judge, and returns when it promised the next round for.
 func (d *Detector[K]) round() (next instant) {
 	for {
-		var now instant
+		now := d.look()
 		next = never
 		for i := range d.shards {
-			s := &d.shards[i]
-			for more := true; more; {
-				now = d.now()
-				d.ear.look(now, d.skip)
-				s.mu.Lock()
-				more = s.judge(now, instant(d.ear.ready.Load()))
-				first := s.schedule.next()
-				s.mu.Unlock()
-				if !more {
-					next = min(next, first)
-				}
+			first, more := d.shards[i].judge(now, &d.ear)
+			for more {
+				now = d.look()
+				first, more = d.shards[i].judge(now, &d.ear)
 			}
+			next = min(next, first)
 		}
 		next = d.ear.promise(now, next)
 		// While a promise is out, whoever schedules something later than it need not wake us. So before sleeping for
@@ -49,6 +43,13 @@ func (d *Detector[K]) round() (next instant) {
 			return next
 		}
 	}
+}
+
+// look is the loop's look at the clock.
+func (d *Detector[K]) look() instant {
+	now := d.now()
+	d.ear.look(now, d.skip)
+	return now
 }
 
 // idle reports that nothing is scheduled.

@@ -8,8 +8,8 @@ import (
 )
 
 // shard holds a part of the peers under one lock, so that heartbeats of different peers rarely wait for one another.
-// Nobody waits for anything else while holding it; the hub's lock is the only one taken under it. Methods but close require
-// that mu is held.
+// Nobody waits for anything else while holding it; the hub's lock is the only one taken under it. Methods but judge and
+// close require that mu is held.
 type shard[K comparable] struct {
 	mu       sync.Mutex
 	peers    roster[K]
@@ -76,14 +76,17 @@ func (s *shard[K]) improve(p *peer[K], now instant) (look instant) {
 	return s.plan(p, now)
 }
 
-// judge looks at some of the peers whose look is due, and reports whether there are more. Before ready nobody's state
-// becomes worse.
-func (s *shard[K]) judge(now, ready instant) (more bool) {
+// judge looks at some of the peers whose look is due. It returns when the next one's is, and whether that is now.
+// Unless we have been listening, nobody's state becomes worse.
+func (s *shard[K]) judge(now instant, e *ear) (next instant, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ready := instant(e.ready.Load())
 	const some = 64 // bounds how long heartbeats wait, at a fraction of a millisecond
 	for range some {
 		p := s.schedule.due(now)
 		if p == nil {
-			return false
+			break
 		}
 		deadline := p.deadline(&s.rules)
 		if deadline <= now {
@@ -96,7 +99,8 @@ func (s *shard[K]) judge(now, ready instant) (more bool) {
 		}
 		s.await(p, deadline, now)
 	}
-	return true
+	next = s.schedule.next()
+	return next, next <= now
 }
 
 // plan schedules the next look at p and returns it.
