@@ -11,8 +11,9 @@ type Model uint8
 
 const (
 	// Calibrated tells loss from lateness: a heartbeat that is missing was
-	// lost, with the probability measured on this link, or is late. φ = 4 shall
-	// mean one mistake in 10^4 heartbeats on any link. It is the default.
+	// lost, with the probability measured on this link, or is late. φ = 4 means
+	// one mistake in 10^4 heartbeats on any link; see the package comment. It is
+	// the default.
 	Calibrated Model = iota
 	// Normal is the detector as published by Hayashibara et al. (2004): arrival
 	// intervals are normal, with mean and variance of the last Window of them.

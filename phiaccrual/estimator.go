@@ -13,6 +13,34 @@
 // nobody needs to poll. An Estimator watches one peer, is not safe for
 // concurrent use, and allocates nothing after New.
 //
+// # The models
+//
+// [Calibrated], the default, tells loss from lateness. With heartbeats due every
+// T after the last one heard,
+//
+//	10^−φ(t) = Σ_i P(1 … i−1 lost, i not) · Q(t − i·T)  +  P(all due by t lost)
+//
+// is the probability that the first heartbeat that was not lost is late, or all
+// are lost. Losses are a two-state Gilbert model, with the probabilities that a
+// run of losses starts and goes on counted on this link; Q(x), that a heartbeat
+// is more than x late, is counted as it is, in buckets of half an octave. Three
+// fading memories of about 100, 1,000 and Window heartbeats are reconciled, so
+// that a link that turns bad is believed at once, and rare events are not
+// forgotten. What was measured of it: docs/results/phi.md.
+//
+// [Normal] is φ as published (Hayashibara et al., SRDS 2004), exact, and
+// [Exponential] as in Apache Cassandra. Neither knows of loss, and on real links
+// both miss what their φ promises, by orders of magnitude.
+//
+// # Limits
+//
+//   - φ beyond [Estimator.Evidence] rests on losses multiplied and on a prior for
+//     the tail of lateness; nobody can measure 10^−8 in 40,000 heartbeats.
+//   - What all heartbeats share, a cut cable or a full queue, looks like a crash:
+//     φ is what one listener on one path can know.
+//   - Silences of more than 16 intervals teach nothing. A shorter one in which the
+//     peer was down does, unless Reset says so.
+//
 // # Clocks
 //
 // Use times with monotonic readings (time.Now). A time before the last
