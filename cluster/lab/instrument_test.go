@@ -124,6 +124,31 @@ func TestLedgerDetection(t *testing.T) {
 	}
 }
 
+// Who dies or begins anew has nothing to be told, and nothing to say.
+func TestLedgerForgetsTheDead(t *testing.T) {
+	d := newDiary(3)
+	d.stopped(d.now, 0, 0, false)
+	d.awaitDown(d.now, 0, nil)
+	d.stopped(d.now, 1, 0, false)
+	d.says(2, 0, viewDown)
+	d.says(2, 1, viewDown)
+	if told, never, _ := d.waited(false); len(told) != 1 || never != 0 {
+		t.Errorf("%d told, %d never, want 1 and 0", len(told), never)
+	}
+	if n := d.disagreements(); n != 0 {
+		t.Errorf("views of %d members differ with one member left", n)
+	}
+	d.started(d.now, 1, name(1))
+	d.says(2, 1, viewUp)
+	if n := d.disagreements(); n != 1 { // about 2, whom 1 does not know
+		t.Errorf("views of %d members differ, want 1", n)
+	}
+	d.says(1, 2, viewUp)
+	if n := d.disagreements(); n != 0 {
+		t.Errorf("views of %d members differ, want 0", n)
+	}
+}
+
 func TestLedgerAgreementMustLast(t *testing.T) {
 	d := newDiary(3)
 	d.ended(d.now, nil) // they agree at once, but not for a second
@@ -131,11 +156,15 @@ func TestLedgerAgreementMustLast(t *testing.T) {
 	d.says(1, 0, viewDown)
 	d.after(0.5)
 	d.says(1, 0, viewUp)
-	d.after(0.999)
+	d.after(0.5)
+	d.says(1, 2, viewSuspect) // is not down
+	d.after(0.499)
 	d.says(2, 0, viewDown)
 	d.says(2, 0, viewUp) // in no time: nobody can have seen it
+	d.after(0.001)
+	d.says(2, 0, viewDown) // when it has lasted
 	d.after(5)
-	d.says(1, 2, viewSuspect) // is not down
+	d.says(2, 0, viewUp)
 	d.end(d.now)
 	d.wantAgreement(t, 1)
 
@@ -192,7 +221,10 @@ func TestLedgerFalseDowns(t *testing.T) {
 		for i := range 4 {
 			d.sided(d.now, i, 0)
 		}
-		d.after(1.001)
+		d.after(1)
+		d.says(2, 3, viewDown) // on its way
+		d.wantFalse(t, 1, 1)
+		d.after(0.001)
 		d.says(0, 3, viewDown)
 		d.wantFalse(t, 2, 2)
 	})

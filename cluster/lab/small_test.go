@@ -35,17 +35,17 @@ var small = []struct {
 			t.Errorf("%d pairs of victim and survivor: a member's observers did not die with it", n)
 		}
 	}},
-	{"loss", func(p *params) { p.Nodes, p.Minutes = 12, 3 }, func(t *testing.T, b bounds) {
+	{"loss", func(p *params) { p.Nodes, p.Minutes = 12, 2 }, func(t *testing.T, b bounds) {
 		b.noFalse(t)
 		if p := b.ours.Packets; p < 7 || p > 60 {
 			t.Errorf("%v packets per node and second, want 7 to 60", p)
 		}
 	}},
-	{"burst", func(p *params) { p.Nodes, p.Minutes = 12, 3 }, func(t *testing.T, b bounds) { b.noFalse(t) }},
-	{"block", func(p *params) { p.Nodes, p.Minutes, p.Few = 16, 1, 2 }, func(t *testing.T, b bounds) {
+	{"burst", func(p *params) { p.Nodes, p.Minutes = 12, 2 }, func(t *testing.T, b bounds) { b.noFalse(t) }},
+	{"block", func(p *params) { p.Nodes, p.Minutes, p.Few = 12, 0.7, 2 }, func(t *testing.T, b bounds) {
 		b.noFalse(t)
 	}},
-	{"stall", func(p *params) { p.Nodes, p.Minutes, p.Between = 12, 3, 10*time.Second }, func(t *testing.T, b bounds) {
+	{"stall", func(p *params) { p.Nodes, p.Minutes, p.Between = 12, 2, 10*time.Second }, func(t *testing.T, b bounds) {
 		b.noFalse(t)
 	}},
 	{"cut", func(p *params) { p.Nodes, p.Minutes, p.Fault = 12, 2.5, 20*time.Second }, func(t *testing.T, b bounds) {
@@ -60,10 +60,10 @@ var small = []struct {
 			t.Errorf("the member that was alone said so after %+v", i)
 		}
 	}},
-	{"oneway", func(p *params) { p.Nodes, p.Minutes = 12, 2 }, func(t *testing.T, b bounds) {
+	{"oneway", func(p *params) { p.Nodes, p.Minutes = 12, 1.5 }, func(t *testing.T, b bounds) {
 		b.illAre(t, 11)
 	}},
-	{"lossy-few", func(p *params) { p.Nodes, p.Minutes = 12, 2 }, func(t *testing.T, b bounds) {
+	{"lossy-few", func(p *params) { p.Nodes, p.Minutes = 12, 1 }, func(t *testing.T, b bounds) {
 		b.illAre(t, 11)
 	}},
 	{"restart", func(p *params) { p.Nodes, p.Minutes, p.Kill, p.Between = 8, 1.5, 4, 5*time.Second }, func(t *testing.T, b bounds) {
