@@ -87,7 +87,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		e.rtt = max(0, now.Sub(e.sentAt)-duration(b.EchoHold))
 	}
 	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
-	if e.heardEdge > 0 && !numbersAnew && !wasDown {
+	if e.heardEdge > 0 && !numbersAnew {
 		lost := b.Edge - e.heardEdge - 1
 		e.loss.observe(lost)
 		if lost == 0 {
@@ -102,7 +102,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		return
 	}
 	interval := duration(b.Interval)
-	if wasDown || numbersAnew { // the time that it was down is no sample
+	if numbersAnew {
 		c.det.Restart(r.Name)
 	}
 	c.watch(r, interval)

@@ -82,6 +82,9 @@ type record struct {
 	successor time.Time // when another process began to join under its name
 	edge      edge
 	inquiry   *inquiry
+
+	wronged   float64 // wrong verdicts, at wrongedAt
+	wrongedAt time.Time
 }
 
 const (

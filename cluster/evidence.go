@@ -84,6 +84,7 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 	wasDown := r.State == StateDown
 	r.claim = up
 	if wasDown {
+		r.wrong(now)
 		c.spread(now, up)
 		c.show(now, r, ReasonHeard)
 	}
@@ -143,11 +144,12 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 	case from == r:
 		c.alive(now, r)
 	default:
-		// Somebody's opinion counts at the due time of the heartbeat that it names, not now.
+		// Somebody's opinion counts when the evidence was heard,
+		// as its holder says, or at the due time of the heartbeat that it names, but not when it came.
 		if e := &r.edge; e.watched && cl.Seq > e.heardSeq {
-			heard = e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
-			if heard.After(now) {
-				heard = now
+			due := e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
+			if due.After(heard) && due.Before(now) {
+				heard = due
 			}
 			c.det.Alive(r.Name, heard)
 		}
@@ -157,6 +159,7 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 		}
 	}
 	if before != r.State {
+		r.wrong(now)
 		c.spread(now, cl)
 		c.show(now, r, ReasonHeard)
 	}
@@ -222,7 +225,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	}
 	c.unwatch(r)
 	c.endInquiry(r)
-	r.seen = now
+	r.seen, r.wronged = now, 0
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}

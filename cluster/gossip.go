@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -124,8 +125,10 @@ func (c *core) gossipDead(now time.Time, name string) {
 	switch {
 	case r.plain || c.cfg.Heartbeats == Probes:
 		c.condemn(now, r, ReasonMemberlist)
-	case r.inquiry == nil:
-		c.inquire(now, r, true) // perhaps nobody listens to it, or its goodbye was lost on the way here
+	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r.Name):
+		c.inquire(now, r, true) // perhaps nobody listens to it
+	case r.edge.watched:
+		c.question(now, r) // perhaps its goodbye was lost on the way here
 	}
 }
 
@@ -172,8 +175,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 
 // sign is what a node answers memberlist's probes with.
 type sign struct {
-	_struct bool `codec:",toarray"`
-	Boot    uint64
-	Epoch   uint64
-	Seq     uint64
+	Boot  uint64
+	Epoch uint64
+	Seq   uint64
 }

@@ -32,6 +32,7 @@ type inquiry struct {
 type opinion struct {
 	seq, epoch uint64 // since that heartbeat
 	phi        float64
+	listens    bool      // heartbeats of the member come to it
 	at         time.Time // when it came
 }
 
@@ -137,10 +138,29 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 }
 
 // allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
-// life, and took all of the allowance.
+// life, and took all of the allowance. Who was called down wrongly is allowed more for a while, so that a member that stalls again
+// and again, or that few packets of get through, does not flap.
 func (c *core) allowed(r *record) time.Time {
-	return r.seen.Add(r.beatEvery(c.cfg.Beat) + c.cfg.StallAllowance + minStdDev)
+	allowance := float64(c.cfg.StallAllowance) * math.Exp2(min(r.wrongedBy(r.seen), mostWronged))
+	return r.seen.Add(r.beatEvery(c.cfg.Beat) + time.Duration(allowance) + minStdDev)
 }
+
+// wrong notes that r was called down and lives.
+func (r *record) wrong(now time.Time) {
+	r.wronged = r.wrongedBy(now) + 1
+	r.wrongedAt = now
+}
+
+// wrongedBy is the number of wrong verdicts about r, each of which counts half after wrongHalfLife.
+func (r *record) wrongedBy(now time.Time) float64 {
+	return r.wronged * math.Exp2(-float64(now.Sub(r.wrongedAt))/float64(wrongHalfLife))
+}
+
+const (
+	wrongHalfLife = time.Minute
+	// mostWronged bounds the allowance to eight times the configured one.
+	mostWronged = 3
+)
 
 // pursueAlone judges by φ alone, which has reached half of DownPhi.
 func (c *core) pursueAlone(now time.Time, r *record) time.Time {
@@ -167,26 +187,42 @@ func (c *core) unanswered(now time.Time, r *record) int {
 }
 
 // doubt is how unlikely this node's own path to r would stay silent if r lived: the φ of the overdue heartbeats, and the
-// questions that it left unanswered.
+// questions that it left unanswered. Before one was left unanswered there is no doubt: a node that was itself held up for a
+// while finds everybody late, and has to ask first.
 func (c *core) doubt(now time.Time, r *record) float64 {
-	phi := 0.0
+	phi, unanswered := 0.0, c.unanswered(now, r)
+	if unanswered == 0 {
+		return 0
+	}
 	if r.edge.watched {
 		phi = c.det.Phi(r.Name)
 	}
 	heard := 1 - r.edge.loss.rate()
-	return phi - float64(c.unanswered(now, r))*math.Log10(max(minUnanswered, 1-heard*heard))
+	return phi - float64(unanswered)*math.Log10(max(minUnanswered, 1-heard*heard))
 }
 
-// consensus adds up the doubts of all who look into it since the same heartbeat, this node among them, and counts those.
+// consensus adds up the doubts of all who look into it since the same heartbeat, this node among them, and counts those. Those
+// who do not listen to r know nothing of what their paths to it lose, so they count only where fewer than two who do are left.
 func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int) {
-	doubts := make([]float64, 0, 8)
-	if own := c.doubt(now, r); own > 0 {
-		doubts = append(doubts, own)
+	var listeners, others []float64
+	add := func(phi float64, listens bool) {
+		switch {
+		case phi <= 0:
+		case listens:
+			listeners = append(listeners, phi)
+		default:
+			others = append(others, phi)
+		}
 	}
+	add(c.doubt(now, r), r.edge.watched)
 	for _, o := range r.inquiry.opinions {
 		if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= 3*c.askEvery() {
-			doubts = append(doubts, o.phi)
+			add(o.phi, o.listens)
 		}
+	}
+	doubts := listeners
+	if len(listeners) < 2 {
+		doubts = append(doubts, others...)
 	}
 	share := c.downPhi / float64(min(fewestPaths, max(1, len(doubts))))
 	for _, d := range doubts {
@@ -212,9 +248,7 @@ func (c *core) ask(now time.Time, r *record) {
 		in.firstAsk = now
 	}
 	in.asked++
-	question := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen))}
-	c.send(r, &packet{Asks: []ask{question}})
-	c.count.send("ask")
+	question := c.question(now, r)
 	if !in.urgent {
 		return
 	}
@@ -227,6 +261,14 @@ func (c *core) ask(now time.Time, r *record) {
 		c.send(c.members[name], &packet{Asks: []ask{question}})
 		c.count.send("ask")
 	}
+}
+
+// question asks r itself whether it is there, and returns what it said.
+func (c *core) question(now time.Time, r *record) ask {
+	q := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen)), Listens: r.edge.watched}
+	c.send(r, &packet{Asks: []ask{q}})
+	c.count.send("ask")
+	return q
 }
 
 // coObservers are the others who listen to r, by this node's reckoning: those who did before anybody fell silent, and those who
@@ -284,7 +326,7 @@ func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool)
 		c.inquire(now, r, true)
 	}
 	if r.inquiry != nil {
-		r.inquiry.opinions[from.Name] = &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, at: now}
+		r.inquiry.opinions[from.Name] = &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, listens: a.Listens, at: now}
 		r.inquiry.urgent = true
 		c.pursue(now, r)
 	}

@@ -12,9 +12,8 @@ import (
 //
 // It is a prefix that plain memberlist members will not have by chance, then msgpack.
 type meta struct {
-	_struct bool              `codec:",toarray"`
-	Boot    uint64            // zero: still joining, nobody's member yet
-	Tags    map[string]string // may be nil
+	Boot uint64            // zero: still joining, nobody's member yet
+	Tags map[string]string // may be nil
 }
 
 const metaPrefix = "pulsering\x01"

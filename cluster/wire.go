@@ -14,17 +14,15 @@ const wireVersion = 1
 
 // packet is what one member says to another. Any of its parts may be missing.
 type packet struct {
-	_struct bool   `codec:",toarray"`
-	From    string // who sent this: a member's name
-	Boot    uint64 // and its boot
-	Beat    *beat
-	Asks    []ask
-	Claims  []claim // verdicts, and answers by those who know later
+	From   string // who sent this: a member's name
+	Boot   uint64 // and its boot
+	Beat   *beat
+	Asks   []ask
+	Claims []claim // verdicts, and answers by those who know later
 }
 
 // beat is a heartbeat.
 type beat struct {
-	_struct  bool   `codec:",toarray"`
 	Epoch    uint64 // the sender's epoch
 	Seq      uint64 // counts the sender's heartbeats to anyone: the order of evidence
 	Edge     uint64 // counts the sender's heartbeats to this receiver: losses are learnt from its gaps
@@ -39,31 +37,31 @@ type beat struct {
 // lives. Whoever knows later answers with a claim, and the member itself always does. Whoever else listens to the member
 // looks into it too, and says so with an ask of its own.
 type ask struct {
-	_struct bool `codec:",toarray"`
 	Name    string
 	Boot    uint64
 	Epoch   uint64
 	Seq     uint64 // the latest heartbeat that the sender knows of
 	Doubt   uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
 	Age     uint64 // µs since then, as far as the sender knows
+	Listens bool   // heartbeats of the member come to the sender
 }
 
 // claim is what somebody knows or judges of a member. See verdict.go for their order.
 type claim struct {
-	_struct bool `codec:",toarray"`
-	Name    string
-	Boot    uint64
-	Epoch   uint64
-	Seq     uint64 // the latest heartbeat of the member that this rests on
-	State   State  // StateUp, StateDown or StateLeft
-	Addr    string // ip:port that the member advertised; may be empty where the receiver knows it
-	Age     uint64 // Up: µs since that heartbeat or a later sign of life, as far as the sender knows
+	Name  string
+	Boot  uint64
+	Epoch uint64
+	Seq   uint64 // the latest heartbeat of the member that this rests on
+	State State  // StateUp, StateDown or StateLeft
+	Addr  string // ip:port that the member advertised; may be empty where the receiver knows it
+	Age   uint64 // Up: µs since that heartbeat or a later sign of life, as far as the sender knows
 }
 
 var msgpack = func() *codec.MsgpackHandle {
 	h := &codec.MsgpackHandle{}
 	h.MaxInitLen = 64 // a length in a packet is a stranger's word: grow by what is really there
 	h.MaxDepth = 8
+	h.StructToArray = true // no field names on the wire
 	return h
 }()
 
