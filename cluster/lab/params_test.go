@@ -39,7 +39,7 @@ type params struct {
 
 // common is what scenarios have unless they say otherwise.
 var common = params{
-	Seed: 1, Nodes: 100, Minutes: 5, Settle: 10 * time.Second, Heartbeats: "ring", Systems: "pulsering,memberlist,memberlist-tuned",
+	Seed: 1, Nodes: 100, Minutes: 5, Settle: 30 * time.Second, Heartbeats: "ring", Systems: "pulsering,memberlist,memberlist-tuned",
 }
 
 // define makes a flag of each field; what p holds is the default. Durations are virtual time.

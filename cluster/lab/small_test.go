@@ -126,7 +126,7 @@ func everyDay(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.edit(&p)
-			p.Systems = "pulsering,memberlist"
+			p.Systems, p.Settle = "pulsering,memberlist", 5*time.Second
 			if err := p.validate(); err != nil {
 				t.Fatal(err)
 			}
