@@ -31,7 +31,10 @@ func TestCalibration(t *testing.T) {
 		beats, phis = 400_000, []float64{1, 2, 3, 4}
 	}
 	for _, numbered := range []bool{true, false} {
-		for _, l := range Links() {
+		for i, l := range Links() {
+			if !numbered && !*full && i%4 != 3 {
+				continue // a few will do
+			}
 			t.Run(fmt.Sprintf("numbered=%v/%s", numbered, l.Name), func(t *testing.T) {
 				trace := l.Generate(beats, 1)
 				for _, r := range Run(trace, mustAccrual(t, phiaccrual.Config{}, numbered), 1000, phis...) {
@@ -129,7 +132,7 @@ func turn(t testing.TB, cycles int, numbered bool) []phase {
 // A link that turns bad is believed at once, one that turns good within 5,000
 // heartbeats.
 func TestTurning(t *testing.T) {
-	cycles := 8
+	cycles := 4
 	if *full {
 		cycles = 100
 	}

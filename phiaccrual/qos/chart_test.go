@@ -41,7 +41,7 @@ func chart(title, xLabel, yLabel string, lines []line) string {
 	}
 	for y := low.y; y <= high.y+yStep/2; y += yStep {
 		px, py := at(point{low.x, y})
-		fmt.Fprintf(&b, "<path d=\"M%.1f %.1fH%d\" stroke=\"#ddd\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.6g</text>\n", px, py, width-right, px-6, py+4, y)
+		fmt.Fprintf(&b, "<path d=\"M%.1f %.1fH%d\" stroke=\"#ddd\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.6g</text>\n", px, py, width-right, px-6, py+4, y+0) // no −0
 	}
 	fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", (left+width-right)/2, height-12, xLabel)
 	fmt.Fprintf(&b, "<text transform=\"translate(16 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n", (top+height-bottom)/2, yLabel)
