@@ -125,9 +125,15 @@ type member struct {
 // launch starts a node; more flags may replace the usual ones.
 func launch(t *testing.T, name, addr string, flags ...string) *member {
 	t.Helper()
-	m := &member{t: t, name: name, addr: addr, http: freshAddr(t)}
+	return launchBy(t, binary, name, addr, freshAddr(t), flags...)
+}
+
+// launchBy starts a node by an executable that stands for the binary.
+func launchBy(t *testing.T, exe, name, addr, http string, flags ...string) *member {
+	t.Helper()
+	m := &member{t: t, name: name, addr: addr, http: http}
 	var err error
-	m.proc, err = startNode(binary, append([]string{"--name", name, "--bind", addr, "--http", m.http, "--log-level", "debug"}, flags...)...)
+	m.proc, err = startNode(exe, append([]string{"--name", name, "--bind", addr, "--http", http, "--log-level", "debug"}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +174,14 @@ func town(t *testing.T, names []string, flags ...string) []*member {
 	for _, name := range names {
 		all = append(all, launch(t, name, freshAddr(t), append(joining(all), flags...)...))
 	}
+	formed(all)
+	return all
+}
+
+// formed waits until each of the members has joined and seen all others up. A new chapter begins there.
+func formed(all []*member) {
 	for _, m := range all {
+		m.t.Helper()
 		m.logs("joined:")
 		for _, other := range all {
 			if m != other {
@@ -177,7 +190,6 @@ func town(t *testing.T, names []string, flags ...string) []*member {
 		}
 	}
 	fromHere(all)
-	return all
 }
 
 // joining is the flags to join through the first two of the members.
