@@ -243,12 +243,12 @@ func oneway(w *world) {
 	few := w.pick(w.p.few())
 	for _, m := range few {
 		w.ledger.anomaly(m)
-		w.ledger.sick(time.Now(), m, 0) // for good: what is true about them while the way is open is nobody's to say
 	}
 	all := []string{clustertest.Everyone}
 	for !w.over(w.p.Fault) {
 		w.must(w.network.Cut(all, w.addrs(few...)))
 		for _, m := range few {
+			w.ledger.sick(time.Now(), m, 0) // for good: what is true about them while the way is open is nobody's to say
 			w.ledger.awaitDown(time.Now(), m, nil)
 		}
 		w.sleep(w.p.Fault)
