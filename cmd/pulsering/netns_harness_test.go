@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -25,6 +26,9 @@ type lan struct {
 	reaper io.WriteCloser // is told each namespace before it is made
 	hosts  map[string]host
 }
+
+// lans counts the networks, for names of their own.
+var lans atomic.Int64
 
 // host is a place to run a process at.
 type host struct {
@@ -41,7 +45,7 @@ const (
 // newLAN makes hosts at one switch, or at two with a cable between them. All of it is gone with the test.
 func newLAN(t *testing.T, groups ...[]string) *lan {
 	t.Helper()
-	l := &lan{t: t, prefix: fmt.Sprintf("pulsering-%d-", os.Getpid()), hosts: map[string]host{}}
+	l := &lan{t: t, prefix: fmt.Sprintf("pulsering-%d-%d-", os.Getpid(), lans.Add(1)), hosts: map[string]host{}}
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skipf("needs network namespaces: %v (Debian package iproute2)", err)
 	}
