@@ -49,7 +49,7 @@ func (c *core) beat(now time.Time) {
 	b := &beat{
 		Epoch: c.epoch, Seq: c.seq, Edge: e.sent,
 		Interval: micros(time.Duration(turns) * c.cfg.Beat), Every: micros(c.cfg.Beat),
-		Mutual: slices.Contains(observers(t.to, c.graph, c.cfg.Observers), c.cfg.Name),
+		Mutual: slices.Contains(c.observers, t.to), // the relation is symmetric
 	}
 	if t.last {
 		b.Interval = 0
@@ -111,7 +111,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		if now.After(e.courtesyUntil) {
 			c.stale = true
 		}
-		e.courtesyUntil = now.Add(3 * interval)
+		e.courtesyUntil = now.Add(3 * interval) // extended with each heartbeat: the graph looks again when the earliest runs out
 	}
 	c.review(now, r)
 }

@@ -36,13 +36,16 @@ type core struct {
 	since      time.Time
 	left       bool
 
-	members  map[string]*record // the others, by name
-	byGossip map[string]*record // the same, by their present name in memberlist
-	graph    []string           // members that listen and are listened to, itself included; see regraph
-	living   []string           // those of them that are not down
-	duty     []string           // whom this node would listen to if only those were there
-	stale    bool               // graph is to be made anew
-	rotation rotation
+	members   map[string]*record // the others, by name
+	byGossip  map[string]*record // the same, by their present name in memberlist
+	graph     []string           // members that listen and are listened to, itself included; see regraph
+	living    []string           // those of them that are not down
+	duty      []string           // whom this node would listen to if only those were there
+	observers []string           // who listens to this node, by its own reckoning
+	stale     bool               // graph is to be made anew
+	graphAt   time.Time          // when it was made
+	expires   time.Time          // when it will be out of date by itself
+	rotation  rotation
 
 	inquiries map[string]*record // whose inquiry is open
 	downPhi   float64            // the verdict's threshold, for the present number of members
@@ -93,6 +96,8 @@ const (
 	// keepPlace is how long a member that is down keeps its place in the graph. A wrong verdict then changes nothing about
 	// who listens to whom, and the member finds its observers where it left them.
 	keepPlace = 30 * time.Second
+	// graphEvery is the time between two changes of the graph, so that many deaths at once are one.
+	graphEvery = 50 * time.Millisecond
 	// leastDownPhi bounds the threshold that follows from a FalseAlarmEvery of a minute.
 	leastDownPhi = 4
 )
@@ -119,11 +124,18 @@ func (c *core) wake(now time.Time) time.Time {
 		c.tidy(now)
 		c.tidyAt = now.Add(tidyEvery)
 	}
+	next := c.beatAt
 	if c.stale {
-		c.regraph(now)
+		if at := c.graphAt.Add(graphEvery); now.Before(at) {
+			next = at
+		} else {
+			c.regraph(now)
+		}
 	}
 	c.takeOver(now)
-	next := c.beatAt
+	if c.beatAt.Before(next) {
+		next = c.beatAt
+	}
 	if c.tidyAt.Before(next) {
 		next = c.tidyAt
 	}
@@ -149,7 +161,9 @@ func (c *core) tidy(now time.Time) {
 			c.forget(name)
 		}
 	}
-	c.regraph(now)
+	if !now.Before(c.expires) {
+		c.stale = true
+	}
 }
 
 func (c *core) forget(name string) {
@@ -163,7 +177,12 @@ func (c *core) forget(name string) {
 
 // regraph makes the graph of observers anew, and the thresholds that depend on the number of members.
 func (c *core) regraph(now time.Time) {
-	c.stale = false
+	c.stale, c.graphAt, c.expires = false, now, now.Add(time.Hour)
+	expires := func(at time.Time) {
+		if at.Before(c.expires) {
+			c.expires = at
+		}
+	}
 	c.graph = append(c.graph[:0], c.cfg.Name)
 	c.living = append(c.living[:0], c.cfg.Name)
 	for name, r := range c.members {
@@ -172,7 +191,9 @@ func (c *core) regraph(now time.Time) {
 		}
 		if r.State == StateUp {
 			c.living = append(c.living, name)
-		} else if now.Sub(r.since) >= keepPlace {
+		} else if until := r.since.Add(keepPlace); now.Before(until) {
+			expires(until)
+		} else {
 			continue
 		}
 		c.graph = append(c.graph, name)
@@ -180,10 +201,15 @@ func (c *core) regraph(now time.Time) {
 	slices.Sort(c.graph)
 	slices.Sort(c.living)
 	c.duty = observers(c.cfg.Name, c.living, c.cfg.Observers)
+	c.observers = observers(c.cfg.Name, c.graph, c.cfg.Observers)
 
-	receivers := observers(c.cfg.Name, c.graph, c.cfg.Observers)
+	receivers := slices.Clone(c.observers)
 	for name, r := range c.members {
-		if now.Before(r.edge.courtesyUntil) && !slices.Contains(receivers, name) && slices.Contains(c.graph, name) {
+		if !now.Before(r.edge.courtesyUntil) {
+			continue
+		}
+		expires(r.edge.courtesyUntil)
+		if !slices.Contains(receivers, name) && slices.Contains(c.graph, name) {
 			receivers = append(receivers, name)
 		}
 	}

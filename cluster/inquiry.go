@@ -58,6 +58,10 @@ func (c *core) askEvery() time.Duration {
 	return min(max(c.cfg.StallAllowance/4, 10*time.Millisecond), 100*time.Millisecond)
 }
 
+// pace is the time to the next question: longer and longer while an inquiry leads nowhere, as it does for a node that is cut
+// off, so that it does not shout into the void for hours.
+func (c *core) pace(in *inquiry) time.Duration { return c.askEvery() << min(in.asked/8, 4) }
+
 // replyTime is how long an answer of r may take: the scheduling of a loaded machine, or the network's two ways with some to
 // spare.
 func (c *core) replyTime(r *record) time.Duration {
@@ -114,7 +118,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	in.urgent = in.urgent || c.unanswered(now, r) > 0
 	if !now.Before(in.askAt) {
 		c.ask(now, r)
-		in.askAt = now.Add(c.askEvery())
+		in.askAt = now.Add(c.pace(in))
 	}
 	phi, supporters := c.consensus(now, r)
 	allowed := c.allowed(r)
@@ -216,7 +220,7 @@ func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int)
 	}
 	add(c.doubt(now, r), r.edge.watched)
 	for _, o := range r.inquiry.opinions {
-		if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= 3*c.askEvery() {
+		if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= 3*c.pace(r.inquiry) {
 			add(o.phi, o.listens)
 		}
 	}

@@ -123,7 +123,7 @@ func start(p *prepared) (*Node, error) {
 		RetransmitMult: retransmitMult,
 	}
 	n.size.Store(1)
-	if err := n.publishSelf(); err != nil {
+	if err := n.publishSelf(true); err != nil {
 		n.transport.Shutdown()
 		det.Close()
 		return nil, err
@@ -205,7 +205,7 @@ func (n *Node) turn() time.Time {
 func (n *Node) perform() {
 	out := n.core.takeOut()
 	n.size.Store(int64(len(n.core.members) + 1))
-	if err := n.publishSelf(); err != nil {
+	if err := n.publishSelf(out.meta); err != nil {
 		n.cfg.Logger.Error("metadata not encoded", "error", err)
 	}
 	for _, g := range out.contests {
@@ -233,17 +233,19 @@ func (n *Node) perform() {
 }
 
 // publishSelf makes ready what callbacks hand out about this node. It needs n.mu, or to be alone.
-func (n *Node) publishSelf() error {
+func (n *Node) publishSelf(changed bool) error {
 	c := n.core
-	m, err := encodeMeta(meta{Boot: c.boot, Tags: c.tags})
-	if err != nil {
-		return err
+	if changed {
+		m, err := encodeMeta(meta{Boot: c.boot, Tags: c.tags})
+		if err != nil {
+			return err
+		}
+		n.delegate.meta.Store(&m)
 	}
 	s, err := encode(&sign{Boot: c.boot, Epoch: c.epoch, Seq: c.seq})
 	if err != nil {
 		return err
 	}
-	n.delegate.meta.Store(&m)
 	n.delegate.sign.Store(&s)
 	return nil
 }
