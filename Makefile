@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 10s
 
-.PHONY: all test race lint e2e fuzz bench demo lab
+.PHONY: all test race lint e2e fuzz bench demo lab phi
 
 all: lint test race e2e fuzz
 
@@ -37,6 +37,9 @@ bench: ## Every benchmark, one short run each
 
 lab: ## The whole series of cluster experiments into docs/results, hours; Ctrl-C, and run again to go on
 	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -series
+
+phi: ## The calibration of φ and its competitors into docs/results, about 20 minutes
+	go test ./phiaccrual/qos -run '^Test(Results|Timeouts)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results
 
 demo:
 	go run ./cmd/pulsering demo

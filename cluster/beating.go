@@ -13,13 +13,14 @@ type edge struct {
 	courtesyUntil time.Time // it observes this node by its own reckoning, so it gets heartbeats until then at least
 
 	// From the member.
-	watched   bool // the detector knows it
-	heardEdge uint64
-	heardSeq  uint64
-	heardAt   time.Time     // the last heartbeat
-	interval  time.Duration // promised with it
-	every     time.Duration // the member's own Beat
-	late      time.Duration // mean deviation of arrivals from the promise
+	watched    bool // the detector knows it
+	heardEdge  uint64
+	heardSeq   uint64
+	heardEpoch uint64
+	heardAt    time.Time     // the last heartbeat
+	interval   time.Duration // promised with it
+	every      time.Duration // the member's own Beat
+	late       time.Duration // mean deviation of arrivals from the promise
 
 	loss      pathLoss
 	lastHeard time.Time // the last sign of life from the member itself
@@ -68,15 +69,20 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		c.count.drop(dropEpoch)
 		return
 	}
-	if b.Seq <= e.heardSeq {
-		c.count.drop(dropReplay)
-		return
+	if e.heardEdge > 0 && b.Epoch <= e.heardEpoch {
+		if b.Epoch < e.heardEpoch || b.Seq <= e.heardSeq {
+			c.count.drop(dropReplay)
+			return
+		}
+		if b.Seq-e.heardSeq > maxSeqJump+uint64(now.Sub(e.heardAt)/minBeat) { // no member beats so fast
+			c.count.drop(dropSeq)
+			return
+		}
 	}
 	wasDown := r.State == StateDown
-	if wasDown || b.Seq > r.Seq {
+	if c.heard(now, r, b.Epoch, b.Seq) {
 		c.signOfLife(r, now)
-	}
-	if !c.heard(now, r, b.Epoch, b.Seq) && wasDown {
+	} else if wasDown {
 		// Sent before the evidence that the verdict rests on, and held up since: not a sign of life.
 		c.count.drop(dropReplay)
 		return
@@ -94,7 +100,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 			e.late += (now.Sub(e.heardAt.Add(e.interval)).Abs() - e.late) / 8
 		}
 	}
-	e.heardEdge, e.heardSeq, e.heardAt = b.Edge, b.Seq, now
+	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt = b.Edge, b.Epoch, b.Seq, now
 	e.every = duration(b.Every)
 	if b.Interval == 0 {
 		c.unwatch(r)
@@ -139,6 +145,9 @@ func (c *core) unwatch(r *record) {
 		r.edge.watched = false
 	}
 }
+
+// maxSeqJump is how far a sequence may jump beyond what time explains.
+const maxSeqJump = 1 << 16
 
 // beatsTo tells whether the member gets heartbeats of this node, or will from the next round on.
 func (c *core) beatsTo(name string) bool {

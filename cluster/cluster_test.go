@@ -152,6 +152,70 @@ func TestLeaveIsNotDown(t *testing.T) {
 	})
 }
 
+// Between Leave and Close a node hears less and less: that says nothing of the others.
+func TestLeaverJudgesNobody(t *testing.T) {
+	for _, size := range []int{2, 3, 6} {
+		inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+			w.startAll(size)
+			w.forget()
+			if err := w.nodes["n01"].Leave(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			w.quiet("n01")
+			if told := w.nodes["n01"].told("n01"); len(told) > 0 {
+				t.Errorf("%d members: n01 told %v of itself", size, told)
+			}
+		})
+	}
+}
+
+// Close may come at any moment of a Leave.
+func TestLeaveAndClose(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(3)
+		for i := range 40 {
+			w.start("brief", "")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*10*time.Millisecond)
+			done := make(chan error, 1)
+			go func() { done <- w.nodes["brief"].Leave(ctx) }()
+			if i%2 == 0 {
+				<-done
+			}
+			begin := time.Now()
+			w.close("brief")
+			if took := time.Since(begin); took > 100*time.Millisecond {
+				t.Errorf("Close took %v", took)
+			}
+			cancel()
+		}
+	})
+}
+
+// A newcomer hears of the dead and the departed, but does not keep them alive in memory.
+func TestForgottenThoughNewcomersCame(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.ForgetAfter = time.Minute }
+		w.startAll(5)
+		w.crash("n01")
+		if err := w.nodes["n02"].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.close("n02")
+		for range 6 {
+			time.Sleep(15 * time.Second)
+			w.start("late", "")
+			time.Sleep(time.Second)
+			w.crash("late")
+		}
+		for _, gone := range []string{"n01", "n02"} {
+			if !w.everywhere(gone, cluster.StateUnknown)() {
+				t.Errorf("%s is still known\n%s", gone, w.describe())
+			}
+		}
+	})
+}
+
 func TestRestartIsDownThenUp(t *testing.T) {
 	for name, addr := range map[string]string{"same address": "10.0.0.3:7946", "another address": "10.0.9.9:7946"} {
 		t.Run(name, func(t *testing.T) {

@@ -28,8 +28,9 @@ type core struct {
 	// This node itself.
 	gossipName string // its name in memberlist
 	addr       string
-	boot       uint64 // 0 while joining: it neither beats nor speaks
-	before     uint64 // the highest boot of this name that others knew of while it joined
+	boot       uint64                  // 0 while joining: it neither beats nor speaks
+	before     uint64                  // the highest boot of this name that others knew of while it joined
+	namesakes  map[string]gossipMember // others under this name that memberlist reported, by their name there
 	epoch      uint64
 	seq        uint64 // heartbeats so far
 	tags       map[string]string
@@ -88,6 +89,8 @@ type record struct {
 
 	wronged   float64 // wrong verdicts, at wrongedAt
 	wrongedAt time.Time
+
+	askedAt time.Time // the last question to it
 }
 
 const (
@@ -107,7 +110,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{},
-		inquiries: map[string]*record{}, stale: true,
+		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 }
 
@@ -186,7 +189,7 @@ func (c *core) regraph(now time.Time) {
 	c.graph = append(c.graph[:0], c.cfg.Name)
 	c.living = append(c.living[:0], c.cfg.Name)
 	for name, r := range c.members {
-		if r.plain || r.State == StateLeft {
+		if r.plain || r.State == StateLeft || r.gossipName == "" { // known from claims alone: nobody to beat to
 			continue
 		}
 		if r.State == StateUp {
@@ -223,6 +226,7 @@ func (c *core) regraph(now time.Time) {
 	perSecond := float64(len(c.living)) / c.cfg.Beat.Seconds()
 	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
+		c.rewatch()
 		if err := c.det.SetThresholds(c.downPhi/2, c.downPhi); err != nil {
 			c.log.Error("thresholds not set", "error", err)
 		}
@@ -270,19 +274,26 @@ func (c *core) selfClaim() claim {
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
 func (c *core) leave(now time.Time) {
 	c.left = true
+	for _, r := range c.inquiries { // the others stop beating to it: that says nothing of them
+		c.endInquiry(r)
+	}
 	c.spread(now, c.selfClaim())
 	c.sendFlood()
 }
 
 // state is the whole table as claims, for memberlist's push/pull.
-func (c *core) state() []byte {
+func (c *core) state(now time.Time) []byte {
 	if !c.speaks() {
 		return nil
 	}
 	p := &packet{From: c.cfg.Name, Boot: c.boot, Claims: []claim{c.selfClaim()}}
 	for _, r := range c.members {
 		if !r.plain {
-			p.Claims = append(p.Claims, r.claim)
+			known := r.claim
+			if known.State != StateUp {
+				known.Age = micros(now.Sub(r.since))
+			}
+			p.Claims = append(p.Claims, known)
 		}
 	}
 	buf, err := encodePacket(p)

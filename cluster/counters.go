@@ -26,6 +26,7 @@ const (
 	dropLeft       = "from a member that left"
 	dropAbout      = "about no member"
 	dropEpoch      = "epoch jump"
+	dropSeq        = "sequence jump"
 	dropReplay     = "replayed heartbeat"
 	dropInbox      = "inbox full"
 	dropImpossible = "announcement of an impossible member"

@@ -48,7 +48,7 @@ const (
 	ReasonSilent = "silent"
 	// ReasonVerdict: another member's verdict.
 	ReasonVerdict = "verdict"
-	// ReasonMemberlist: memberlist's own probes failed, and no member hears heartbeats from this one.
+	// ReasonMemberlist: memberlist's word, which counts for members that run memberlist alone and with Config.Heartbeats Probes.
 	ReasonMemberlist = "memberlist"
 	// ReasonRestarted: Down of the old boot and Up of the new one.
 	ReasonRestarted = "restarted"

@@ -1,12 +1,19 @@
 package cluster
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // received acts on a packet from another member.
 func (c *core) received(now time.Time, buf []byte) {
 	p, err := decodePacket(buf)
 	if err != nil {
 		c.count.drop(dropCause(err))
+		return
+	}
+	if len(p.Asks) > maxParts || len(p.Claims) > maxParts {
+		c.count.drop(dropMalformed)
 		return
 	}
 	from := c.sender(p)
@@ -19,7 +26,9 @@ func (c *core) received(now time.Time, buf []byte) {
 		c.heartbeat(now, from, p.Beat)
 	}
 	var answers []claim
+	asksUs := false
 	for _, a := range p.Asks {
+		asksUs = asksUs || a.Name == c.cfg.Name
 		c.count.receive("ask")
 		if answer, ok := c.asked(now, from, a); ok {
 			answers = append(answers, answer)
@@ -33,6 +42,9 @@ func (c *core) received(now time.Time, buf []byte) {
 	if len(answers) > 0 {
 		c.send(from, &packet{Claims: answers})
 		c.count.send("claim")
+	}
+	if asksUs && !c.beatsTo(from.Name) { // it waits in vain: it missed the last heartbeat, which said so
+		c.dismiss(now, from)
 	}
 }
 
@@ -64,9 +76,16 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 	}
 	for _, cl := range p.Claims {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
+			// New here, and to be forgotten no later than by those who knew it.
+			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
+			if age >= c.cfg.ForgetAfter || cl.Epoch > maxEpochJump {
+				continue
+			}
+			cl.Age = 0
 			r := &record{claim: cl}
 			c.members[cl.Name] = r
-			c.show(now, r, ReasonVerdict)
+			c.show(now, r, reasonOf(cl.State))
+			r.since = now.Add(-age)
 			continue
 		}
 		c.merge(now, c.members[p.From], cl)
@@ -156,10 +175,13 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 		c.signOfLife(r, heard)
 		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(r)) {
 			c.endInquiry(r) // others listen to it, and heard it just now
+			c.show(now, r, ReasonHeard)
 		}
 	}
 	if before != r.State {
-		r.wrong(now)
+		if cl.State == StateUp {
+			r.wrong(now)
+		}
 		c.spread(now, cl)
 		c.show(now, r, ReasonHeard)
 	}
@@ -183,6 +205,9 @@ func (c *core) alive(now time.Time, r *record) {
 // mergeSelf takes what others say of this node.
 func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 	switch {
+	case cl.Boot > maxForeignBoot:
+		c.count.drop(dropMalformed)
+		return claim{}, false
 	case !c.speaks():
 		c.before = max(c.before, cl.Boot)
 		return claim{}, false
@@ -253,8 +278,12 @@ const floodDelay = 4 * time.Millisecond
 // sendFlood passes on what has gathered.
 func (c *core) sendFlood() {
 	for _, name := range c.rotation.want {
-		if r := c.members[name]; r != nil && r.State == StateUp {
-			c.send(r, &packet{Claims: c.flood})
+		r := c.members[name]
+		if r == nil || r.State != StateUp {
+			continue
+		}
+		for claims := range slices.Chunk(c.flood, maxParts) {
+			c.send(r, &packet{Claims: claims})
 			c.count.send("flood")
 		}
 	}

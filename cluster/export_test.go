@@ -5,6 +5,7 @@ type (
 	Packet = packet
 	Beat   = beat
 	Claim  = claim
+	Ask    = ask
 )
 
 var EncodePacket = encodePacket

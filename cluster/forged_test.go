@@ -57,10 +57,10 @@ func TestForgedMessagesChangeNothingAndAreCounted(t *testing.T) {
 		for cause, p := range map[string]*cluster.Packet{
 			"from no member":            {From: "ghost", Boot: 7, Claims: []cluster.Claim{down("n01", friend.Boot, 0)}},
 			"from another boot":         {From: "n01", Boot: friend.Boot + 1, Claims: []cluster.Claim{down("n02", 1, 0)}},
-			"from this node's own name": {From: "n00", Boot: victim.Self().Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1}},
+			"from this node's own name": {From: "n00", Boot: victim.Self().Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1, Every: 125_000, Interval: 500_000}},
 			"about no member":           {From: "n01", Boot: friend.Boot, Claims: []cluster.Claim{down("ghost", 7, 0)}},
 			"epoch jump":                {From: "n01", Boot: friend.Boot, Claims: []cluster.Claim{down("n01", friend.Boot, 1<<20)}},
-			"replayed heartbeat":        {From: "n01", Boot: friend.Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1}},
+			"replayed heartbeat":        {From: "n01", Boot: friend.Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1, Every: 125_000, Interval: 500_000}},
 		} {
 			before := victim.Stats().Dropped[cause]
 			for range 10 {
@@ -169,6 +169,75 @@ func TestNoiseChangesNothing(t *testing.T) {
 		}
 		if counted < 9_000 {
 			t.Errorf("%d of 10000 packets of noise counted", counted)
+		}
+	})
+}
+
+// Nothing that one packet can say of a heartbeat blinds the ear for the real ones, or makes it shout.
+func TestForgedHeartbeat(t *testing.T) {
+	for name, b := range map[string]cluster.Beat{
+		"far ahead":    {Seq: 1 << 60, Edge: 1 << 60, Every: 125_000, Interval: 500_000},
+		"hasty":        {Seq: 1 << 10, Edge: 1 << 10, Every: 125_000, Interval: 1},
+		"hasty sender": {Seq: 1 << 10, Edge: 1 << 10, Every: 1, Interval: 500_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+				w.startAll(4)
+				s, n := w.stranger(), w.nodes["n00"]
+				s.send(n, &cluster.Packet{From: "n01", Boot: w.nodes["n01"].Self().Boot, Beat: &b})
+				time.Sleep(20 * time.Second)
+				w.forget()
+				before := n.Stats()
+				time.Sleep(time.Minute)
+				w.quiet()
+				after := n.Stats()
+				if got := after.Received["beat"] - before.Received["beat"]; got < 400 {
+					t.Errorf("%d heartbeats taken in a minute, want those of three members, 160 each; dropped %v", got, after.Dropped)
+				}
+				if got := after.Sent["ask"] - before.Sent["ask"]; got > 10 {
+					t.Errorf("%d questions in a quiet minute", got)
+				}
+			})
+		})
+	}
+}
+
+// Answers are not larger than the question, and names in claims are never looked up.
+func TestForgedQuestion(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Observers = 2 }
+		w.startAll(8)
+		n := w.nodes["n00"]
+		var from cluster.Member
+		for _, m := range n.Members() {
+			if !m.Observed && m.Name != "n00" {
+				from = m // a member that n00 does not beat to
+			}
+		}
+		s := w.stranger()
+		ask := cluster.Ask{Name: "n00", Boot: n.Self().Boot}
+		sent := func(asks int) uint64 {
+			p := &cluster.Packet{From: from.Name, Boot: from.Boot}
+			for range asks {
+				p.Asks = append(p.Asks, ask)
+			}
+			before, _ := w.network.Counters("10.0.0.1:7946")
+			s.send(n, p)
+			time.Sleep(20 * time.Millisecond)
+			after, _ := w.network.Counters("10.0.0.1:7946")
+			return after.Sent.Packets - before.Sent.Packets
+		}
+		for _, asks := range []int{1, 20, 60} {
+			if got := sent(asks); got > 4 { // the answer, the last heartbeat, and what is due anyway
+				t.Errorf("a packet of %d questions is answered with %d packets", asks, got)
+			}
+		}
+		dropped := n.Stats().Dropped["malformed"]
+		s.send(n, &cluster.Packet{From: from.Name, Boot: from.Boot, Claims: []cluster.Claim{
+			{Name: "n03", Boot: 1, State: cluster.StateDown, Addr: "slow.example.com:53"}}})
+		time.Sleep(time.Second)
+		if got := n.Stats().Dropped["malformed"] - dropped; got != 1 {
+			t.Errorf("%d packets dropped as malformed for a name in place of an address, want 1", got)
 		}
 	})
 }

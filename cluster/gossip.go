@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -45,17 +44,21 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.count.drop(dropMalformed)
 		return
 	}
-	if m.Boot == 0 { // still joining
-		if r := c.members[name]; r != nil {
-			r.successor = now
+	if name == c.cfg.Name {
+		c.namesakes[g.name] = g
+		switch {
+		case m.Boot > maxForeignBoot:
+			c.count.drop(dropMalformed)
+		case !c.speaks():
+			c.before = max(c.before, m.Boot)
+		case m.Boot >= c.boot && !c.left:
+			c.out.contests = append(c.out.contests, g)
 		}
 		return
 	}
-	if name == c.cfg.Name {
-		if !c.speaks() {
-			c.before = max(c.before, m.Boot)
-		} else if m.Boot >= c.boot {
-			c.out.contests = append(c.out.contests, g)
+	if m.Boot == 0 { // still joining
+		if r := c.members[name]; r != nil {
+			r.successor = now
 		}
 		return
 	}
@@ -98,6 +101,10 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 // plainAlive acts on a member that runs memberlist alone: memberlist judges it.
 func (c *core) plainAlive(now time.Time, g gossipMember) {
 	r := c.members[g.name]
+	if badName(g.name) != "" {
+		c.count.drop(dropMalformed)
+		return
+	}
 	if r != nil && !r.plain || g.name == c.cfg.Name {
 		c.count.drop(dropName)
 		return
@@ -118,11 +125,13 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 // gossipDead acts on memberlist's report that a member left or died, which of the two it does not say. Where heartbeats are
 // judged, that is no more than a hint.
 func (c *core) gossipDead(now time.Time, name string) {
+	delete(c.namesakes, name)
 	r := c.byGossip[name]
-	if r == nil || r.State != StateUp {
+	if r == nil || r.State != StateUp || c.left {
 		return
 	}
 	switch {
+	case c.cfg.Heartbeats == Probes && !c.probesArrive(now, r): // it is this node that is cut off
 	case r.plain || c.cfg.Heartbeats == Probes:
 		c.condemn(now, r, ReasonMemberlist)
 	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r.Name):
@@ -165,12 +174,26 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		if wasDown {
 			c.det.Restart(r.Name)
 		}
-		// memberlist probes one member every probe interval, in turn.
-		interval := time.Duration(max(1, len(c.members))) * probeInterval
-		c.watch(r, cmp.Or(r.edge.interval, interval))
+		c.watch(r, max(r.edge.interval, c.probedEvery()))
 		c.det.Heartbeat(r.Name)
 	}
 	c.alive(now, r)
+}
+
+// probedEvery is how often memberlist probes each member: one every probe interval, in turn, the dead for a while too.
+func (c *core) probedEvery() time.Duration {
+	return time.Duration(max(1, len(c.graph)-1)) * probeInterval
+}
+
+// rewatch begins the history of acks anew where the cluster has grown, and each member is probed less often. Where it has shrunk
+// the history learns.
+func (c *core) rewatch() {
+	for _, r := range c.members {
+		if r.edge.watched && r.edge.interval < c.probedEvery() {
+			c.watch(r, c.probedEvery())
+			c.det.Restart(r.Name)
+		}
+	}
 }
 
 // sign is what a node answers memberlist's probes with.

@@ -8,22 +8,29 @@ import (
 )
 
 // heal brings together again what a partition took apart: memberlist stops talking to members that it holds for dead, so
-// somebody has to knock. It tries one member that is down, or one seed that is no member, at a time: soon after it went
-// down, then less and less often, up to once a minute, with jitter, for as long as the member is remembered, and seeds for
-// ever. A member that left is not tried.
+// somebody has to knock. It tries one member that is down, or one seed that is no member, at a time: within a second of its
+// going down, then less and less often, up to once a minute, with jitter, for as long as the member is remembered, and seeds for
+// ever. A member that left is not tried. It begins anew for those who go down after a quiet minute, but not each time for one that comes
+// and goes because only streams reach it.
 func (n *Node) heal() {
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = time.Second, time.Minute
-	before := 0
-	for pause(n.ctx, retry.NextBackOff()) {
+	const quiet = time.Minute
+	var before int
+	var busy, anew time.Time // the last target, the last time that the back-off began
+	wait := time.Second
+	for pause(n.ctx, wait) {
+		now := time.Now()
 		targets := n.lost()
-		if len(targets) == 0 || len(targets) > before {
+		if now.Sub(busy) > quiet || len(targets) > before && now.Sub(anew) > quiet {
 			retry.Reset()
+			anew, wait = now, time.Second
 		}
 		before = len(targets)
 		if len(targets) == 0 {
 			continue
 		}
+		busy, wait = now, retry.NextBackOff()
 		seed := targets[rand.IntN(len(targets))]
 		if _, err := n.trySeed(n.ctx, seed); err != nil {
 			n.cfg.Logger.Debug("lost member does not answer", "addr", seed.String(), "error", err)
@@ -39,21 +46,31 @@ func (n *Node) lost() []hostPort {
 		return nil
 	}
 	var addrs []hostPort
-	up := map[string]bool{n.core.addr: true}
 	for _, r := range n.core.members {
-		switch r.State {
-		case StateUp:
-			up[r.Addr] = true
-		case StateDown:
-			if hp, err := parseHostPort(r.Addr); err == nil {
-				addrs = append(addrs, hp)
-			}
+		if r.State != StateDown {
+			continue
+		}
+		if hp, err := parseHostPort(r.Addr); err == nil {
+			addrs = append(addrs, hp)
 		}
 	}
 	for _, s := range n.cfg.seeds {
-		if !up[s.String()] { // a seed under a DNS name is tried now and then, which does no harm
+		if !n.isUp(s.String()) { // a seed under a DNS name is tried now and then, which does no harm
 			addrs = append(addrs, s)
 		}
 	}
 	return addrs
+}
+
+// isUp tells whether a member that is up, or this node, has that address. It needs n.mu.
+func (n *Node) isUp(addr string) bool {
+	if addr == n.core.addr {
+		return true
+	}
+	for _, r := range n.core.members {
+		if r.Addr == addr && r.State == StateUp {
+			return true
+		}
+	}
+	return false
 }

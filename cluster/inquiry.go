@@ -70,6 +70,9 @@ func (c *core) replyTime(r *record) time.Duration {
 
 // review opens or ends the inquiry about r, as the detector sees it now.
 func (c *core) review(now time.Time, r *record) {
+	if c.left {
+		return
+	}
 	late := r.State == StateUp && !r.plain && r.edge.watched && c.detected(r) >= detector.Suspect
 	switch {
 	case late && r.inquiry == nil:
@@ -89,7 +92,13 @@ func (c *core) detected(r *record) detector.State {
 
 // inquire opens an inquiry about r.
 func (c *core) inquire(now time.Time, r *record, urgent bool) {
+	if c.left {
+		return
+	}
 	r.inquiry = &inquiry{urgent: urgent, askAt: now, opinions: map[string]*opinion{}}
+	if soonest := r.askedAt.Add(c.askEvery()); now.Before(soonest) { // whatever opens one inquiry after another
+		r.inquiry.askAt = soonest
+	}
 	c.inquiries[r.Name] = r
 	c.pursue(now, r)
 }
@@ -157,7 +166,7 @@ func (r *record) wrong(now time.Time) {
 
 // wrongedBy is the number of wrong verdicts about r, each of which counts half after wrongHalfLife.
 func (r *record) wrongedBy(now time.Time) float64 {
-	return r.wronged * math.Exp2(-float64(now.Sub(r.wrongedAt))/float64(wrongHalfLife))
+	return r.wronged * math.Exp2(-float64(max(0, now.Sub(r.wrongedAt)))/float64(wrongHalfLife))
 }
 
 const (
@@ -166,15 +175,25 @@ const (
 	mostWronged = 3
 )
 
-// pursueAlone judges by φ alone, which has reached half of DownPhi.
+// pursueAlone judges by φ alone, which has reached half of DownPhi, as long as memberlist's probes reach anybody else.
 func (c *core) pursueAlone(now time.Time, r *record) time.Time {
-	if c.detected(r) == detector.Down {
+	if c.detected(r) == detector.Down && c.probesArrive(now, r) {
 		c.condemn(now, r, ReasonSilent)
-	} else {
-		r.inquiry.suspect = true
-		c.show(now, r, ReasonSilent)
+		return time.Time{}
 	}
-	return time.Time{}
+	r.inquiry.suspect = true
+	c.show(now, r, ReasonSilent)
+	return now.Add(probeInterval)
+}
+
+// probesArrive tells whether anybody but r acknowledged a probe lately, or nobody else is there.
+func (c *core) probesArrive(now time.Time, r *record) bool {
+	for _, other := range c.members {
+		if other != r && other.State == StateUp && now.Sub(other.edge.lastHeard) < 5*probeInterval {
+			return true
+		}
+	}
+	return c.aloneWith(r)
 }
 
 // unanswered is how many questions r has left unanswered for longer than an answer may take.
@@ -252,6 +271,7 @@ func (c *core) ask(now time.Time, r *record) {
 		in.firstAsk = now
 	}
 	in.asked++
+	r.askedAt = now
 	question := c.question(now, r)
 	if !in.urgent {
 		return
@@ -316,9 +336,6 @@ func (c *core) witnesses(r *record, asked []string) []string {
 // asked acts on a question of another member.
 func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool) {
 	if a.Name == c.cfg.Name {
-		if !c.beatsTo(from.Name) { // it waits in vain: it missed the last heartbeat, which said so
-			c.dismiss(now, from)
-		}
 		return c.selfClaim(), true
 	}
 	later, ok := c.merge(now, from, a.claim())

@@ -181,11 +181,12 @@ func resolve(ctx context.Context, seed hostPort) ([]string, error) {
 
 // namesakes are the other processes in the cluster that run under this node's name, or are about to, as memberlist knows them.
 func (n *Node) namesakes() []gossipMember {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	own := n.core.gossipName
 	var found []gossipMember
-	for _, node := range n.ml.Members() {
-		g := copyMember(node)
-		if g.name == own || memberName(g.name) != n.cfg.Name || g.addr == n.core.addr {
+	for _, g := range n.core.namesakes {
+		if g.addr == n.core.addr {
 			continue // at our own address only we can be
 		}
 		m, err := decodeMeta(g.meta)
@@ -199,7 +200,7 @@ func (n *Node) namesakes() []gossipMember {
 
 const (
 	// askTries probes of a namesake are sent askSpacing apart, so that a lost packet does not make it look dead.
-	askTries   = 3
+	askTries   = 5
 	askSpacing = 100 * time.Millisecond
 )
 
@@ -259,6 +260,10 @@ func (n *Node) contest(g gossipMember) {
 		taken := g.addr != n.core.addr && n.answers(n.ctx, g)
 		n.mu.Lock()
 		delete(n.contests, g.name)
+		if n.ctx.Err() != nil || n.core.left {
+			n.mu.Unlock()
+			return
+		}
 		if taken {
 			n.mu.Unlock()
 			n.cfg.Logger.Error("another process took this node's name; ending", "name", n.cfg.Name, "addr", g.addr)

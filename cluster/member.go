@@ -7,7 +7,7 @@ import (
 
 // State is what this node believes of a member.
 //
-//	            first sign of life            φ ≥ SuspectPhi
+//	            first sign of life           overdue and asked in vain
 //	unknown ─────────────────────────▶ up ◀──────────────────▶ suspect
 //	                                   ▲ │  a heartbeat, or      │
 //	            a later sign of life,  │ │  someone's opinion    │ verdict

@@ -45,6 +45,7 @@ type Node struct {
 	end    sync.Once
 
 	leaving sync.Mutex // one Leave at a time
+	goodbye sync.Mutex // memberlist panics if it is asked to leave after its shutdown
 
 	mu       sync.Mutex
 	core     *core
@@ -267,7 +268,7 @@ func (n *Node) broadcast(cl claim, done chan struct{}) {
 func (n *Node) state() []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.core.state()
+	return n.core.state(time.Now())
 }
 
 // background starts a goroutine that Close waits for. It needs n.mu, and reports false once the node is ending.
@@ -360,29 +361,22 @@ func (n *Node) Leave(ctx context.Context) error {
 	goodbye := n.core.selfClaim()
 	n.perform()
 
-	told, gossiped := make(chan struct{}), make(chan struct{})
+	told := make(chan struct{})
 	n.broadcast(goodbye, told)
-	n.mu.Lock()
-	started := n.background(func() {
-		defer close(gossiped)
-		// Memberlist's own goodbye. Its time-out is no failure: the others have ours.
-		_ = n.ml.Leave(leaveWait)
-	})
-	n.mu.Unlock()
-	if !started {
-		return ErrClosed
+	n.goodbye.Lock()
+	if n.ctx.Err() == nil {
+		_ = n.ml.Leave(time.Millisecond) // memberlist's own goodbye travels with ours; nobody waits for it here
 	}
+	n.goodbye.Unlock()
 	limit := time.NewTimer(leaveWait)
 	defer limit.Stop()
 	look := time.NewTicker(leaveWait / 20)
 	defer look.Stop()
-	for !n.alone() && (told != nil || gossiped != nil) {
+	for !n.alone() {
 		select {
 		case <-look.C: // for others that leave at the same time, and will not take part in the gossip any more
 		case <-told:
-			told = nil
-		case <-gossiped:
-			gossiped = nil
+			return nil
 		case <-limit.C:
 			return nil
 		case <-ctx.Done():
@@ -428,7 +422,10 @@ func (n *Node) close(why error) {
 		n.mu.Unlock()
 		n.cancel()
 		n.inbox.close()
-		if err := n.ml.Shutdown(); err != nil {
+		n.goodbye.Lock()
+		err := n.ml.Shutdown()
+		n.goodbye.Unlock()
+		if err != nil {
 			n.cfg.Logger.Warn("memberlist's shutdown", "error", err)
 		}
 		n.wg.Wait()

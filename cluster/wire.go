@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 )
@@ -82,8 +83,12 @@ func decode(b []byte, v any) error {
 	return nil
 }
 
-// maxBoot leaves room for the boots after any that is accepted: 2^62 µs after 1970 is far in the future.
-const maxBoot = 1 << 62
+// maxBoot is the highest boot that is accepted, 146,000 years after 1970. This node goes above what others say of its own name only
+// up to half of that, so that there is always room above.
+const (
+	maxBoot        = 1 << 62
+	maxForeignBoot = maxBoot / 2
+)
 
 // Reasons for which a packet is not acted upon.
 var (
@@ -118,6 +123,9 @@ func (p *packet) check() error {
 	if p.Boot == 0 || p.Boot > maxBoot {
 		return fmt.Errorf("sender's boot is %d", p.Boot)
 	}
+	if b := p.Beat; b != nil && (b.Interval != 0 && b.Interval < micros(minBeat) || b.Every < micros(minBeat)) {
+		return fmt.Errorf("heartbeat promises %d µs, sender's beat is %d µs", b.Interval, b.Every)
+	}
 	for _, a := range p.Asks {
 		up := a.claim()
 		if err := up.check(); err != nil {
@@ -148,7 +156,7 @@ func (c *claim) check() error {
 		return fmt.Errorf("state in a claim is %v", c.State)
 	}
 	if c.Addr != "" {
-		if _, err := parseHostPort(c.Addr); err != nil {
+		if _, err := netip.ParseAddrPort(c.Addr); err != nil { // never a name: resolving one would hold everything up
 			return fmt.Errorf("address in a claim: %w", err)
 		}
 	}
