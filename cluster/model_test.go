@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,7 @@ type node struct {
 type told struct {
 	boot  uint64
 	kind  Kind
+	back  uint8  // how often this boot came back from down
 	wrong string // the first event against the rules
 }
 
@@ -191,11 +193,16 @@ func (n *node) hear(name string, e Event) {
 	case e.Kind == Left:
 		ok = was.kind == Up || was.kind == Down
 	}
-	if !ok || kindOf(e.Member.State) != e.Kind || e.Kind == Left && e.Reason != ReasonLeft && e.Reason != ReasonVerdict {
+	if !ok || kindOf(e.Member.State) != e.Kind || (e.Kind == Left) != (e.Reason == ReasonLeft) {
 		n.told.wrong = cmp.Or(was.wrong, fmt.Sprintf("told %v (%s) of %s in boot %d as %v, after %v in boot %d",
 			e.Kind, e.Reason, name, is, e.Member.State, was.kind, was.boot))
 	}
 	if name == modelNames[subject] {
+		if is != was.boot {
+			n.told.back = 0
+		} else if e.Kind == Up {
+			n.told.back++
+		}
 		n.told.boot, n.told.kind = is, e.Kind
 	}
 }
@@ -203,10 +210,7 @@ func (n *node) hear(name string, e Event) {
 // clone copies what a step may change.
 func (n *node) clone() *node {
 	c := *n.core
-	d := &node{core: &c, table: map[string]string{}, addrs: map[string]string{}, told: n.told}
-	for name, meta := range n.table {
-		d.table[name], d.addrs[name] = meta, n.addrs[name]
-	}
+	d := &node{core: &c, table: maps.Clone(n.table), addrs: maps.Clone(n.addrs), told: n.told}
 	c.publish = d.hear
 	c.members, c.byGossip, c.inquiries = map[string]*record{}, map[string]*record{}, map[string]*record{}
 	for name, r := range n.members {
@@ -227,7 +231,8 @@ func (n *node) clone() *node {
 	for name := range n.inquiries {
 		c.inquiries[name] = c.members[name]
 	}
-	c.graph, c.living, c.duty = slices.Clone(c.graph), slices.Clone(c.living), slices.Clone(c.duty)
+	c.namesakes = maps.Clone(c.namesakes)
+	c.graph, c.living, c.duty, c.observers = slices.Clone(c.graph), slices.Clone(c.living), slices.Clone(c.duty), slices.Clone(c.observers)
 	c.rotation.round, c.rotation.want = slices.Clone(c.rotation.round), slices.Clone(c.rotation.want)
 	c.flood = slices.Clone(c.flood)
 	return d
@@ -249,7 +254,7 @@ func (n *node) key() string {
 	}
 	about := func(c claim) { num(c.Boot, c.Epoch, c.Seq, uint64(c.State)); str(c.Addr) }
 	str(n.gossipName)
-	num(n.boot, n.before, n.epoch, n.seq, n.told.boot, uint64(n.told.kind))
+	num(n.boot, n.before, n.epoch, n.seq, n.told.boot, uint64(n.told.kind), uint64(n.told.back))
 	flag(n.left, n.isolated, n.stale)
 	num(uint64(n.rotation.at), uint64(len(n.rotation.round)))
 	for _, t := range n.rotation.round {
@@ -261,32 +266,23 @@ func (n *node) key() string {
 		str(cl.Name)
 		about(cl)
 	}
-	for _, name := range sortedKeys(n.members) {
+	for _, name := range slices.Sorted(maps.Keys(n.members)) {
 		r := n.members[name]
 		str(name)
 		str(r.gossipName)
 		about(r.claim)
-		num(uint64(r.shown), uint64(r.wronged), r.edge.sent, r.edge.heardEdge, r.edge.heardSeq)
-		flag(r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.inquiry != nil)
+		num(uint64(r.shown), uint64(r.wronged), r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
+		flag(r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil)
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent, in.suspect)
 		}
 	}
-	for _, name := range sortedKeys(n.table) {
+	for _, name := range slices.Sorted(maps.Keys(n.table)) {
 		str(name)
 		str(n.table[name])
 	}
 	return string(b)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (m *model) intern(n *node) int {
@@ -350,7 +346,7 @@ func (m *model) step(before *node, in input) step {
 	n.take(in)
 	if len(n.out.contests) > 0 { // as Node.contest does where nobody answers: the other process is dead
 		for _, g := range n.out.contests {
-			if other, err := decodeMeta([]byte(g.meta)); err == nil && other.Boot >= n.boot {
+			if other, err := decodeMeta([]byte(g.meta)); err == nil && other.Boot >= n.boot && !n.left {
 				n.assume(other.Boot + 1)
 			}
 		}
@@ -409,6 +405,9 @@ func (m *model) check(before, after *node) {
 	for name, r := range after.members {
 		if was := before.members[name]; was != nil && was.after(r.claim) {
 			panic(violation(fmt.Sprintf("%s's claim about %s goes back from %+v to %+v", after.cfg.Name, name, was.claim, r.claim)))
+		}
+		if name == modelNames[subject] && r.wronged != float64(after.told.back) {
+			panic(violation(fmt.Sprintf("%s counts %v wrong verdicts about s, which came back %d times", after.cfg.Name, r.wronged, after.told.back)))
 		}
 		if r.shown != r.State {
 			panic(violation(fmt.Sprintf("%s shows %s %v and holds %v", after.cfg.Name, name, r.shown, r.State)))
@@ -469,7 +468,7 @@ func (n *node) announcement() input {
 
 // tableInput is the node's state for a push/pull, in an order that is always the same.
 func (n *node) tableInput() input {
-	buf := n.state()
+	buf := n.state(modelNow)
 	if buf == nil {
 		return input{}
 	}
@@ -504,7 +503,7 @@ func (m *model) tellsAll(id int, buried bool) []int {
 	}
 	n := m.nodes[id]
 	all = append(all, m.inputs.id(n.announcement()))
-	for _, name := range sortedKeys(n.table) {
+	for _, name := range slices.Sorted(maps.Keys(n.table)) {
 		if !buried || memberName(name) != modelNames[subject] {
 			all = append(all, m.inputs.id(input{"announce", name, n.addrs[name], n.table[name]}))
 		}
@@ -893,7 +892,7 @@ func TestModelOfAllInterleavings(t *testing.T) {
 	} {
 		t.Run(story.name, func(t *testing.T) { explore(t, story.moves, story.script...) })
 	}
-	for _, name := range sortedKeys(modelLies) {
+	for _, name := range slices.Sorted(maps.Keys(modelLies)) {
 		t.Run("a lie: "+name, func(t *testing.T) { explore(t, 8, lies(1, "c", modelLies[name]), beats(1)) })
 		t.Run("a forged word of its own: "+name, func(t *testing.T) { explore(t, all, lies(1, "s", modelLies[name]), crashes(1)) })
 	}
@@ -903,7 +902,7 @@ func TestModelOfAllInterleavings(t *testing.T) {
 func TestModelOfLongScripts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		clock := rapid.SampledFrom([]string{"assume", "assume later"}).Draw(rt, "clock")
-		lie := modelLies[rapid.SampledFrom(sortedKeys(modelLies)).Draw(rt, "lie")]
+		lie := modelLies[rapid.SampledFrom(slices.Sorted(maps.Keys(modelLies))).Draw(rt, "lie")]
 		liar := rapid.SampledFrom([]string{"c", "s"}).Draw(rt, "liar")
 		asking := happening{4, func(m *model, w world) []move { return append(hints(1).ways(m, w), probes(1).ways(m, w)...) }}
 		m, w := newModel(t, beats(6), verdicts(6), leaves(2), crashes(2), lies(2, liar, lie), asking, exchanges(3),
