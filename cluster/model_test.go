@@ -560,6 +560,14 @@ func (m *model) agree(w world) {
 				modelNames[1], first.claim, first.shown, modelNames[i], r.claim, r.shown)))
 		}
 	}
+	for i := 1; i < len(w.nodes) && !w.dead; i++ {
+		for name, body := range m.nodes[w.nodes[i]].table {
+			other, _ := decodeMeta([]byte(body))
+			if memberName(name) == s.cfg.Name && name != s.gossipName && other.Boot >= s.boot && !s.left {
+				panic(violation(fmt.Sprintf("s ends in boot %d, and its process before was announced in boot %d", s.boot, other.Boot)))
+			}
+		}
+	}
 	switch {
 	case w.dead:
 	case !s.left && (first.State != StateUp || first.Boot != s.boot):
@@ -792,12 +800,13 @@ func restarts(t *testing.T, who int, times int8, clock string) happening {
 			}
 			label := modelNames[who] + " restarts, through " + modelNames[seed]
 			ways = append(ways, move{label, 0, func() world {
+				buried := w.dead
 				w.process[who]++
 				if who == subject {
 					w.dead = false
 				}
 				w.nodes[who] = m.intern(m.newNode(t, modelNames[who], w.process[who]))
-				w = m.exchange(w, who, seed, w.dead)
+				w = m.exchange(w, who, seed, buried)
 				return m.act(w, who, input{verb: clock, body: string([]byte{byte(w.process[who])})})
 			}})
 		}
@@ -898,6 +907,7 @@ func TestModelOfAllInterleavings(t *testing.T) {
 		{"crash", 6, []happening{verdicts(2), beats(2), crashes(1)}},
 		{"restart", 6, []happening{verdicts(1), beats(1), restarts(t, subject, 1, "assume later")}},
 		{"restart, clock set back", 6, []happening{verdicts(1), restarts(t, subject, 1, "assume"), crashes(1)}},
+		{"two restarts, clock set back", 5, []happening{restarts(t, subject, 2, "assume"), crashes(1)}},
 		{"leave, restart", all, []happening{leaves(1), restarts(t, subject, 1, "assume"), crashes(1)}},
 		{"newcomer", 5, []happening{verdicts(1), leaves(1), crashes(1), restarts(t, 3, 1, "assume later")}},
 		{"exchange", 6, []happening{verdicts(1), beats(1), exchanges(1)}},
