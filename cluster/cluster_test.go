@@ -521,6 +521,26 @@ func TestProbesAlone(t *testing.T) {
 	})
 }
 
+// Each member is probed less often the more there are, and that is no reason to suspect anybody.
+func TestProbesAloneWhileTheClusterGrows(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Heartbeats = cluster.Probes }
+		w.startAll(3)
+		time.Sleep(5 * time.Minute)
+		for i := range 5 {
+			w.start(fmt.Sprintf("late%d", i), "")
+		}
+		w.forget()
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		for name, n := range w.nodes {
+			if down := n.downs(); len(down) > 0 {
+				t.Errorf("%s called %v down", name, down)
+			}
+		}
+	})
+}
+
 // A member that runs memberlist alone is shown, and judged by memberlist.
 func TestPlainMemberlistMember(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
