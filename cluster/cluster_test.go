@@ -177,8 +177,8 @@ func TestLeaveAndClose(t *testing.T) {
 		for i := range 40 {
 			w.start("brief", "")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*10*time.Millisecond)
-			done := make(chan error, 1)
-			go func() { done <- w.nodes["brief"].Leave(ctx) }()
+			done, node := make(chan error, 1), w.nodes["brief"]
+			go func() { done <- node.Leave(ctx) }()
 			if i%2 == 0 {
 				<-done
 			}

@@ -44,8 +44,9 @@ type Node struct {
 	done   chan struct{}  // closed when the node has ended
 	end    sync.Once
 
-	leaving sync.Mutex // one Leave at a time
-	goodbye sync.Mutex // memberlist panics if it is asked to leave after its shutdown
+	// Locks that are held while time passes, hence channels of one: in a synctest bubble no time passes for who waits for a mutex.
+	leaving chan struct{} // one Leave at a time
+	goodbye chan struct{} // memberlist panics if it is asked to leave after its shutdown
 
 	mu       sync.Mutex
 	core     *core
@@ -95,6 +96,7 @@ func start(p *prepared) (*Node, error) {
 		cfg: p, count: newCounters(), inbox: newInbox(), done: make(chan struct{}),
 		hub:      mailbox.NewHub[string](foldEvents),
 		contests: map[string]bool{},
+		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	gossipLogger := log.New(gossipLog{p.Logger.Named("memberlist"), n.count}, "", 0)
@@ -346,8 +348,12 @@ const leaveWait = 2 * time.Second
 // gossiped: about half a second. The node stays and answers until Close. If ctx ends first its error is
 // returned; the goodbye has been sent to this node's observers all the same. Leave again: nil. After Close: ErrClosed.
 func (n *Node) Leave(ctx context.Context) error {
-	n.leaving.Lock()
-	defer n.leaving.Unlock()
+	select {
+	case n.leaving <- struct{}{}:
+		defer func() { <-n.leaving }()
+	case <-ctx.Done():
+		return fmt.Errorf("cluster: Leave: %w", ctx.Err())
+	}
 	n.mu.Lock()
 	if n.gone {
 		n.mu.Unlock()
@@ -363,11 +369,11 @@ func (n *Node) Leave(ctx context.Context) error {
 
 	told := make(chan struct{})
 	n.broadcast(goodbye, told)
-	n.goodbye.Lock()
+	n.goodbye <- struct{}{}
 	if n.ctx.Err() == nil {
 		_ = n.ml.Leave(time.Millisecond) // memberlist's own goodbye travels with ours; nobody waits for it here
 	}
-	n.goodbye.Unlock()
+	<-n.goodbye
 	limit := time.NewTimer(leaveWait)
 	defer limit.Stop()
 	look := time.NewTicker(leaveWait / 20)
@@ -422,9 +428,9 @@ func (n *Node) close(why error) {
 		n.mu.Unlock()
 		n.cancel()
 		n.inbox.close()
-		n.goodbye.Lock()
+		n.goodbye <- struct{}{}
 		err := n.ml.Shutdown()
-		n.goodbye.Unlock()
+		<-n.goodbye
 		if err != nil {
 			n.cfg.Logger.Warn("memberlist's shutdown", "error", err)
 		}
