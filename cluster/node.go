@@ -349,11 +349,15 @@ const leaveWait = 2 * time.Second
 // returned; the goodbye has been sent to this node's observers all the same. Leave again: nil. After Close: ErrClosed.
 func (n *Node) Leave(ctx context.Context) error {
 	select {
-	case n.leaving <- struct{}{}:
-		defer func() { <-n.leaving }()
-	case <-ctx.Done():
-		return fmt.Errorf("cluster: Leave: %w", ctx.Err())
+	case n.leaving <- struct{}{}: // also where ctx has ended: the goodbye itself takes no time
+	default:
+		select {
+		case n.leaving <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("cluster: Leave: %w", ctx.Err())
+		}
 	}
+	defer func() { <-n.leaving }()
 	n.mu.Lock()
 	if n.gone {
 		n.mu.Unlock()
