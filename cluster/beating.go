@@ -65,7 +65,7 @@ func (c *core) beat(now time.Time) {
 // heartbeat acts on a heartbeat of r.
 func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	e := &r.edge
-	if b.Epoch > r.Epoch+maxEpochJump {
+	if b.Epoch > maxEpoch {
 		c.count.drop(dropEpoch)
 		return
 	}

@@ -78,7 +78,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
 			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || cl.Epoch > maxEpochJump {
+			if age >= c.cfg.ForgetAfter || cl.Epoch > maxEpoch || cl.Boot >= maxBoot {
 				continue
 			}
 			cl.Age = 0
@@ -121,7 +121,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		c.count.drop(dropAbout)
 		return claim{}, false
 	}
-	if cl.Boot == r.Boot && cl.Epoch > r.Epoch+maxEpochJump {
+	if cl.Epoch > maxEpoch {
 		c.count.drop(dropEpoch)
 		return claim{}, false
 	}
@@ -134,6 +134,10 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		known.Addr, known.Age = "", micros(now.Sub(r.seen))
 		return known, true
 	case order > 0 && cl.Boot > r.Boot:
+		if cl.Boot > maxForeignBoot { // the member could not go above it
+			c.count.drop(dropMalformed)
+			return claim{}, false
+		}
 		if cl.State == StateUp {
 			// A boot that memberlist has not brought yet; it will, with address and tags.
 			return claim{}, false
@@ -141,6 +145,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		c.restart(now, r, cl.Boot)
 		r.claim = cl
 		c.show(now, r, reasonOf(cl.State))
+		c.spread(now, cl)
 	case order > 0:
 		c.adopt(now, from, r, cl, heard)
 	case from == r: // nothing new in it but the sign of life
@@ -205,7 +210,7 @@ func (c *core) alive(now time.Time, r *record) {
 // mergeSelf takes what others say of this node.
 func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 	switch {
-	case cl.Boot > maxForeignBoot:
+	case cl.Boot > c.boot && cl.Boot > maxForeignBoot && c.speaks():
 		c.count.drop(dropMalformed)
 		return claim{}, false
 	case !c.speaks():
@@ -225,11 +230,15 @@ func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 		c.log.Warn("somebody says that this node left; beginning anew")
 		c.assume(c.boot + 1)
 	case cl.State == StateDown && cl.Epoch >= c.epoch:
-		if cl.Epoch > c.epoch+maxEpochJump {
+		if cl.Epoch > maxEpoch {
 			c.count.drop(dropEpoch)
 			return claim{}, false
 		}
 		c.count.receive("claim")
+		if cl.Epoch == maxEpoch {
+			c.assume(c.boot + 1)
+			return claim{}, false
+		}
 		c.epoch = cl.Epoch + 1
 		c.log.Warn("this node was called down; it takes a new epoch", "epoch", c.epoch)
 		c.spread(now, c.selfClaim())

@@ -47,7 +47,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
-		case m.Boot > maxForeignBoot:
+		case m.Boot >= maxBoot:
 			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
@@ -160,7 +160,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		c.count.drop(dropBoot)
 		return
 	}
-	if s.Epoch > r.Epoch+maxEpochJump {
+	if s.Epoch > maxEpoch {
 		c.count.drop(dropEpoch)
 		return
 	}

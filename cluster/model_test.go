@@ -884,13 +884,17 @@ func exchanges(times int8) happening {
 }
 
 var modelLies = map[string]func(claim) claim{
-	"left":        func(c claim) claim { c.State = StateLeft; return c },
-	"down":        func(c claim) claim { c.State, c.Seq = StateDown, 1<<40; return c },
-	"down, epoch": func(c claim) claim { c.State, c.Epoch = StateDown, c.Epoch+3; return c },
-	"down, boot":  func(c claim) claim { c.State, c.Boot = StateDown, c.Boot+5; return c },
-	"left, boot":  func(c claim) claim { c.State, c.Boot = StateLeft, c.Boot+5; return c },
-	"up, later":   func(c claim) claim { c.Epoch, c.Seq = c.Epoch+2, 1<<40; return c },
-	"up, boot":    func(c claim) claim { c.Boot += 5; return c },
+	"left":             func(c claim) claim { c.State = StateLeft; return c },
+	"down":             func(c claim) claim { c.State, c.Seq = StateDown, 1<<40; return c },
+	"down, epoch":      func(c claim) claim { c.State, c.Epoch = StateDown, c.Epoch+3; return c },
+	"down, boot":       func(c claim) claim { c.State, c.Boot = StateDown, c.Boot+5; return c },
+	"left, boot":       func(c claim) claim { c.State, c.Boot = StateLeft, c.Boot+5; return c },
+	"up, later":        func(c claim) claim { c.Epoch, c.Seq = c.Epoch+2, 1<<40; return c },
+	"up, boot":         func(c claim) claim { c.Boot += 5; return c },
+	"down, beyond":     func(c claim) claim { c.State, c.Boot = StateDown, maxBoot; return c },
+	"down, epoch jump": func(c claim) claim { c.State, c.Epoch = StateDown, maxEpoch+1; return c },
+	"down, last epoch": func(c claim) claim { c.State, c.Epoch = StateDown, maxEpoch; return c },
+	"down, last boot":  func(c claim) claim { c.State, c.Boot = StateDown, maxForeignBoot; return c },
 }
 
 func TestModelOfAllInterleavings(t *testing.T) {
@@ -911,6 +915,7 @@ func TestModelOfAllInterleavings(t *testing.T) {
 		{"leave, restart", all, []happening{leaves(1), restarts(t, subject, 1, "assume"), crashes(1)}},
 		{"newcomer", 5, []happening{verdicts(1), leaves(1), crashes(1), restarts(t, 3, 1, "assume later")}},
 		{"exchange", 6, []happening{verdicts(1), beats(1), exchanges(1)}},
+		{"epoch jump, restart", 6, []happening{lies(1, "c", modelLies["down, epoch jump"]), restarts(t, subject, 1, "assume")}},
 		{"lie, restart", 6, []happening{lies(1, "c", modelLies["left"]), restarts(t, subject, 1, "assume")}},
 	} {
 		t.Run(story.name, func(t *testing.T) { explore(t, story.moves, story.script...) })

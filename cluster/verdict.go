@@ -41,6 +41,7 @@ func whereNot(not bool, result int) int {
 	return result
 }
 
-// maxEpochJump is how far one claim may move an epoch on. Epochs grow by one with each wrong verdict, so that a larger
-// jump is a lie or damage, and obeying it would use up the numbers.
-const maxEpochJump = 1 << 16
+// maxEpoch is the last epoch of a boot. Epochs grow by one with each wrong verdict, so that a higher one is a lie or damage; who
+// is called down in the last one begins a new boot. The bound is the same for all, whatever they know: if it were a distance
+// from the known epoch, what a node takes in would depend on what came first, and tables would differ for good.
+const maxEpoch = 1 << 16
