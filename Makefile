@@ -7,7 +7,7 @@ FUZZTIME   ?= 10s
 
 all: lint test race e2e fuzz
 
-test: ## What the README says: everything in virtual time, no network, seconds
+test: ## What the README says: clusters in virtual time, a few loopback sockets, seconds
 	go test ./...
 
 race:

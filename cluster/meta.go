@@ -3,7 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -49,5 +48,3 @@ func decodeMeta(b []byte) (meta, error) {
 	}
 	return m, nil
 }
-
-func (m meta) equal(o meta) bool { return m.Boot == o.Boot && maps.Equal(m.Tags, o.Tags) }

@@ -67,7 +67,7 @@ const retransmitMult = 8
 // are no seeds or only this node's own address among them.
 //
 // Join blocks until one seed has answered, trying each of them again and again with jittered backoff, and until the name is
-// known to be free, which takes up to half a second where another process may hold it. If ctx ends first, the
+// known to be free, which takes up to a second and a half where its last holder is silent. If ctx ends first, the
 // error wraps ctx's and the last error of each seed; ctx has no bearing on the node after that. Errors in the
 // configuration are reported at once, all of them. If Join fails, nothing of the node is left.
 func Join(ctx context.Context, cfg Config) (*Node, error) {

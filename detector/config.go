@@ -53,7 +53,7 @@ type Config struct {
 	FalseAlarmEvery time.Duration
 
 	// Model, MinStdDev, Pause and Window are handed to the estimator of each peer: see [phiaccrual.Config]. They are
-	// the same for all peers, but for a MinStdDev of zero, which is a tenth of the peer's interval.
+	// the same for all peers, but for the default of MinStdDev where that depends on the interval.
 	Model            phiaccrual.Model
 	MinStdDev, Pause time.Duration
 	Window           int
