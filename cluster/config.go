@@ -207,8 +207,17 @@ func (c Config) prepare() (*prepared, error) {
 	if p.Logger == nil {
 		p.Logger = hclog.NewNullLogger()
 	}
-	return p, errors.Join(errs...)
+	if len(errs) > 0 {
+		return nil, refused{errors.Join(errs...)}
+	}
+	return p, nil
 }
+
+// refused is what is wrong with a configuration: an ErrConfig that says nothing but that.
+type refused struct{ error }
+
+func (r refused) Unwrap() error        { return r.error }
+func (r refused) Is(target error) bool { return target == ErrConfig }
 
 // badName says what is wrong with a member name, or "".
 func badName(name string) string {

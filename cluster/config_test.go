@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,9 @@ func TestConfigRefused(t *testing.T) {
 		if err == nil {
 			t.Errorf("%+v was accepted", tt.cfg)
 			continue
+		}
+		if !errors.Is(err, ErrConfig) {
+			t.Errorf("%v is no ErrConfig", err)
 		}
 		for _, part := range append(tt.want, "cluster: ") {
 			if !strings.Contains(err.Error(), part) {

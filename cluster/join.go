@@ -95,8 +95,12 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 
 	last := make([]error, len(n.cfg.seeds))
 	selves := 0
+	patience := time.NewTicker(seedPatience)
+	defer patience.Stop()
 	for {
 		select {
+		case <-patience.C:
+			n.cfg.Logger.Warn("no seed answers yet; still trying", "seeds", n.cfg.Seeds, "last", errors.Join(last...))
 		case r := <-reports:
 			switch {
 			case r.err != nil:
@@ -120,6 +124,9 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 		}
 	}
 }
+
+// seedPatience is how often the log says that no seed answers.
+const seedPatience = 10 * time.Second
 
 // trySeed exchanges states with the first of the members that a seed's name stands for, and returns its address, or "" if they
 // are all this node.
@@ -148,6 +155,10 @@ func (n *Node) exchange(ctx context.Context, addr string) error {
 	n.mu.Lock()
 	started := n.background(func() {
 		_, err := n.ml.Join([]string{addr})
+		var several interface{ WrappedErrors() []error } // memberlist's list, of one here, which takes three lines to print
+		if errors.As(err, &several) && len(several.WrappedErrors()) == 1 {
+			err = several.WrappedErrors()[0]
+		}
 		result <- err
 	})
 	n.mu.Unlock()

@@ -21,6 +21,9 @@ import (
 var (
 	// ErrClosed is returned by methods that need a running node after Close.
 	ErrClosed = errors.New("cluster: node is closed")
+	// ErrConfig is wrapped by Join's error when a field of Config is refused, and by that of SetTags for its tags. The error
+	// names each field, its value and the limit.
+	ErrConfig = errors.New("cluster: invalid configuration")
 	// ErrNameTaken is wrapped by Join's error when another live process holds Config.Name.
 	ErrNameTaken = errors.New("cluster: name is taken by a live member")
 )
@@ -321,13 +324,13 @@ func (n *Node) Self() Member {
 func (n *Node) Stats() Stats { return n.count.stats() }
 
 // SetTags replaces the node's tags and hands them to the gossip; it does not wait for the others, which see them as Updated
-// within about a second. Tags that are too large are an error and change nothing. After Close: ErrClosed.
+// within about a second. Tags that are too large are an error (ErrConfig) and change nothing. After Close: ErrClosed.
 func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cluster: SetTags: %w", err)
 	}
 	if _, err := encodeMeta(meta{Boot: maxBoot, Tags: tags}); err != nil {
-		return fmt.Errorf("cluster: Tags: %w", err)
+		return refused{fmt.Errorf("cluster: Tags: %w", err)}
 	}
 	n.mu.Lock()
 	if n.gone {

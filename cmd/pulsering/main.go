@@ -21,6 +21,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 type cli struct {
@@ -95,6 +97,10 @@ func run(ctx context.Context, args []string, con console) int {
 	}
 	if err := command.Run(); err != nil {
 		fmt.Fprintf(con.err, "pulsering: error: %v\n", err)
+		if errors.Is(err, cluster.ErrConfig) {
+			fmt.Fprintf(con.err, "Run %q to see what is possible.\n", command.Selected().FullPath()+" --help")
+			return exitUsage
+		}
 		var s signalled
 		if errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &s) {
 			return s.exitCode()
