@@ -50,7 +50,7 @@ func (c *core) beat(now time.Time) {
 	b := &beat{
 		Epoch: c.epoch, Seq: c.seq, Edge: e.sent,
 		Interval: micros(time.Duration(turns) * c.cfg.Beat), Every: micros(c.cfg.Beat),
-		Mutual: slices.Contains(c.observers, t.to), // the relation is symmetric
+		Mutual: slices.Contains(c.observers, r), // the relation is symmetric
 	}
 	if t.last {
 		b.Interval = 0
@@ -114,10 +114,11 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	c.watch(r, interval)
 	c.det.HeartbeatAt(r.Name, now, b.Edge)
 	if b.Mutual {
-		if now.After(e.courtesyUntil) {
+		if !now.Before(e.courtesyUntil) {
+			c.courtesy[r.Name] = r
 			c.stale = true
 		}
-		e.courtesyUntil = now.Add(3 * interval) // extended with each heartbeat: the graph looks again when the earliest runs out
+		e.courtesyUntil = now.Add(3 * interval) // extended with each heartbeat
 	}
 	c.review(now, r)
 }

@@ -37,15 +37,19 @@ type core struct {
 	since      time.Time
 	left       bool
 
-	members   map[string]*record // the others, by name
-	byGossip  map[string]*record // the same, by their present name in memberlist
-	graph     []string           // members that listen and are listened to, itself included; see regraph
-	living    []string           // those of them that are not down
-	duty      []string           // whom this node would listen to if only those were there
-	observers []string           // who listens to this node, by its own reckoning
-	stale     bool               // graph is to be made anew
-	graphAt   time.Time          // when it was made
-	expires   time.Time          // when it will be out of date by itself
+	members  map[string]*record // the others, by name
+	byGossip map[string]*record // the same, by their present name in memberlist
+	gone     map[string]*record // those of them that subscribers know to be down or to have left
+	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
+
+	graph     *rings             // members that listen and are listened to, itself included; see regraph
+	living    int                // those of them that are not down
+	displaced map[string]*record // members whose place in the graph is to be looked at
+	courtesy  map[string]*record // those with an edge.courtesyUntil to come
+	duty      []*record          // whom this node would listen to if only the living were there
+	observers []*record          // who listens to this node, by its own reckoning
+	stale     bool               // regraph is due
+	graphAt   time.Time          // the last one
 	rotation  rotation
 
 	inquiries map[string]*record // whose inquiry is open
@@ -78,6 +82,8 @@ type record struct {
 	plain      bool   // runs memberlist alone: no boot, judged by memberlist
 	gossipName string // its name in memberlist; empty where memberlist does not know it
 	tags       map[string]string
+	placed     bool // in the graph
+	lives      bool // there, and not down
 
 	shown State // as subscribers know it
 	since time.Time
@@ -106,12 +112,18 @@ const (
 )
 
 func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
-	return &core{
+	c := &core{
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
-		members: map[string]*record{}, byGossip: map[string]*record{},
+		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
+		graph: newRings(cfg.Observers), displaced: map[string]*record{}, courtesy: map[string]*record{},
 		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
+	for _, s := range cfg.seeds {
+		c.atSeed[s.String()] = nil
+	}
+	c.place(&record{claim: claim{Name: cfg.Name}}, true, true) // which is all that this record is for
+	return c
 }
 
 // wake does what is due and returns when it wants to be woken next.
@@ -158,14 +170,16 @@ func (c *core) wake(now time.Time) time.Time {
 }
 
 func (c *core) tidy(now time.Time) {
-	for name, r := range c.members {
-		gone := r.shown == StateDown || r.shown == StateLeft
-		if gone && now.Sub(r.since) >= c.cfg.ForgetAfter {
+	for name, r := range c.gone {
+		switch age := now.Sub(r.since); {
+		case age >= c.cfg.ForgetAfter:
 			c.forget(name)
+		case r.placed && age >= keepPlace:
+			c.displace(r)
 		}
 	}
-	if !now.Before(c.expires) {
-		c.stale = true
+	for _, r := range c.courtesy {
+		c.stale = c.stale || !now.Before(r.edge.courtesyUntil)
 	}
 }
 
@@ -174,61 +188,92 @@ func (c *core) forget(name string) {
 	c.unwatch(r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
+	delete(c.gone, name)
+	delete(c.courtesy, name)
 	delete(c.inquiries, name)
+	delete(c.displaced, name)
+	for addr, holder := range c.atSeed {
+		if holder == r {
+			c.atSeed[addr] = nil
+		}
+	}
+	c.place(r, false, false)
 	c.stale = true
 }
 
-// regraph makes the graph of observers anew, and the thresholds that depend on the number of members.
-func (c *core) regraph(now time.Time) {
-	c.stale, c.graphAt, c.expires = false, now, now.Add(time.Hour)
-	expires := func(at time.Time) {
-		if at.Before(c.expires) {
-			c.expires = at
-		}
-	}
-	c.graph = append(c.graph[:0], c.cfg.Name)
-	c.living = append(c.living[:0], c.cfg.Name)
-	for name, r := range c.members {
-		if r.plain || r.State == StateLeft || r.gossipName == "" { // known from claims alone: nobody to beat to
-			continue
-		}
-		if r.State == StateUp {
-			c.living = append(c.living, name)
-		} else if until := r.since.Add(keepPlace); now.Before(until) {
-			expires(until)
-		} else {
-			continue
-		}
-		c.graph = append(c.graph, name)
-	}
-	slices.Sort(c.graph)
-	slices.Sort(c.living)
-	c.duty = observers(c.cfg.Name, c.living, c.cfg.Observers)
-	c.observers = observers(c.cfg.Name, c.graph, c.cfg.Observers)
+// displace has the next regraph look at a member's place.
+func (c *core) displace(r *record) {
+	c.displaced[r.Name] = r
+	c.stale = true
+}
 
-	receivers := slices.Clone(c.observers)
-	for name, r := range c.members {
-		if !now.Before(r.edge.courtesyUntil) {
-			continue
-		}
-		expires(r.edge.courtesyUntil)
-		if !slices.Contains(receivers, name) && slices.Contains(c.graph, name) {
-			receivers = append(receivers, name)
+// regraph brings the graph of observers up to date, and the thresholds that depend on the number of members.
+func (c *core) regraph(now time.Time) {
+	c.stale, c.graphAt = false, now
+	for _, r := range c.displaced {
+		known := !r.plain && r.State != StateLeft && r.gossipName != "" // not from claims alone: that is nobody to beat to
+		lives := known && r.State == StateUp
+		c.place(r, lives || known && now.Sub(r.since) < keepPlace, lives)
+	}
+	clear(c.displaced)
+	c.duty = c.graph.observers(c.cfg.Name, isLiving)
+	c.observers = c.graph.observers(c.cfg.Name, isPlaced)
+
+	type turn struct {
+		order uint64 // not the same at every node
+		to    string
+	}
+	turns := make([]turn, 0, 2*len(c.observers))
+	give := func(r *record) { turns = append(turns, turn{ringHash(-1, c.cfg.Name+r.Name), r.Name}) }
+	for _, r := range c.observers {
+		give(r)
+	}
+	for name, r := range c.courtesy {
+		switch {
+		case !now.Before(r.edge.courtesyUntil):
+			delete(c.courtesy, name)
+		case r.placed && !slices.Contains(c.observers, r):
+			give(r)
 		}
 	}
-	slices.SortFunc(receivers, func(a, b string) int { // not every node's turns in the same order
-		return cmp.Compare(ringPoint(-1, c.cfg.Name+a).hash, ringPoint(-1, c.cfg.Name+b).hash)
-	})
+	slices.SortFunc(turns, func(a, b turn) int { return cmp.Compare(a.order, b.order) })
+	receivers := make([]string, len(turns))
+	for i, t := range turns {
+		receivers[i] = t.to
+	}
 	c.rotation.set(receivers)
 
 	// The threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the cluster
 	// judges members × heartbeats a second.
-	perSecond := float64(len(c.living)) / c.cfg.Beat.Seconds()
+	perSecond := float64(c.living) / c.cfg.Beat.Seconds()
 	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
 		c.rewatch()
 		if err := c.det.SetThresholds(c.downPhi/2, c.downPhi); err != nil {
 			c.log.Error("thresholds not set", "error", err)
+		}
+	}
+}
+
+func isPlaced(r *record) bool { return r.placed }
+func isLiving(r *record) bool { return r.lives }
+
+// place puts a member in the graph, among the living or not, or takes it out.
+func (c *core) place(r *record, placed, lives bool) {
+	if placed != r.placed {
+		r.placed = placed
+		if placed {
+			c.graph.set(r.Name, r)
+		} else {
+			c.graph.set(r.Name, nil)
+		}
+	}
+	if lives != r.lives {
+		r.lives = lives
+		if lives {
+			c.living++
+		} else {
+			c.living--
 		}
 	}
 }
@@ -286,7 +331,8 @@ func (c *core) state(now time.Time) []byte {
 	if !c.speaks() {
 		return nil
 	}
-	p := &packet{From: c.cfg.Name, Boot: c.boot, Claims: []claim{c.selfClaim()}}
+	p := &packet{From: c.cfg.Name, Boot: c.boot, Claims: make([]claim, 0, len(c.members)+1)}
+	p.Claims = append(p.Claims, c.selfClaim())
 	for _, r := range c.members {
 		if !r.plain {
 			known := r.claim
@@ -351,7 +397,12 @@ func (c *core) show(now time.Time, r *record, reason string) {
 		return
 	}
 	r.shown, r.since = state, now
-	c.stale = true
+	if state == StateDown || state == StateLeft {
+		c.gone[r.Name] = r
+	} else {
+		delete(c.gone, r.Name)
+	}
+	c.displace(r)
 	e := c.event(now, r, kindOf(state), reason)
 	c.publish(r.Name, e)
 	c.log.Info("member is "+state.String(), "member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", e.Phi)

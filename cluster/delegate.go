@@ -100,7 +100,7 @@ type delegate struct {
 	count *counters
 	queue *memberlist.TransmitLimitedQueue
 	meta  atomic.Pointer[[]byte]
-	sign  atomic.Pointer[[]byte]
+	sign  atomic.Pointer[sign]
 	state func() []byte // the table of claims; not called under memberlist's lock
 }
 
@@ -163,7 +163,11 @@ const maxGossipName = 512
 
 func (d *delegate) NotifyLeave(n *memberlist.Node) { d.inbox.put(gossipDead{time.Now(), n.Name}) }
 
-func (d *delegate) AckPayload() []byte { return *d.sign.Load() }
+// AckPayload is called once a second, where the sign changes with each heartbeat.
+func (d *delegate) AckPayload() []byte {
+	buf, _ := encode(d.sign.Load()) // three numbers
+	return buf
+}
 
 func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, payload []byte) {
 	d.inbox.put(gossipAck{time.Now(), n.Name, rtt, slices.Clone(payload)})

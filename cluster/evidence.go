@@ -263,7 +263,8 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}
-	c.stale = true
+	delete(c.gone, r.Name)
+	c.displace(r)
 }
 
 // spread tells everybody at once: the receivers of this node's heartbeats, who do the same, and all by gossip as the safety

@@ -95,7 +95,10 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	if r.seen.IsZero() {
 		r.seen = now
 	}
-	c.stale = true
+	if _, ok := c.atSeed[g.addr]; ok {
+		c.atSeed[g.addr] = r
+	}
+	c.displace(r)
 }
 
 // plainAlive acts on a member that runs memberlist alone: memberlist judges it.
@@ -134,7 +137,7 @@ func (c *core) gossipDead(now time.Time, name string) {
 	case c.cfg.Heartbeats == Probes && !c.probesArrive(now, r): // it is this node that is cut off
 	case r.plain || c.cfg.Heartbeats == Probes:
 		c.condemn(now, r, ReasonMemberlist)
-	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r.Name):
+	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r):
 		c.inquire(now, r, true) // perhaps nobody listens to it
 	case r.edge.watched:
 		c.question(now, r) // perhaps its goodbye was lost on the way here
@@ -182,7 +185,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 
 // probedEvery is how often memberlist probes each member: one every probe interval, in turn, the dead for a while too.
 func (c *core) probedEvery() time.Duration {
-	return time.Duration(max(1, len(c.graph)-1)) * probeInterval
+	return time.Duration(max(1, c.graph.len()-1)) * probeInterval
 }
 
 // rewatch begins the history of acks anew where the cluster has grown, and each member is probed less often. Where it has shrunk

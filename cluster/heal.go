@@ -46,7 +46,7 @@ func (n *Node) lost() []hostPort {
 		return nil
 	}
 	var addrs []hostPort
-	for _, r := range n.core.members {
+	for _, r := range n.core.gone {
 		if r.State != StateDown {
 			continue
 		}
@@ -62,15 +62,8 @@ func (n *Node) lost() []hostPort {
 	return addrs
 }
 
-// isUp tells whether a member that is up, or this node, has that address. It needs n.mu.
-func (n *Node) isUp(addr string) bool {
-	if addr == n.core.addr {
-		return true
-	}
-	for _, r := range n.core.members {
-		if r.Addr == addr && r.State == StateUp {
-			return true
-		}
-	}
-	return false
+// isUp tells whether a member that is up, or this node, has the address of a seed. It needs n.mu.
+func (n *Node) isUp(seed string) bool {
+	r := n.core.atSeed[seed]
+	return seed == n.core.addr || r != nil && r.Addr == seed && r.State == StateUp
 }

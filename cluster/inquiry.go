@@ -282,12 +282,12 @@ func (c *core) ask(now time.Time, r *record) {
 		return
 	}
 	question.Doubt = uint64(100 * c.doubt(now, r))
-	names := c.coObservers(r)
+	others := c.coObservers(r)
 	if _, supporters := c.consensus(now, r); supporters < 2 && c.unanswered(now, r) >= 2 {
-		names = append(names, c.witnesses(r, names)...)
+		others = append(others, c.witnesses(r, others)...)
 	}
-	for _, name := range names {
-		c.send(c.members[name], &packet{Asks: []ask{question}})
+	for _, o := range others {
+		c.send(o, &packet{Asks: []ask{question}})
 		c.count.send("ask")
 	}
 }
@@ -302,40 +302,31 @@ func (c *core) question(now time.Time, r *record) ask {
 
 // coObservers are the others who listen to r, by this node's reckoning: those who did before anybody fell silent, and those who
 // take the place of the ones that are down.
-func (c *core) coObservers(r *record) []string {
-	var names []string
-	add := func(name string) {
-		if o := c.members[name]; name != c.cfg.Name && o != nil && o.State == StateUp {
-			names = append(names, name)
-		}
+func (c *core) coObservers(r *record) []*record {
+	others := func(count func(*record) bool) (listeners int, up []*record) {
+		of := c.graph.observers(r.Name, count)
+		return len(of), slices.DeleteFunc(of, func(o *record) bool { return o.Name == c.cfg.Name || o.State != StateUp })
 	}
-	listening := observers(r.Name, c.graph, c.cfg.Observers)
-	for _, name := range listening {
-		add(name)
+	listeners, up := others(isPlaced)
+	if len(up) < listeners-1 || len(up) == 0 {
+		_, up = others(isLiving)
 	}
-	if len(names) < len(listening)-1 || len(names) == 0 {
-		names = names[:0]
-		for _, name := range observers(r.Name, c.living, c.cfg.Observers) {
-			add(name)
-		}
-	}
-	return names
+	return up
 }
 
 // witnesses are others to ask about r where its observers say nothing, perhaps because they died with it: members that this
 // node hears itself. They look into it on their own paths, without an earlier heartbeat.
-func (c *core) witnesses(r *record, asked []string) []string {
-	var names []string
-	for _, name := range c.duty {
-		o := c.members[name]
-		if o == nil || o == r || o.State != StateUp || o.inquiry != nil || !o.edge.watched || slices.Contains(asked, name) {
+func (c *core) witnesses(r *record, asked []*record) []*record {
+	var found []*record
+	for _, o := range c.duty {
+		if o == r || o.State != StateUp || o.inquiry != nil || !o.edge.watched || slices.Contains(asked, o) {
 			continue
 		}
-		if names = append(names, name); len(names) == fewestPaths {
+		if found = append(found, o); len(found) == fewestPaths {
 			break
 		}
 	}
-	return names
+	return found
 }
 
 // asked acts on a question of another member.
@@ -388,9 +379,8 @@ func (c *core) takeOver(now time.Time) {
 		return
 	}
 	patience := time.Duration(len(c.duty))*c.cfg.Beat + newcomerTime
-	for _, name := range c.duty {
-		r := c.members[name]
-		if r == nil || r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil {
+	for _, r := range c.duty {
+		if r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil {
 			continue
 		}
 		if now.Sub(r.seen) >= patience || now.After(c.allowed(r)) && c.unheard(r) {
@@ -401,12 +391,9 @@ func (c *core) takeOver(now time.Time) {
 
 // unheard tells whether all who listened to r are down.
 func (c *core) unheard(r *record) bool {
-	for _, name := range observers(r.Name, c.graph, c.cfg.Observers) {
-		if o := c.members[name]; name == c.cfg.Name || o != nil && o.State == StateUp {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(c.graph.observers(r.Name, isPlaced), func(o *record) bool {
+		return o.Name == c.cfg.Name || o.State == StateUp
+	})
 }
 
 // newcomerTime is how long the gossip may take to bring two members together: two of its rounds, and some to spare.

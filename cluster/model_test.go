@@ -212,7 +212,7 @@ func (n *node) clone() *node {
 	c := *n.core
 	d := &node{core: &c, table: maps.Clone(n.table), addrs: maps.Clone(n.addrs), told: n.told}
 	c.publish = d.hear
-	c.members, c.byGossip, c.inquiries = map[string]*record{}, map[string]*record{}, map[string]*record{}
+	c.members = map[string]*record{}
 	for name, r := range n.members {
 		r := *r
 		if r.inquiry != nil {
@@ -225,14 +225,36 @@ func (n *node) clone() *node {
 		}
 		c.members[name] = &r
 	}
-	for name, r := range n.byGossip {
-		c.byGossip[name] = c.members[r.Name]
-	}
-	for name := range n.inquiries {
-		c.inquiries[name] = c.members[name]
-	}
 	c.namesakes = maps.Clone(c.namesakes)
-	c.graph, c.living, c.duty, c.observers = slices.Clone(c.graph), slices.Clone(c.living), slices.Clone(c.duty), slices.Clone(c.observers)
+	mine := func(of map[string]*record) map[string]*record {
+		m := map[string]*record{}
+		for key, r := range of {
+			if r != nil {
+				m[key] = c.members[r.Name]
+			} else {
+				m[key] = nil
+			}
+		}
+		return m
+	}
+	c.byGossip, c.inquiries, c.gone = mine(n.byGossip), mine(n.inquiries), mine(n.gone)
+	c.atSeed, c.courtesy, c.displaced = mine(n.atSeed), mine(n.courtesy), mine(n.displaced)
+	c.duty, c.observers, c.graph = nil, nil, &rings{}
+	for _, r := range n.duty {
+		c.duty = append(c.duty, c.members[r.Name])
+	}
+	for _, r := range n.observers {
+		c.observers = append(c.observers, c.members[r.Name])
+	}
+	for _, places := range n.graph.order {
+		places = slices.Clone(places)
+		for i, p := range places {
+			if p.of.Name != n.cfg.Name {
+				places[i].of = c.members[p.of.Name]
+			}
+		}
+		c.graph.order = append(c.graph.order, places)
+	}
 	c.rotation.round, c.rotation.want = slices.Clone(c.rotation.round), slices.Clone(c.rotation.want)
 	c.flood = slices.Clone(c.flood)
 	return d
@@ -272,7 +294,7 @@ func (n *node) key() string {
 		str(r.gossipName)
 		about(r.claim)
 		num(uint64(r.shown), uint64(r.wronged), r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
-		flag(r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil)
+		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil)
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent, in.suspect)

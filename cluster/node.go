@@ -128,6 +128,7 @@ func start(p *prepared) (*Node, error) {
 		NumNodes:       func() int { return int(n.size.Load()) },
 		RetransmitMult: retransmitMult,
 	}
+	n.delegate.sign.Store(&sign{})
 	n.size.Store(1)
 	if err := n.publishSelf(true); err != nil {
 		n.transport.Shutdown()
@@ -248,11 +249,9 @@ func (n *Node) publishSelf(changed bool) error {
 		}
 		n.delegate.meta.Store(&m)
 	}
-	s, err := encode(&sign{Boot: c.boot, Epoch: c.epoch, Seq: c.seq})
-	if err != nil {
-		return err
+	if s := (sign{Boot: c.boot, Epoch: c.epoch, Seq: c.seq}); s != *n.delegate.sign.Load() {
+		n.delegate.sign.Store(&s)
 	}
-	n.delegate.sign.Store(&s)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -16,11 +17,91 @@ func names(n int) []string {
 	return all
 }
 
+func ringsOf(members []string, k int) *rings {
+	r := newRings(k)
+	for _, m := range members {
+		r.set(m, &record{claim: claim{Name: m}})
+	}
+	return r
+}
+
+func (r *rings) names(of string) []string {
+	var all []string
+	for _, m := range r.observers(of, func(*record) bool { return true }) {
+		all = append(all, m.Name)
+	}
+	return all
+}
+
+// observers is the plain definition: each ring made anew of all members.
+func observers(self string, members []string, k int) []string {
+	others := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == self })
+	slices.Sort(others)
+	if len(others) <= k {
+		return others
+	}
+	var chosen []string
+	for ring := range k / 2 {
+		order := slices.SortedFunc(slices.Values(append([]string{self}, others...)), func(a, b string) int {
+			return cmp.Or(cmp.Compare(ringHash(ring, a), ringHash(ring, b)), cmp.Compare(a, b))
+		})
+		at := slices.Index(order, self)
+		chosen = append(chosen, order[(at+1)%len(order)], order[(at+len(order)-1)%len(order)])
+	}
+	slices.Sort(chosen)
+	return slices.Compact(chosen)
+}
+
+// Whoever comes and goes, in whatever order, the rings answer as if they were made anew of those that are left; also where some of
+// them do not count.
+func TestRingsKeepOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k := 2 * rapid.IntRange(1, 6).Draw(t, "half of k")
+		some := rapid.StringMatching(`[a-f]{1,2}`)
+		r, on := newRings(k), map[string]*record{}
+		t.Repeat(map[string]func(*rapid.T){
+			"come": func(t *rapid.T) {
+				name := some.Draw(t, "name")
+				on[name] = &record{claim: claim{Name: name}, lives: rapid.Bool().Draw(t, "lives")}
+				r.set(name, on[name])
+			},
+			"go": func(t *rapid.T) {
+				name := some.Draw(t, "name")
+				delete(on, name)
+				r.set(name, nil)
+			},
+			"": func(t *rapid.T) {
+				if r.len() != len(on) {
+					t.Fatalf("%d members, want %d", r.len(), len(on))
+				}
+				name := some.Draw(t, "of")
+				for what, counts := range map[string]func(*record) bool{"all": func(*record) bool { return true }, "the living": isLiving} {
+					var members, got []string
+					for _, m := range on {
+						if counts(m) {
+							members = append(members, m.Name)
+						}
+					}
+					for _, m := range r.observers(name, counts) {
+						if m != on[m.Name] {
+							t.Fatalf("%s has the place of another", m.Name)
+						}
+						got = append(got, m.Name)
+					}
+					if want := observers(name, members, k); !slices.Equal(got, want) {
+						t.Fatalf("k = %d, %s of %v: observers(%s) = %v, want %v", k, what, members, name, got, want)
+					}
+				}
+			},
+		})
+	})
+}
+
 func TestObserversOfSmallClustersAreAllOthers(t *testing.T) {
 	for n := 1; n <= 9; n++ {
 		members := names(n)
 		for _, self := range members {
-			got := observers(self, members, 8)
+			got := ringsOf(members, 8).names(self)
 			want := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == self })
 			if !slices.Equal(got, want) {
 				t.Errorf("%d members: observers(%s) = %v, want %v", n, self, got, want)
@@ -34,8 +115,9 @@ func TestObserversAreMutual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,4}[0-9]?`), 2, 60, rapid.ID).Draw(t, "members")
 		k := 2 * rapid.IntRange(1, 6).Draw(t, "half of k")
+		r := ringsOf(members, k)
 		for _, a := range members {
-			of := observers(a, members, k)
+			of := r.names(a)
 			if len(of) > k && len(of) != len(members)-1 {
 				t.Fatalf("%s has %d observers, more than %d", a, len(of), k)
 			}
@@ -46,7 +128,7 @@ func TestObserversAreMutual(t *testing.T) {
 				if b == a {
 					t.Fatalf("%s observes itself", a)
 				}
-				if !slices.Contains(observers(b, members, k), a) {
+				if !slices.Contains(r.names(b), a) {
 					t.Fatalf("%s observes %s but not the other way round", b, a)
 				}
 			}
@@ -57,10 +139,11 @@ func TestObserversAreMutual(t *testing.T) {
 // A verdict passed from neighbour to neighbour has to reach everybody in a few steps, and the load has to be even.
 func TestObserversMakeAShallowGraph(t *testing.T) {
 	members := names(1000)
+	rings := ringsOf(members, 8)
 	neighbours := map[string][]string{}
 	few := 0
 	for _, m := range members {
-		neighbours[m] = observers(m, members, 8)
+		neighbours[m] = rings.names(m)
 		if len(neighbours[m]) < 7 {
 			few++
 		}
