@@ -41,6 +41,22 @@ func TestPoissonUpper(t *testing.T) {
 	}
 }
 
+// A run is made anew when its code has changed, not when somebody has explained it better.
+func TestWriteCode(t *testing.T) {
+	code := func(source string) string {
+		var b strings.Builder
+		writeCode(&b, []byte(source))
+		return b.String()
+	}
+	plain := code("package a\n\nvar b = 1 + c\n")
+	if got := code("// Package a explains.\npackage a\n\n\nvar b = 1 +   c // the sum\n"); got != plain {
+		t.Errorf("comments and layout count:\n%s\nwant\n%s", got, plain)
+	}
+	if got := code("package a\n\nvar b = 2 + c\n"); got == plain {
+		t.Errorf("another number does not count:\n%s", got)
+	}
+}
+
 // diary is a ledger of a few members that all run and see each other, a minute after the start of time.
 type diary struct {
 	*ledger

@@ -23,7 +23,8 @@ var (
 	all     = flag.Bool("series", false, "make all runs of the series that -results does not have yet, then the report")
 	only    = flag.String("only", "", "with -series: the cases that this regular expression matches")
 	report  = flag.Bool("report", false, "make the report from the runs that -results has")
-	keep    = flag.Bool("keep", false, "with -series: keep runs that another build made")
+	keep    = flag.Bool("keep", false, "with -series: keep runs of other code than the present one")
+	build   = flag.String("build", "", "what the result calls the code that made it; empty: its hash")
 	results = flag.String("results", "../../docs/results", "folder for the series: runs in lab/runs, pictures in lab, lab.md, lab.json")
 	asChild = flag.Bool("child", false, "end when standard input does")
 )
@@ -54,6 +55,11 @@ func TestLab(t *testing.T) {
 		}
 		r := ask(t, p)
 		t.Logf("\n%s", r)
+		if r.Build = *build; r.Build == "" {
+			if r.Build, err = buildID(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if *out != "" {
 			if err := r.write(*out); err != nil {
 				t.Fatal(err)
@@ -132,12 +138,8 @@ func ask(t *testing.T, p params) *result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	build, err := buildID()
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := &result{
-		Scenario: p.Scenario, Seed: p.Seed, Nodes: p.Nodes, Case: *oneCase, Build: build, Params: p, Systems: map[string]*systemResult{},
+		Scenario: p.Scenario, Seed: p.Seed, Nodes: p.Nodes, Case: *oneCase, Params: p, Systems: map[string]*systemResult{},
 	}
 	var sh shared
 	for _, s := range systems {

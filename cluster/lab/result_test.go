@@ -19,7 +19,7 @@ type result struct {
 	Seed     uint64                   `json:"seed"`
 	Nodes    int                      `json:"nodes"`
 	Case     string                   `json:"case,omitempty"`  // of the series
-	Build    string                   `json:"build,omitempty"` // which binary made it
+	Build    string                   `json:"build,omitempty"` // the code that made it, see buildID
 	Params   params                   `json:"params"`
 	Systems  map[string]*systemResult `json:"systems"`
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"go/scanner"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -173,8 +175,14 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, keep bool) {
 	}
 	var todo []job
 	for _, j := range all {
-		r, err := read(j.file)
-		if missing := err != nil || r.Build != build && !keep; missing && only.MatchString(j.name) {
+		if !only.MatchString(j.name) {
+			continue
+		}
+		want, err := j.params(j.seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := read(j.file); err != nil || r.Params != want || r.Build != build && !keep {
 			todo = append(todo, j)
 		}
 	}
@@ -199,7 +207,7 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, keep bool) {
 		wg.Go(func() {
 			for j := range queue {
 				took := time.Now()
-				output, err := child(ctx, j)
+				output, err := child(ctx, j, build)
 				mu.Lock()
 				made++
 				done, left = done+j.cost, left-j.cost
@@ -221,7 +229,7 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, keep bool) {
 }
 
 // child makes one run. It ends with its parent, as its standard input does.
-func child(ctx context.Context, j job) (output []byte, err error) {
+func child(ctx context.Context, j job, build string) (output []byte, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -231,7 +239,7 @@ func child(ctx context.Context, j job) (output []byte, err error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestLab$", "-test.timeout=0", "-test.v",
-		"-case="+j.name, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-child")
+		"-case="+j.name, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-build="+build, "-child")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=200") // a third less time, for memory that is there
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -261,20 +269,56 @@ func read(file string) (*result, error) {
 	return &r, nil
 }
 
-// buildID tells binaries apart: code that has changed is to be measured anew.
-var buildID = sync.OnceValues(func() (string, error) {
-	self, err := os.Executable()
+// buildID stands for all that can change what a run finds: the code of package cluster, of the network and of what they are made of,
+// and of the lab but for what only chooses and shows runs (a run holds its own params). Comments do not count.
+func buildID() (string, error) {
+	const format = `{{with .Module}}{{if .Main}}{{range $.GoFiles}}{{$.ImportPath}}/{{.}}{{"\t"}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}` +
+		`{{else}}{{.Path}} {{.Version}}{{"\n"}}{{end}}{{end}}`
+	cmd := exec.Command("go", "list", "-deps", "-f", format, "..", "../clustertest")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("lab: go list: %w", err)
+	}
+	parts := strings.Split(strings.TrimSpace(string(out)), "\n")
+	own, err := filepath.Glob("*_test.go")
 	if err != nil {
 		return "", err
 	}
-	f, err := os.Open(self)
-	if err != nil {
-		return "", err
+	for _, file := range own {
+		switch file {
+		case "series_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
+		default:
+			parts = append(parts, file+"\t"+file)
+		}
 	}
-	defer f.Close()
+	slices.Sort(parts)
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
+	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH)
+	for _, part := range slices.Compact(parts) {
+		name, file, source := strings.Cut(part, "\t")
+		fmt.Fprintln(h, name)
+		if !source {
+			continue
+		}
+		code, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		writeCode(h, code)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:6]), nil
-})
+}
+
+// writeCode writes what is left of Go source without comments and layout.
+func writeCode(w io.Writer, source []byte) {
+	var s scanner.Scanner
+	s.Init(token.NewFileSet().AddFile("", -1, len(source)), source, nil, 0)
+	for {
+		_, tok, text := s.Scan()
+		if tok == token.EOF {
+			return
+		}
+		fmt.Fprintf(w, "%v %q\n", tok, text)
+	}
+}
