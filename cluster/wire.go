@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 )
@@ -66,14 +67,25 @@ var msgpack = func() *codec.MsgpackHandle {
 	return h
 }()
 
+// Encoders and decoders are used again: each is garbage of several hundred bytes, for a heartbeat of about 60.
+var (
+	encoders = sync.Pool{New: func() any { return codec.NewEncoderBytes(new([]byte), msgpack) }}
+	decoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nil, msgpack) }}
+)
+
 func encode(v any) ([]byte, error) {
-	var out []byte
-	err := codec.NewEncoderBytes(&out, msgpack).Encode(v)
+	enc := encoders.Get().(*codec.Encoder)
+	defer encoders.Put(enc)
+	out := make([]byte, 0, 128) // its own default is a kilobyte
+	enc.ResetBytes(&out)
+	err := enc.Encode(v)
 	return out, err
 }
 
 func decode(b []byte, v any) error {
-	dec := codec.NewDecoderBytes(b, msgpack)
+	dec := decoders.Get().(*codec.Decoder)
+	defer decoders.Put(dec)
+	dec.ResetBytes(b)
 	if err := dec.Decode(v); err != nil {
 		return err
 	}

@@ -149,3 +149,23 @@ func FuzzMeta(f *testing.F) {
 		}
 	})
 }
+
+// Decoders are used again: nothing of one packet may show in the next one.
+func TestDecodeForgets(t *testing.T) {
+	first := sign{Boot: 1, Epoch: 2, Seq: 3}
+	buf, err := encode(&first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		var got sign
+		if err := decode(buf, &got); err != nil || got != first {
+			t.Fatalf("decoded %+v, %v: want %+v", got, err, first)
+		}
+		for _, none := range [][]byte{nil, {}, buf[:2]} {
+			if err := decode(none, &got); err == nil {
+				t.Fatalf("decoded %+v from %v", got, none)
+			}
+		}
+	}
+}
