@@ -93,8 +93,9 @@ type record struct {
 	edge      edge
 	inquiry   *inquiry
 
-	wronged   float64 // wrong verdicts, at wrongedAt
-	wrongedAt time.Time
+	wronged                  float64 // wrong verdicts, at wrongedAt
+	wrongedAt                time.Time
+	refutedEpoch, refutedSeq uint64 // the evidence that refuted the last of them
 
 	askedAt time.Time // the last question to it
 }

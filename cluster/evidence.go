@@ -100,10 +100,10 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 	if !up.after(r.claim) {
 		return false
 	}
-	wasDown := r.State == StateDown
+	before := r.claim
 	r.claim = up
-	if wasDown {
-		r.wrong(now)
+	if before.State == StateDown {
+		c.refuted(now, r, before, up)
 		c.spread(now, up)
 		c.show(now, r, ReasonHeard)
 	}
@@ -131,6 +131,9 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 	switch order := cl.compare(r.claim); {
 	case order < 0:
 		known := r.claim
+		if cl.State == StateDown && known.State == StateUp && cl.Boot == known.Boot {
+			c.refuted(now, r, cl, known)
+		}
 		known.Addr, known.Age = "", micros(now.Sub(r.seen))
 		return known, true
 	case order > 0 && cl.Boot > r.Boot:
@@ -156,7 +159,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 
 // adopt takes a later claim about the present boot of r.
 func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) {
-	before := r.State
+	before := r.claim
 	r.claim = cl
 	switch {
 	case cl.State != StateUp:
@@ -183,9 +186,9 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 			c.show(now, r, ReasonHeard)
 		}
 	}
-	if before != r.State {
-		if cl.State == StateUp {
-			r.wrong(now)
+	if before.State != r.State {
+		if before.State == StateDown && cl.State == StateUp {
+			c.refuted(now, r, before, cl)
 		}
 		c.spread(now, cl)
 		c.show(now, r, ReasonHeard)
@@ -259,7 +262,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	}
 	c.unwatch(r)
 	c.endInquiry(r)
-	r.seen, r.wronged = now, 0
+	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq = now, 0, 0, 0
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -151,17 +152,30 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 }
 
 // allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
-// life, and took all of the allowance. Who was called down wrongly is allowed more for a while, so that a member that stalls again
-// and again, or that few packets of get through, does not flap.
+// life, and took all of the allowance. Each wrong verdict about r quadruples the allowance for a while, up to sixteenfold, so that a
+// member that stalls again and again, or that few packets of get through, does not flap: a silence that was survived twice will
+// come again, until the losses are learnt that explain it.
 func (c *core) allowed(r *record) time.Time {
-	allowance := float64(c.cfg.StallAllowance) * math.Exp2(min(r.wrongedBy(r.seen), mostWronged))
+	allowance := float64(c.cfg.StallAllowance) * math.Exp2(2*min(r.wrongedBy(r.seen), mostWronged))
 	return r.seen.Add(r.beatEvery(c.cfg.Beat) + time.Duration(allowance) + minStdDev)
 }
 
-// wrong notes that r was called down and lives.
-func (r *record) wrong(now time.Time) {
-	r.wronged = r.wrongedBy(now) + 1
-	r.wrongedAt = now
+// refuted notes that a verdict about r was wrong: up is the later evidence. It counts also where the evidence came before the
+// verdict, so that all who listen to r allow it the same, and once: not again when the same verdict is repeated, nor when several
+// come to theirs at the same time, on evidence that differs by a heartbeat. Who sent many heartbeats meanwhile did not flap: it
+// was cut off, and the verdict right.
+func (c *core) refuted(now time.Time, r *record, verdict, up claim) {
+	if cmp.Or(cmp.Compare(verdict.Epoch, r.refutedEpoch), cmp.Compare(verdict.Seq, r.refutedSeq)) < 0 {
+		return
+	}
+	if r.wronged > 0 && now.Sub(r.wrongedAt) < c.cfg.StallAllowance {
+		return
+	}
+	if up.Seq > verdict.Seq && up.Seq-verdict.Seq > uint64(flapTime/r.beatEvery(c.cfg.Beat)) {
+		return
+	}
+	r.wronged, r.wrongedAt = r.wrongedBy(now)+1, now
+	r.refutedEpoch, r.refutedSeq = up.Epoch, up.Seq
 }
 
 // wrongedBy is the number of wrong verdicts about r, each of which counts half after wrongHalfLife.
@@ -170,9 +184,10 @@ func (r *record) wrongedBy(now time.Time) float64 {
 }
 
 const (
-	wrongHalfLife = time.Minute
-	// mostWronged bounds the allowance to eight times the configured one.
-	mostWronged = 3
+	flapTime      = 10 * time.Second
+	wrongHalfLife = 10 * time.Minute
+	// mostWronged bounds the allowance to sixteen times the configured one: 6.4 s by default.
+	mostWronged = 2
 )
 
 // pursueAlone judges by φ alone, which has reached half of DownPhi, as long as memberlist's probes reach anybody else. φ does not
@@ -350,13 +365,17 @@ func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool)
 	return claim{}, false
 }
 
-// signOfLife notes that r lived at the instant at. What was missing before does not count any more.
+// mostLearnt is how many unanswered questions are learnt from at a time: a path that was gone for a while is one misfortune.
+const mostLearnt = 8
+
+// signOfLife notes that r lived at the instant at. What was missing before does not count any more, but tells what the path loses.
 func (c *core) signOfLife(r *record, at time.Time) {
 	if !at.After(r.seen) {
 		return
 	}
 	r.seen = at
 	if in := r.inquiry; in != nil && !at.Before(in.firstAsk) {
+		r.edge.loss.lose(min(c.unanswered(at, r), mostLearnt)) // it lived, so they were lost, or their answers
 		in.asked = 0
 	}
 }

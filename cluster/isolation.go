@@ -38,6 +38,7 @@ func (c *core) reconnect(now time.Time) {
 	c.log.Info("this node hears others again: connected")
 	c.publish(c.cfg.Name, Event{Kind: Connected, Member: c.selfMember(), At: now, Reason: ReasonHeard})
 	for _, r := range c.inquiries {
+		r.inquiry.asked = 0 // what it left unanswered tells nothing of its path
 		c.signOfLife(r, now)
 	}
 }

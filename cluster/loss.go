@@ -14,12 +14,17 @@ const (
 
 // observe takes a heartbeat that came after lost others.
 func (p *pathLoss) observe(lost uint64) {
-	for range min(lost, 64) {
+	p.lose(int(min(lost, 64)))
+	p.long -= longLoss * p.long
+	p.short -= shortLoss * p.short
+}
+
+// lose takes packets that did not come.
+func (p *pathLoss) lose(n int) {
+	for range n {
 		p.long += longLoss * (1 - p.long)
 		p.short += shortLoss * (1 - p.short)
 	}
-	p.long -= longLoss * p.long
-	p.short -= shortLoss * p.short
 }
 
 func (p *pathLoss) rate() float64 { return max(priorLoss, p.long, p.short) }

@@ -1,0 +1,118 @@
+package cluster
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/pulsering/pulsering/detector"
+)
+
+// listener is a core that knows one other member, x, which lived at heartbeat 1000.
+func listener(t *testing.T, now time.Time) (*core, *record) {
+	t.Helper()
+	cfg, err := Config{Name: "a"}.prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	det, err := detector.New[string](detector.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { det.Close() })
+	c := newCore(cfg, det, newCounters(), func(string, Event) {}, now)
+	c.assume(1)
+	m, err := encodeMeta(meta{Boot: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.gossipAlive(now, gossipMember{"x#1", "10.0.0.1:7946", m})
+	r := c.members["x"]
+	c.heard(now, r, 0, 1000)
+	return c, r
+}
+
+func TestWrongVerdictsAreCountedOnceWhateverTheOrder(t *testing.T) {
+	now := time.Now()
+	up := func(epoch, seq uint64) claim {
+		return claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateUp}
+	}
+	down := func(epoch, seq uint64) claim {
+		return claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateDown}
+	}
+	for name, story := range map[string]struct {
+		claims []claim
+		want   float64
+	}{
+		"verdict, evidence":                  {[]claim{down(0, 1000), up(0, 1001)}, 1},
+		"evidence, verdict":                  {[]claim{up(0, 1001), down(0, 1000)}, 1},
+		"evidence, the verdict twice":        {[]claim{up(0, 1001), down(0, 1000), down(0, 1000)}, 1},
+		"verdicts of two at one time":        {[]claim{down(0, 999), down(0, 1000), up(0, 1001)}, 1},
+		"the second verdict comes late":      {[]claim{down(0, 1000), up(0, 1005), down(0, 1000), down(0, 1002)}, 1},
+		"refuted by the next epoch":          {[]claim{down(0, 1000), up(1, 1000), down(0, 1000)}, 1},
+		"two verdicts":                       {[]claim{down(0, 1000), up(0, 1001), down(0, 1001), up(0, 1010)}, 2},
+		"two verdicts, each after it":        {[]claim{up(0, 1001), down(0, 1000), up(0, 1010), down(0, 1001)}, 2},
+		"gone for half a minute":             {[]claim{down(0, 1000), up(0, 1240)}, 0},
+		"gone for half a minute, told later": {[]claim{up(0, 1240), down(0, 1000)}, 0},
+		"of another boot":                    {[]claim{{Name: "x", Boot: 1 - 1, Seq: 1000, State: StateDown}}, 0},
+		"no verdict":                         {[]claim{up(0, 1001), up(0, 1000)}, 0},
+	} {
+		c, r := listener(t, now)
+		at := now
+		for _, cl := range story.claims {
+			if cl.Seq > r.Seq {
+				at = now.Add(time.Duration(cl.Seq-1000) * DefaultBeat)
+			}
+			c.merge(at, nil, cl)
+		}
+		if got := math.Round(r.wrongedBy(at)); got != story.want || r.State != StateUp {
+			t.Errorf("%s: %v wrong verdicts about a member that is %v, want %v", name, got, r.State, story.want)
+		}
+	}
+}
+
+func TestAllowanceAfterWrongVerdicts(t *testing.T) {
+	begin := time.Now()
+	c, r := listener(t, begin)
+	allowed := func(now time.Time) time.Duration {
+		c.signOfLife(r, now)
+		return c.allowed(r).Sub(now) - c.cfg.Beat - minStdDev
+	}
+	if got := allowed(begin); got != DefaultStallAllowance {
+		t.Errorf("a silence of %v is allowed, want %v", got, DefaultStallAllowance)
+	}
+	now := begin
+	for i, d := range []time.Duration{4 * DefaultStallAllowance, 16 * DefaultStallAllowance, 16 * DefaultStallAllowance} {
+		now = now.Add(time.Second)
+		verdict := r.claim
+		verdict.State = StateDown
+		c.merge(now, nil, verdict)
+		c.heard(now, r, 0, uint64(1001+i))
+		if got := allowed(now); got > d || got < d*95/100 {
+			t.Errorf("after %d wrong verdicts a silence of %v is allowed, want a little less than %v", i+1, got, d)
+		}
+	}
+	now = now.Add(30 * time.Minute)                              // three wrong verdicts of which an eighth is left
+	if got := allowed(now).Seconds(); got < 0.67 || got > 0.68 { // 0.4 s × 4^(3/8)
+		t.Errorf("half an hour after three wrong verdicts %v s are allowed, want 0.67", got)
+	}
+}
+
+// A question that was left unanswered by a member that lived tells of the path.
+func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
+	now := time.Now()
+	c, r := listener(t, now)
+	before := r.edge.loss.rate()
+	c.inquire(now, r, false)
+	for range 5 {
+		now = now.Add(c.askEvery())
+		c.pursue(now, r)
+	}
+	if got := r.edge.loss.rate(); got != before {
+		t.Errorf("loss of %v before anything is known of the member, want %v as before", got, before)
+	}
+	c.merge(now, nil, claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}) // heard by another just now
+	if got := r.edge.loss.rate(); got < 0.2 || got > 0.3 {
+		t.Errorf("loss of %v after 5 questions that were lost, want 1-(15/16)^5", got)
+	}
+}
