@@ -14,65 +14,77 @@ type curve struct {
 	survival         // Calibrated
 }
 
-// phi is φ at a silence counted from its base.
-func (c *curve) phi(silence time.Duration) float64 {
+// phi is φ at a silence counted from its base, and how fast it grows, per ns.
+func (c *curve) phi(silence time.Duration) (phi, slope float64) {
 	if silence < 0 {
-		return 0
+		return 0, 0
 	}
 	elapsed := float64(silence) - c.pause
 	switch c.model {
 	case Normal:
 		return normalPhi(elapsed-c.mean, c.stdDev)
 	case Exponential:
-		return max(0, elapsed) / c.mean / math.Ln10
+		slope = 1 / (c.mean * math.Ln10)
+		return max(0, elapsed*slope), slope
 	}
 	return c.survival.phi(elapsed)
+}
+
+// near is about where φ reaches x > 0, and a silence at which it has not yet,
+// unless rounding deceives.
+func (c *curve) near(x float64) (silence, floor float64) {
+	switch c.model {
+	case Normal:
+		silence = c.mean + c.stdDev*normalQuantile(x)
+	case Exponential:
+		silence = x * c.mean * math.Ln10
+	default:
+		silence, floor = c.survival.near(x)
+	}
+	return c.pause + silence, c.pause + floor
 }
 
 // maxElapsed bounds the silences considered: 146 years.
 const maxElapsed = time.Duration(1) << 62
 
-// reaches returns the shortest silence, to the nanosecond, with phi at least x,
-// if there is one. Whatever the curve does, phi is at least x there and at most
-// x one nanosecond earlier. The first step of the search is an interval.
-func (c *curve) reaches(x float64, interval time.Duration) (silence time.Duration, ok bool) {
-	// phi is below x at lo and not below it at hi. Before the base it is 0.
-	lo, hi := time.Duration(-1), time.Duration(c.pause)+interval
-	low, high := -x, c.phi(hi)-x
-	for step := interval; !(high >= 0); step *= 2 {
-		if step > maxElapsed-hi {
-			return 0, false
-		}
-		lo, low = hi, high
-		hi += step
-		high = c.phi(hi) - x
+// reaches returns the shortest silence, to the nanosecond, with phi at least
+// x > 0, if there is one. Whatever the curve does, phi is at least x there and
+// at most x one nanosecond earlier.
+func (c *curve) reaches(x float64) (silence time.Duration, ok bool) {
+	const never = maxElapsed + 1
+	t, floor := maxElapsed, time.Duration(-1)
+	if near, below := c.near(x); near < float64(maxElapsed) {
+		t, floor = max(0, time.Duration(math.Ceil(near))), time.Duration(below)
 	}
-	// Regula falsi in Illinois' variant (an end that stays twice in a row counts
-	// half), and a bisection whenever three such steps have not shrunk the
-	// bracket to an eighth.
-	kept, target := 0, (hi-lo)/8
-	for i := 1; hi-lo > 1; i++ {
-		mid := lo + time.Duration(float64(hi-lo)*(low/(low-high)))
-		if i%4 == 0 {
-			if hi-lo > target {
-				mid = lo + (hi-lo)/2
-			}
-			target = (hi - lo) / 8
-		}
-		mid = max(lo+1, min(hi-1, mid))
-		if f := c.phi(mid) - x; f >= 0 {
-			hi, high = mid, f
-			if kept == -1 {
-				low /= 2
-			}
-			kept = -1
+	// Newton's method, with phi below x at lo and not below it at hi.
+	lo, hi := time.Duration(-1), never
+	for n, moved := 0, maxElapsed; ; n++ {
+		phi, slope := c.phi(t)
+		if phi < x || phi == x && t == hi-1 {
+			lo = t
 		} else {
-			lo, low = mid, f
-			if kept == 1 {
-				high /= 2
-			}
-			kept = 1
+			hi = t
 		}
+		if hi-lo <= 1 {
+			return hi, hi != never
+		}
+		step := math.Ceil((x - phi) / slope)
+		next := lo + (hi-lo)/2
+		if hi == never {
+			// By an eighth where the curve is flat, and in leaps should even that
+			// not get anywhere.
+			next = t + max(time.Duration(min(step, float64(t/8))), 1<<min(60, 8*max(0, n-8)))
+			next = min(next, maxElapsed)
+		} else if math.Abs(step) < float64(maxElapsed) {
+			// A step that is not short of half the last one leads nowhere.
+			if newton := min(t+time.Duration(step), hi-1); newton > lo && max(newton-t, t-newton) <= max(moved/2, 16) {
+				next = newton
+			}
+		}
+		if lo < 0 && floor < hi {
+			next = max(next, floor)
+		}
+		moved = max(next-t, t-next)
+		t = next
 	}
-	return hi, true
 }

@@ -227,7 +227,7 @@ func (e *Estimator) observe(elapsed time.Duration, n float64) {
 // shows. It is 0 before the first sample and at most log10 of 4/3·Window.
 func (e *Estimator) Evidence() float64 {
 	if e.model == Calibrated {
-		return math.Log10(float64(e.learnt.long.beats) + 1)
+		return math.Log10(float64(e.learnt.long.late[0]) + 1)
 	}
 	return math.Log10(float64(e.samples) - 1)
 }
@@ -239,8 +239,19 @@ func (e *Estimator) Phi(now time.Time) float64 {
 	if e.last.IsZero() {
 		return 0
 	}
-	c := e.curve(e.credit > 0)
-	return c.phi(now.Sub(e.last) - e.credit)
+	return e.phi(now.Sub(e.last)-e.credit, e.credit > 0)
+}
+
+// phi is φ after a silence that follows a heartbeat that was heard, or one that
+// was lost.
+func (e *Estimator) phi(silence time.Duration, afterLoss bool) float64 {
+	if e.model == Calibrated && silence < e.pause+e.interval {
+		return 0 // nothing is due yet
+	}
+	var c curve
+	e.curve(&c, afterLoss)
+	phi, _ := c.phi(silence)
+	return phi
 }
 
 // Reaches returns the first instant at which Phi is at least phi if nothing
@@ -252,21 +263,33 @@ func (e *Estimator) Reaches(phi float64) time.Time {
 	if e.last.IsZero() {
 		return time.Time{}
 	}
-	c := e.curve(e.credit > 0)
-	silence, ok := c.reaches(phi, e.interval)
+	silence, ok := e.reaches(phi, e.credit > 0)
 	if !ok || silence > maxElapsed-e.credit {
 		return time.Time{}
 	}
 	return e.last.Add(e.credit + silence)
 }
 
-// curve returns φ as a function of silence, after a heartbeat that was heard or
-// one that was lost.
-func (e *Estimator) curve(afterLoss bool) curve {
-	c := curve{model: e.model, pause: float64(e.pause)}
+// reaches is the inverse of phi.
+func (e *Estimator) reaches(phi float64, afterLoss bool) (silence time.Duration, ok bool) {
+	if phi <= 0 {
+		return 0, true
+	}
+	if math.IsNaN(phi) {
+		return 0, false
+	}
+	var c curve
+	e.curve(&c, afterLoss)
+	return c.reaches(phi)
+}
+
+// curve fills in φ as a function of the silence after a heartbeat that was heard
+// or one that was lost.
+func (e *Estimator) curve(c *curve, afterLoss bool) {
+	c.model, c.pause = e.model, float64(e.pause)
 	if e.model == Calibrated {
-		c.survival = e.learnt.survival(e.interval, e.minStdDev, afterLoss)
-		return c
+		e.learnt.survival(&c.survival, float64(e.interval), float64(e.minStdDev), afterLoss)
+		return
 	}
 	floor := float64(e.minStdDev)
 	if floor == 0 {
@@ -277,5 +300,4 @@ func (e *Estimator) curve(afterLoss bool) curve {
 		c.mean = max(floor, c.mean)
 	}
 	c.stdDev = max(floor, math.Sqrt(float64(e.variance)))
-	return c
 }

@@ -9,12 +9,13 @@ import "math"
 // Lateness falls into buckets of half an octave on the grid of powers of √2
 // nanoseconds. Bucket 0 holds all that is less late than the edge of bucket 1,
 // or early, and the highest all that is later. Which part of the grid the
-// buckets cover is the owner's business.
+// buckets cover is the owner's business. What is kept are the sums from above: a
+// heartbeat, nearly always in one of the lowest buckets, adds to few of them, and
+// a question, how many were later, reads two.
 type memory[C uint8 | uint16] struct {
-	late   [buckets]C
-	beats  C // heartbeats heard, the sum of late
-	starts C // of these, how many came after a run of losses
-	lost   C // heartbeats lost
+	late   [buckets]C // heartbeats in this bucket or above; late[0]: all
+	starts C          // of these, how many came after a run of losses
+	lost   C          // heartbeats lost
 }
 
 const buckets = 18
@@ -25,62 +26,61 @@ const longestRun = 16
 
 // observe counts a heartbeat of bucket b that came after lost losses.
 func (m *memory[C]) observe(b, lost int, limit C) {
-	if m.beats >= limit || m.lost > ^C(0)-longestRun {
+	if m.late[0] >= limit || m.lost > ^C(0)-longestRun {
 		m.fade()
 	}
-	m.beats++
-	m.late[b]++
+	for i := range m.late[:b+1] {
+		m.late[i]++
+	}
 	if lost > 0 {
 		m.starts++
 		m.lost += C(min(lost, longestRun))
 	}
 }
 
-// fade halves all counts. What a bucket leaves over is carried into the one
-// below, so that the number above any edge is halved to within one half. The
-// first carry is there every other time: a single rare event is neither kept
-// for ever nor always lost.
+// fade halves all counts. All are rounded alike, up every other time, so that
+// none becomes more than one of which it is a part, and a single rare event is
+// neither kept for ever nor always lost.
 func (m *memory[C]) fade() {
-	carry := m.beats >> 1 & 1
-	m.starts = m.starts/2 + m.starts&carry
-	m.lost = m.lost/2 + m.lost&carry
-	m.beats = 0
-	for b := buckets - 1; b >= 0; b-- {
-		c := m.late[b]
-		m.late[b] = c/2 + c&carry
-		m.beats += m.late[b]
-		carry ^= c & 1
+	up := m.late[0] >> 1 & 1
+	for b, c := range m.late {
+		m.late[b] = c/2 + c&up
 	}
+	m.starts = m.starts/2 + m.starts&up
+	m.lost = m.lost/2 + m.lost&up
 }
 
 // shift moves the buckets up the grid by n, or down if n is negative. Moving
 // down, nothing is known of where in bucket 0 its heartbeats lay: they are
 // taken to be as late as it allows, within the lowest quarter of the buckets.
 func (m *memory[C]) shift(n int) {
-	if n == 0 {
-		return
-	}
 	old := m.late
-	m.late = [buckets]C{}
-	m.late[max(0, min(buckets/4, -n))] = old[0]
-	for b, c := range old[1:] {
-		m.late[max(0, min(buckets-1, b+1-n))] += c
+	for b := 1; b < buckets; b++ {
+		switch {
+		case b <= min(buckets/4, -n):
+			m.late[b] = old[0]
+		case b+n < buckets:
+			m.late[b] = old[max(1, b+n)]
+		default:
+			m.late[b] = 0
+		}
 	}
 }
 
 // above estimates how many heartbeats were later than a point in bucket b, with
-// the share w of the bucket's width above it.
-func (m *memory[C]) above(b int, w float64) float64 {
-	sum := 0
-	for _, c := range m.late[b+1:] {
-		sum += int(c)
+// the share w of the bucket's width above it, and says how many lie in the bucket.
+// In bucket number buckets, beyond the highest, is none.
+func (m *memory[C]) above(b int, w float64) (k, in float64) {
+	if b < buckets-1 {
+		k = float64(m.late[b+1])
 	}
-	return float64(sum) + w*float64(m.late[b])
+	in = float64(m.late[b]) - k
+	return k + w*in, in
 }
 
 // started and continued return how often a run of losses started and went on,
 // out of how many chances.
-func (m *memory[C]) started() (k, n float64) { return float64(m.starts), float64(m.beats) }
+func (m *memory[C]) started() (k, n float64) { return float64(m.starts), float64(m.late[0]) }
 
 func (m *memory[C]) continued() (k, n float64) {
 	n = float64(m.lost)
@@ -89,10 +89,11 @@ func (m *memory[C]) continued() (k, n float64) {
 
 // second is the bucket of the second latest heartbeat; 0 if there is none above.
 func (m *memory[C]) second() int {
-	b, k := buckets-1, m.late[buckets-1]
-	for b > 0 && k < 2 {
-		b--
-		k += m.late[b]
+	b := 0
+	for step := 16; step > 0; step /= 2 {
+		if next := b + step; next < buckets && m.late[next] >= 2 {
+			b = next
+		}
 	}
 	return b
 }

@@ -42,12 +42,10 @@ func Recurrence(phi float64, interval time.Duration) time.Duration {
 // half an interval on average. It reports false if phi is NaN, or not reached
 // within 146 years.
 func (e *Estimator) Timeout(phi float64) (time.Duration, bool) {
-	c := e.curve(false)
-	return c.reaches(phi, e.interval)
+	return e.reaches(phi, false)
 }
 
 // PhiAfter is the inverse of Timeout: φ after so much silence since a heartbeat.
 func (e *Estimator) PhiAfter(silence time.Duration) float64 {
-	c := e.curve(false)
-	return c.phi(silence)
+	return e.phi(silence, false)
 }

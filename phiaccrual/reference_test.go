@@ -17,6 +17,17 @@ func log10(x *big.Float) float64 {
 	return math.Log10(f) + float64(e)*math.Log10(2)
 }
 
+// perBucket returns how many heartbeats lie in each bucket.
+func perBucket[C uint8 | uint16](m *memory[C]) (counts []float64) {
+	for b, c := range m.late {
+		if b+1 < buckets {
+			c -= m.late[b+1]
+		}
+		counts = append(counts, float64(c))
+	}
+	return counts
+}
+
 // referencePhi is the Calibrated model as its comment has it: plainly, term by
 // term, with 200 bits. Silence in intervals is at most furthest.
 func referencePhi(e *Estimator, silence float64) float64 {
@@ -37,13 +48,8 @@ func referencePhi(e *Estimator, silence float64) float64 {
 		}
 		return k
 	}
-	var long, medium, short []float64
+	long, medium, short := perBucket(&l.long), perBucket(&l.medium), perBucket(&l.short)
 	reach := max(interval/10, float64(e.minStdDev))
-	for b := range buckets {
-		long = append(long, float64(l.long.late[b]))
-		medium = append(medium, float64(l.medium.late[b]))
-		short = append(short, float64(l.short.late[b]))
-	}
 	for b := buckets - 1; b > 0; b-- {
 		above := 0.0
 		for _, k := range long[b:] {
@@ -70,8 +76,8 @@ func referencePhi(e *Estimator, silence float64) float64 {
 		if x > reach {
 			prior = math.Pow(reach/x, 1.5) * math.Pow(10, -1.5*(x-reach)/max(reach, interval))
 		}
-		p := (later(long, x) + prior) / (float64(l.long.beats) + 1)
-		p = corrected(p, later(medium, x), float64(l.medium.beats), later(short, x), float64(l.short.beats))
+		p := (later(long, x) + prior) / (float64(l.long.late[0]) + 1)
+		p = corrected(p, later(medium, x), float64(l.medium.late[0]), later(short, x), float64(l.short.late[0]))
 		if e.minStdDev > 0 {
 			p = max(p, math.Erfc(x/float64(e.minStdDev)/math.Sqrt2)/2)
 		}
@@ -81,8 +87,8 @@ func referencePhi(e *Estimator, silence float64) float64 {
 	onward := corrected((continued(float64(l.long.lost), float64(l.long.starts))+0.04)/(float64(l.long.lost)+2),
 		continued(float64(l.medium.lost), float64(l.medium.starts)), float64(l.medium.lost),
 		continued(float64(l.short.lost), float64(l.short.starts)), float64(l.short.lost))
-	start := corrected((float64(l.long.starts)+0.05)/(float64(l.long.beats)+10),
-		float64(l.medium.starts), float64(l.medium.beats), float64(l.short.starts), float64(l.short.beats))
+	start := corrected((float64(l.long.starts)+0.05)/(float64(l.long.late[0])+10),
+		float64(l.medium.starts), float64(l.medium.late[0]), float64(l.short.starts), float64(l.short.late[0]))
 	start, onward = min(start, 0.9), min(onward, 0.9)
 	if e.credit > 0 {
 		start = onward
@@ -155,15 +161,12 @@ func TestMemoryFades(t *testing.T) {
 			before := m
 			m.fade()
 			for b := range buckets {
-				if got, was := m.above(b, 1), before.above(b, 1); math.Abs(got-was/2) > 0.5 {
+				if got, was := float64(m.late[b]), float64(before.late[b]); math.Abs(got-was/2) > 0.5 {
 					t.Fatalf("above bucket %d: %v became %v", b, was, got)
 				}
 			}
-			if float64(m.beats) != m.above(0, 1) {
-				t.Fatalf("%d heartbeats, %v in the buckets", m.beats, m.above(0, 1))
-			}
 		}
-		if m.beats > 1 || m.starts > 1 || m.lost > 1 {
+		if m.late[0] > 1 || m.starts > 1 || m.lost > 1 {
 			t.Fatalf("%+v is left after 12 halvings", m)
 		}
 	})
@@ -175,7 +178,7 @@ func TestMemoryBounds(t *testing.T) {
 	for i := range 10_000 {
 		lost := i % 40
 		m.observe(i%buckets, lost, 128)
-		if m.beats > 128 || int(m.lost) < min(lost, longestRun) || m.lost < m.starts || m.above(0, 1) != float64(m.beats) {
+		if m.late[0] > 128 || int(m.lost) < min(lost, longestRun) || m.lost < m.starts {
 			t.Fatalf("after %d: %+v", i, m)
 		}
 	}
@@ -253,4 +256,43 @@ func FuzzEstimator(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The slope, by which Reaches finds its way, is the derivative of φ, but at
+// kinks.
+func TestSlope(t *testing.T) {
+	for _, m := range models {
+		for _, minStdDev := range []time.Duration{0, 30 * time.Millisecond} {
+			e := mustNew(t, Config{Model: m, Interval: 100 * time.Millisecond, MinStdDev: minStdDev})
+			at := epoch
+			for i := range 5000 {
+				at = at.Add(e.interval)
+				if i%20 != 7 && i%83 > 2 {
+					late := time.Duration(math.Pow(float64(i*7919%1009+1)/1009, -0.7) * 4e6)
+					e.HeartbeatSeq(at.Add(late), uint64(i))
+				}
+			}
+			var c curve
+			e.curve(&c, false)
+			compared := 0
+			for silence := e.interval / 2; silence < 80*e.interval; silence += 7919 * time.Microsecond {
+				const h = 200
+				before, _ := c.phi(silence - h)
+				phi, slope := c.phi(silence)
+				after, _ := c.phi(silence + h)
+				left, right := (phi-before)/h, (after-phi)/h
+				if math.Abs(left-right) > 1e-3*right+1e-13 {
+					continue
+				}
+				compared++
+				if want := (left + right) / 2; math.Abs(slope-want) > 2e-3*want+2e-13*phi {
+					t.Errorf("%v: the slope of φ after %v is %v, want %v", m, silence, slope, want)
+				}
+			}
+			t.Logf("%v: %d slopes compared", m, compared)
+			if compared < 500 {
+				t.Errorf("%v: only %d slopes compared", m, compared)
+			}
+		}
+	}
 }
