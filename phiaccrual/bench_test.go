@@ -9,7 +9,7 @@ import (
 // loss, jitter and stalls.
 func busy(b *testing.B, m Model) (e *Estimator, at time.Time, seq uint64) {
 	e = mustNew(b, Config{Model: m, Interval: 100 * time.Millisecond})
-	at = epoch
+	at = time.Now() // with a monotonic reading, as users should
 	for i := range 20_000 {
 		seq++
 		if i%50 == 7 {

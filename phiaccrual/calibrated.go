@@ -47,10 +47,11 @@ import "time"
 // peer was down and nobody said so, must not stretch every time-out by its own
 // length.
 type calibrated struct {
-	long   memory[uint16]
+	short  memory[uint8] // in this order the totals of all three share a cache line
 	medium memory[uint16]
-	short  memory[uint8]
-	base   int16 // number of bucket 0 on the grid of powers of √2 ns
+	long   memory[uint16]
+	limit  uint16 // of the long memory, in heartbeats
+	base   int16  // number of bucket 0 on the grid of powers of √2 ns
 }
 
 // Limits of the shorter memories, in heartbeats. The short one must know in 50
@@ -100,13 +101,32 @@ func (c *calibrated) setInterval(interval time.Duration) {
 
 // observe learns from a heartbeat that was late by so many nanoseconds and came
 // after lost losses.
-func (c *calibrated) observe(late float64, lost int, window int32) {
+func (c *calibrated) observe(late time.Duration, lost uint64) {
 	b := 0
-	if late >= 1 {
-		b = max(0, min(buckets-1, halfOctave(late)-int(c.base)))
+	if late > 0 {
+		b = max(0, min(buckets-1, halfOctave(float64(late))-int(c.base)))
 	}
-	limit := window + window/3
-	c.long.observe(b, lost, uint16(limit))
-	c.medium.observe(b, lost, uint16(min(limit, mediumLimit)))
-	c.short.observe(b, lost, uint8(min(limit, shortLimit)))
+	if c.short.full(uint8(min(c.limit, shortLimit))) {
+		c.short.fade()
+	}
+	if c.medium.full(min(c.limit, mediumLimit)) {
+		c.medium.fade()
+	}
+	if c.long.full(c.limit) {
+		c.long.fade()
+	}
+	c.short.observe(b)
+	c.medium.observe(b)
+	c.long.observe(b)
+	if lost > 0 {
+		run := uint16(min(lost, longestRun))
+		c.short.lose(uint8(run))
+		c.medium.lose(run)
+		c.long.lose(run)
+	}
+}
+
+// counted reports whether any memory has a heartbeat as late as bucket b.
+func (c *calibrated) counted(b int) bool {
+	return b < buckets && c.long.late[b]|c.medium.late[b]|uint16(c.short.late[b]) != 0
 }

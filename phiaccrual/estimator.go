@@ -61,27 +61,28 @@ import (
 // and may be copied: the copy is independent, so a table of peers can hold
 // Estimators by value and start each as a copy of a fresh one.
 //
-// It takes 192 bytes: 24 for the time of the last heartbeat, 40 for numbers and
-// durations, 16 for the moments of Normal and Exponential, and 107 for what
-// Calibrated has counted.
+// It takes 184 bytes: 24 for the time of the last heartbeat (a time.Time, since
+// nothing smaller carries a monotonic reading), 32 for a number and durations,
+// 104 for what Calibrated has counted, 20 for settings and the moments of Normal
+// and Exponential. A heartbeat on the dot touches the first 128 of them.
 type Estimator struct {
 	last      time.Time     // arrival of the last heartbeat; zero: none yet
 	seq       uint64        // highest number heard, if numbered
 	credit    time.Duration // whole intervals by which Alive moved the base of silence; the heartbeat due there was lost
 	interval  time.Duration // promised by the sender
 	pause     time.Duration
-	minStdDev time.Duration // 0: the model's default
+	model     Model
+	numbered  bool // seq holds a number
+	seqIsLast bool // it is that of the heartbeat at last
+
+	learnt    calibrated
+	minStdDev float32 // ns; 0: the model's default
 
 	// Normal and Exponential: of the lateness, arrival − last arrival − interval,
 	// over samples heartbeats, at most window.
 	mean, variance float32 // ns, ns²
 	samples        int32
 	window         int32
-
-	learnt    calibrated
-	model     Model
-	numbered  bool // seq holds a number
-	seqIsLast bool // it is that of the heartbeat at last
 }
 
 // An outage is silence of more than this many intervals (and Pause): the peer,
@@ -101,9 +102,12 @@ func New(cfg Config) (*Estimator, error) {
 	e := &Estimator{
 		interval:  cfg.Interval,
 		pause:     cfg.Pause,
-		minStdDev: cfg.MinStdDev,
-		window:    int32(cfg.Window),
 		model:     cfg.Model,
+		minStdDev: float32(cfg.MinStdDev),
+		window:    int32(cfg.Window),
+	}
+	if cfg.Model == Calibrated {
+		e.learnt.limit = uint16(cfg.Window + cfg.Window/3)
 	}
 	e.Reset()
 	return e, nil
@@ -115,11 +119,11 @@ func (e *Estimator) Reset() {
 	*e = Estimator{
 		interval:  e.interval,
 		pause:     e.pause,
+		model:     e.model,
+		learnt:    calibrated{limit: e.learnt.limit, base: baseFor(e.interval)},
 		minStdDev: e.minStdDev,
 		window:    e.window,
-		model:     e.model,
 	}
-	e.learnt.base = baseFor(e.interval)
 	// Akka's first estimate: two intervals, mean ± mean/4.
 	quarter := float32(e.interval) / 4
 	e.variance, e.samples = quarter*quarter, 2
@@ -160,13 +164,12 @@ func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
 	if e.numbered && seq <= e.seq {
 		return
 	}
-	elapsed := now.Sub(e.last)
-	if !e.last.IsZero() && elapsed > 0 {
-		n := e.wholeIntervals(elapsed)
+	if elapsed := now.Sub(e.last); elapsed > 0 {
 		if e.seqIsLast {
-			n = float64(seq - e.seq)
+			e.observe(elapsed, seq-e.seq)
+		} else if !e.last.IsZero() {
+			e.observe(elapsed, e.wholeIntervals(elapsed))
 		}
-		e.observe(elapsed, n)
 	}
 	e.seq, e.numbered, e.seqIsLast = seq, true, true
 	e.last, e.credit = now, 0
@@ -190,19 +193,19 @@ func (e *Estimator) Alive(at time.Time) {
 // wholeIntervals infers the number of an unnumbered heartbeat since the last one
 // heard: late by up to three quarters of an interval, it is the next; else it
 // is one that came up to a quarter early, after a loss.
-func (e *Estimator) wholeIntervals(elapsed time.Duration) float64 {
-	return max(1, math.Floor(float64(elapsed)/float64(e.interval)+0.25))
+func (e *Estimator) wholeIntervals(elapsed time.Duration) uint64 {
+	return max(1, uint64(elapsed+e.interval/4)/uint64(e.interval))
 }
 
 // observe learns from a heartbeat that came elapsed after the last one heard
 // and is the n-th since.
-func (e *Estimator) observe(elapsed time.Duration, n float64) {
+func (e *Estimator) observe(elapsed time.Duration, n uint64) {
 	if elapsed-e.pause > outageIntervals*e.interval {
 		return
 	}
 	if e.model == Calibrated {
-		late := float64(elapsed) - n*float64(e.interval)
-		e.learnt.observe(late, int(min(n, longestRun+1))-1, e.window)
+		const many = 1 << 16 // intervals of at most 24 h do not overflow
+		e.learnt.observe(elapsed-time.Duration(min(n, many))*e.interval, n-1)
 		return
 	}
 	// Welford's update with fading weights: no difference of large squares, so

@@ -24,18 +24,22 @@ const buckets = 18
 // down, and that is one misfortune, however long.
 const longestRun = 16
 
-// observe counts a heartbeat of bucket b that came after lost losses.
-func (m *memory[C]) observe(b, lost int, limit C) {
-	if m.late[0] >= limit || m.lost > ^C(0)-longestRun {
-		m.fade()
-	}
+// full reports whether the memory has to fade before it counts another heartbeat.
+func (m *memory[C]) full(limit C) bool {
+	return m.late[0] >= limit || m.lost > ^C(0)-longestRun
+}
+
+// observe counts a heartbeat of bucket b.
+func (m *memory[C]) observe(b int) {
 	for i := range m.late[:b+1] {
 		m.late[i]++
 	}
-	if lost > 0 {
-		m.starts++
-		m.lost += C(min(lost, longestRun))
-	}
+}
+
+// lose counts the run of losses before the heartbeat that was observed last.
+func (m *memory[C]) lose(run C) {
+	m.starts++
+	m.lost += run
 }
 
 // fade halves all counts. All are rounded alike, up every other time, so that
@@ -71,11 +75,12 @@ func (m *memory[C]) shift(n int) {
 // the share w of the bucket's width above it, and says how many lie in the bucket.
 // In bucket number buckets, beyond the highest, is none.
 func (m *memory[C]) above(b int, w float64) (k, in float64) {
+	var above C
 	if b < buckets-1 {
-		k = float64(m.late[b+1])
+		above = m.late[b+1]
 	}
-	in = float64(m.late[b]) - k
-	return k + w*in, in
+	in = float64(m.late[b] - above)
+	return float64(above) + w*in, in
 }
 
 // started and continued return how often a run of losses started and went on,

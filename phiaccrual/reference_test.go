@@ -155,7 +155,10 @@ func TestMemoryFades(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var m memory[uint16]
 		for range rapid.IntRange(0, 300).Draw(t, "n") {
-			m.observe(rapid.IntRange(0, buckets-1).Draw(t, "b"), rapid.IntRange(0, 20).Draw(t, "lost"), 1000)
+			m.observe(rapid.IntRange(0, buckets-1).Draw(t, "b"))
+			if run := rapid.Uint16Range(0, longestRun).Draw(t, "lost"); run > 0 {
+				m.lose(run)
+			}
 		}
 		for range 12 {
 			before := m
@@ -176,9 +179,15 @@ func TestMemoryFades(t *testing.T) {
 func TestMemoryBounds(t *testing.T) {
 	var m memory[uint8]
 	for i := range 10_000 {
-		lost := i % 40
-		m.observe(i%buckets, lost, 128)
-		if m.late[0] > 128 || int(m.lost) < min(lost, longestRun) || m.lost < m.starts {
+		if m.full(128) {
+			m.fade()
+		}
+		m.observe(i % buckets)
+		lost := uint8(i % (longestRun + 1))
+		if lost > 0 {
+			m.lose(lost)
+		}
+		if m.late[0] > 128 || m.lost < lost || m.lost < m.starts {
 			t.Fatalf("after %d: %+v", i, m)
 		}
 	}

@@ -14,11 +14,13 @@ type survival struct {
 	growth   float64 // exp(decay·T)
 	stdDev   float64 // ns; lateness is at least that of a normal with this deviation
 
-	first         float64 // lower edge of bucket 1, ns
-	perFirst      float64
-	power         float64 // 1.5/reach
-	perLong       float64 // 1/(n+1) with n heartbeats in the long memory
-	medium, short float64 // heartbeats in memory
+	first           float64 // lower edge of bucket 1, ns
+	perFirst        float64
+	power           float64 // 1.5/reach
+	perLong         float64 // 1/(n+1) with n heartbeats in the long memory
+	medium, short   float64 // heartbeats in the other memories
+	nearX, nearFall float64
+	recent          float64 // the larger of the two
 }
 
 // survival returns what is believed of the silence that follows a heartbeat
@@ -31,14 +33,14 @@ func (c *calibrated) survival(s *survival, interval, stdDev float64, afterLoss b
 	}
 	s.decay, s.growth = tailDecades*math.Ln10/interval, tailGrowth
 	if s.reach > interval {
-		s.decay = tailDecades * math.Ln10 / s.reach
-		s.growth = math.Exp(s.decay * interval)
+		s.decay, s.growth = tailDecades*math.Ln10/s.reach, 0
 	}
 	s.first = edge(s.base + 1)
 	s.perFirst = edge(-s.base - 1)
 	s.power = 1.5 / s.reach
 	s.perLong = 1 / (float64(c.long.late[0]) + 1)
 	s.medium, s.short = float64(c.medium.late[0]), float64(c.short.late[0])
+	s.recent = max(s.medium, s.short)
 	k, n := c.long.continued()
 	p := (k + priorContinue) / (n + priorLost)
 	k, n = c.medium.continued()
@@ -65,17 +67,20 @@ func (c *calibrated) survival(s *survival, interval, stdDev float64, afterLoss b
 // single event must not shake what the longer memory knows. dp and dk are
 // derivatives, of p and of k.
 func believe(p, dp, k, dk, n float64) (float64, float64) {
-	switch pn := p * n; {
-	case pn < k:
-		s := math.Sqrt(k)
-		if low := k - s; pn < low {
-			return low / n, dk * (1 - 0.5/s) / n
-		}
-	case pn > k+3:
-		s := math.Sqrt(k)
-		if high := k + 3 + 1.7*s; pn > high {
-			return high / n, dk * (1 + 0.85/max(s, 1)) / n
-		}
+	if pn := p * n; pn < k || pn > k+3 {
+		return overrule(p, dp, k, dk, n)
+	}
+	return p, dp
+}
+
+//go:noinline
+func overrule(p, dp, k, dk, n float64) (float64, float64) {
+	root := math.Sqrt(k)
+	if low := k - root; p*n < low {
+		return low / n, dk * (1 - 0.5/root) / n
+	}
+	if high := k + 3 + 1.7*root; p*n > high {
+		return high / n, dk * (1 + 0.85/max(root, 1)) / n
 	}
 	return p, dp
 }
@@ -92,14 +97,28 @@ func (s *survival) late(x, fall float64) (q, density float64) {
 		prior = r * math.Sqrt(r) * fall
 		dprior = prior * (s.decay + s.power*r)
 	}
-	b, w, dw := 0, 1-x*s.perFirst, s.perFirst
+	b := 0
 	if x >= s.first {
-		k := halfOctave(x)
-		if b = k - s.base; b >= buckets {
-			return s.atLeast(x, prior*s.perLong, dprior*s.perLong)
-		}
-		dw = edge(-k) * (1 / (math.Sqrt2 - 1))
+		b = halfOctave(x) - s.base
+	}
+	if !s.learnt.counted(b) && s.stdDev == 0 {
+		return prior * s.perLong, dprior * s.perLong
+	}
+	return s.counted(x, b, prior, dprior)
+}
+
+// counted is late where heartbeats that late are in memory.
+func (s *survival) counted(x float64, b int, prior, dprior float64) (q, density float64) {
+	w, dw := 0.0, 0.0 // the share of the bucket above x, and by how much it falls
+	switch {
+	case b >= buckets:
+		b = buckets - 1
+	case b > 0:
+		dw = edge(-b-s.base) * (1 / (math.Sqrt2 - 1))
 		w = math.Sqrt2/(math.Sqrt2-1) - x*dw
+	default:
+		dw = s.perFirst
+		w = 1 - x*dw
 	}
 	l := s.learnt
 	k, in := l.long.above(b, w)
@@ -108,11 +127,6 @@ func (s *survival) late(x, fall float64) (q, density float64) {
 	q, density = believe(q, density, k, in*dw, s.medium)
 	k, in = l.short.above(b, w)
 	q, density = believe(q, density, k, in*dw, s.short)
-	return s.atLeast(x, q, density)
-}
-
-// atLeast is q, but not less than the normal tail that MinStdDev asks for.
-func (s *survival) atLeast(x, q, density float64) (float64, float64) {
 	if s.stdDev > 0 {
 		z := x / (s.stdDev * math.Sqrt2)
 		if normal := math.Erfc(z) / 2; normal > q {
@@ -143,17 +157,16 @@ func (s *survival) phi(silence float64) (phi, slope float64) {
 		rate := min(tailDecades, -math.Log10(s.onward)) / s.interval
 		return phi + (silence-far)*rate, rate
 	}
-	sum, density := s.at(silence)
+	sum, density := s.at(silence, s.fall(silence-s.interval))
 	return max(0, -math.Log(sum)/math.Ln10), density / (sum * math.Ln10)
 }
 
 // at is 10^−φ after so many nanoseconds of silence, between one interval and
 // furthest, and its negative derivative.
-func (s *survival) at(silence float64) (sum, density float64) {
+func (s *survival) at(silence, fall float64) (sum, density float64) {
 	x := silence - s.interval
-	fall := 1.0
-	if x > s.reach {
-		fall = math.Exp(-s.decay * (x - s.reach))
+	if s.growth == 0 && x >= s.interval {
+		s.growth = math.Exp(s.decay * s.interval)
 	}
 	allLost := 1.0
 	for p := s.start; ; p = s.onward {
@@ -171,10 +184,40 @@ func (s *survival) at(silence float64) (sum, density float64) {
 	return sum + allLost, density
 }
 
+// fall is exp(−decay·(x − reach)), what the prior falls by besides its power law.
+func (s *survival) fall(x float64) float64 {
+	if x <= s.reach {
+		return 1 // not asked for
+	}
+	return math.Exp(-s.decay * (x - s.reach))
+}
+
+// reached reports whether φ is x after so many nanoseconds of silence, and about
+// how much is missing. Where rounding cannot matter it goes by 10^−φ.
+func (s *survival) reached(x, target, silence float64) (ok bool, missing float64) {
+	if silence >= s.interval && silence <= furthest*s.interval {
+		// Newton's later steps are so small that a short series tells the fall.
+		last := silence - s.interval
+		z := s.decay * (last - s.nearX)
+		if math.Abs(z) > 1e-3 {
+			s.nearX, s.nearFall, z = last, s.fall(last), 0
+		}
+		sum, density := s.at(silence, s.nearFall*(1-z*(1-z*(0.5-z/6))))
+		if d := sum - target; math.Abs(d) > 1e-12*target {
+			// ln(sum/target), the first term of its series for a ratio near 1.
+			return d < 0, 2 * d / (sum + target) * sum / density
+		}
+	}
+	phi, slope := s.phi(silence)
+	return phi >= x, (x - phi) / slope
+}
+
 // near is about where φ reaches x, and a silence at which it has not yet.
-func (s *survival) near(x float64) (silence, floor float64) {
-	target := math.Exp(-x * math.Ln10)
-	fall := math.Exp(-s.decay * (s.interval - s.reach))
+func (s *survival) near(x, target float64) (silence, floor float64) {
+	if s.growth == 0 {
+		s.growth = math.Exp(s.decay * s.interval)
+	}
+	fall, shrink := math.Exp(-s.decay*(s.interval-s.reach)), 1/s.growth
 	// 10^−φ is at least target at i intervals, and G(t) is what it is at t in a
 	// run of losses:
 	//
@@ -188,18 +231,21 @@ func (s *survival) near(x float64) (silence, floor float64) {
 		after := (1-s.start)*q + s.start*g
 		if after > target {
 			before = after
-			fall /= s.growth
+			fall *= shrink
 			continue
 		}
 		// It falls most where the i-th heartbeat is not very late, in bucket 0,
 		// which is linear.
-		edge, density := s.at(from + s.first)
+		edge, density := s.at(from+s.first, s.fall(from+s.first-s.interval))
 		if edge <= target {
 			return from + s.first*(before-target)/(before-edge), from
 		}
+		// Beyond it a parabola: of ln S, the slope at one end and both ends are known.
+		decay, width := density/edge, s.interval-s.first
+		fallen := math.Log(edge / target)
+		bend := (math.Log(edge/after) - decay*width) / (width * width)
 		from += s.first
-		rate := max(density/edge, math.Log(edge/after)/(s.interval-s.first))
-		return from + math.Log(edge/target)/rate, from
+		return from + 2*fallen/(decay+math.Sqrt(max(0, decay*decay+4*bend*fallen))), from
 	}
 	phi, _ := s.phi(furthest * s.interval)
 	rate := min(tailDecades, -math.Log10(s.onward)) / s.interval
