@@ -3,111 +3,132 @@
 package detector
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"sync/atomic"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-var crowds = []int{1_000, 100_000, 1_000_000}
+// order is the order in which the heartbeats of a crowd come.
+type order string
 
-// crowd is a detector with many peers, all of which have been heard, and their names in random order.
-func crowd(b *testing.B, n int) (*Detector[string], []string) {
+const (
+	// arrival: that in which the peers were watched, each at a random moment within a hundredth of the round before or
+	// after its own. So it is for a monitor that watches peers when it first hears of them, and hears them every interval.
+	arrival order = "arrival"
+	// random: a fresh shuffle, which has nothing to do with where peers lie in memory.
+	random order = "random"
+)
+
+// crowd is a detector with many peers, all of which have been heard, and the ids of a round of heartbeats. As if they came
+// out of packets, the ids are not those that were watched but equal, and their bytes lie in the order of the round.
+func crowd(b *testing.B, n int, o order) (*Detector[string], []string) {
 	d, err := New[string](Config{Interval: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { d.Close() })
-	names := make([]string, n)
-	for i, j := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
-		names[i] = fmt.Sprintf("10.%d.%d.%d:7946", j>>16, j>>8&255, j&255)
-	}
-	for _, name := range names {
-		if err := d.Watch(name, 0); err != nil {
+	for i := range n {
+		if err := d.Watch(name(i), 0); err != nil {
 			b.Fatal(err)
 		}
-		d.HeartbeatSeq(name, 1)
+		d.HeartbeatSeq(name(i), 1)
 	}
-	rand.New(rand.NewPCG(3, 4)).Shuffle(n, func(i, j int) { names[i], names[j] = names[j], names[i] })
+	r := rand.New(rand.NewPCG(3, 4))
+	round := r.Perm(n)
+	if o == arrival {
+		at := make([]float64, n)
+		for i := range n {
+			round[i], at[i] = i, float64(i)+float64(n)/100*r.Float64()
+		}
+		slices.SortFunc(round, func(i, j int) int { return cmp.Compare(at[i], at[j]) })
+	}
+	var bytes strings.Builder
+	for _, i := range round {
+		bytes.WriteString(name(i))
+	}
+	names, rest := make([]string, n), bytes.String()
+	for j, i := range round {
+		names[j], rest = rest[:len(name(i))], rest[len(name(i)):]
+	}
+	runtime.GC() // or else the detector's own garbage is collected while the clock runs
 	return d, names
 }
 
-// One goroutine reports numbered heartbeats of all peers, again and again in random order.
-func BenchmarkHeartbeatSeq(b *testing.B) {
-	for _, n := range crowds {
-		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
-			d, names := crowd(b, n)
-			b.ReportAllocs()
-			b.ResetTimer()
-			defer reportCPU(b, cpuTime())
-			for i := range b.N {
-				d.HeartbeatSeq(names[i%n], uint64(2+i/n))
-			}
-		})
+func name(i int) string { return fmt.Sprintf("10.%d.%d.%d:7946", i>>16, i>>8&255, i&255) }
+
+func crowds(b *testing.B, f func(b *testing.B, n int, o order)) {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
+		for _, o := range []order{arrival, random} {
+			b.Run(fmt.Sprintf("peers=%d/order=%s", n, o), func(b *testing.B) { f(b, n, o) })
+		}
 	}
 }
 
-// The same from as many goroutines as there are processors: time is per heartbeat of all of them together.
-func BenchmarkHeartbeatSeqParallel(b *testing.B) {
-	for _, n := range crowds {
-		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
-			d, names := crowd(b, n)
-			var workers atomic.Int64
-			b.ResetTimer()
-			defer reportCPU(b, cpuTime())
-			b.RunParallel(func(pb *testing.PB) {
-				i := int(workers.Add(1)) * n / runtime.GOMAXPROCS(0)
-				for seq := uint64(2); pb.Next(); i++ {
-					if i >= n {
-						i, seq = 0, seq+1
-					}
-					d.HeartbeatSeq(names[i], seq)
-				}
-			})
-		})
-	}
+// One goroutine reports unnumbered heartbeats of all peers, round after round.
+func BenchmarkHeartbeat(b *testing.B) {
+	crowds(b, func(b *testing.B, n int, o order) {
+		d, names := crowd(b, n, o)
+		b.ReportAllocs()
+		b.ResetTimer()
+		defer reportCPU(b, cpuTime())
+		for i := range b.N {
+			d.Heartbeat(names[i%n])
+		}
+	})
+}
+
+// The same, numbered.
+func BenchmarkHeartbeatSeq(b *testing.B) {
+	crowds(b, func(b *testing.B, n int, o order) {
+		d, names := crowd(b, n, o)
+		b.ReportAllocs()
+		b.ResetTimer()
+		defer reportCPU(b, cpuTime())
+		for i := range b.N {
+			d.HeartbeatSeq(names[i%n], uint64(2+i/n))
+		}
+	})
 }
 
 // The same in batches of a hundred, as from a forwarder: time is per heartbeat.
 func BenchmarkBatch(b *testing.B) {
-	for _, n := range crowds {
-		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
-			d, names := crowd(b, n)
-			const batch = 100
-			beats := make([]Beat[string], batch)
-			b.ReportAllocs()
-			b.ResetTimer()
-			defer reportCPU(b, cpuTime())
-			for i := 0; i < b.N; i += batch {
-				for j := range beats {
-					beats[j] = Beat[string]{ID: names[(i+j)%n], Seq: uint64(2 + (i+j)/n)}
-				}
-				d.Batch(beats)
+	crowds(b, func(b *testing.B, n int, o order) {
+		d, names := crowd(b, n, o)
+		beats := make([]Beat[string], 100)
+		b.ReportAllocs()
+		b.ResetTimer()
+		defer reportCPU(b, cpuTime())
+		for i := 0; i < b.N; i += len(beats) {
+			for j := range beats {
+				beats[j] = Beat[string]{ID: names[(i+j)%n], Seq: uint64(2 + (i+j)/n)}
 			}
-		})
-	}
+			d.Batch(beats)
+		}
+	})
 }
 
 // One look of a shard's schedule: the next peer in time comes out and goes back in, one to three seconds later.
 func BenchmarkSchedule(b *testing.B) {
-	for _, n := range crowds {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
-			var r roster[int]
-			s := schedule[int]{peers: &r}
-			random := rand.New(rand.NewPCG(1, 2))
+			s := newSchedule()
+			r := rand.New(rand.NewPCG(1, 2))
 			for i := range n {
-				p := r.add(random.Uint64(), peer[int]{id: i})
-				s.set(p, instant(random.Int64N(2*int64(time.Second))))
+				s.add(entry{instant(r.Int64N(2 * int64(time.Second))), number(i)})
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
 			defer reportCPU(b, cpuTime())
 			for range b.N {
 				now := s.next()
-				s.set(s.due(now), now.add(time.Second+time.Duration(random.Int64N(2*int64(time.Second)))))
+				e, _ := s.take(now)
+				s.add(entry{now.add(time.Second + time.Duration(r.Int64N(2*int64(time.Second)))), e.number})
 			}
 		})
 	}
@@ -115,11 +136,11 @@ func BenchmarkSchedule(b *testing.B) {
 
 // What a watched peer costs in memory, without its name.
 func BenchmarkMemory(b *testing.B) {
-	for _, n := range crowds {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
 			names := make([]string, n)
 			for i := range names {
-				names[i] = fmt.Sprintf("10.%d.%d.%d:7946", i>>16, i>>8&255, i&255)
+				names[i] = name(i)
 			}
 			for range b.N {
 				before := heap()

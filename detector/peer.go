@@ -25,16 +25,43 @@ func (i instant) sub(j instant) time.Duration { return time.Duration(i - j) }
 //
 // so that a local pause is no silence of the peer (see skip).
 type peer[K comparable] struct {
-	id       K
-	est      phiaccrual.Estimator
-	interval time.Duration
-	deaf     time.Duration // time that does not count as silence, so far
-	since    instant       // until it is heard: when its FirstHeartbeat began
-	number   number        // its own, in the roster
-	place    place         // its place in the schedule
+	short    shortID
 	state    State
-	heard    bool // the estimator has a heartbeat
-	resuming bool // beats were due in a local pause: what comes next tells of the pause, not of the peer
+	heard    bool          // the estimator has a heartbeat
+	resuming bool          // beats were due in a local pause: what comes next tells of the pause, not of the peer
+	number   number        // its own, in the roster
+	look     instant       // when the number's earliest entry in the schedule is due, or never
+	deaf     time.Duration // time that does not count as silence, so far
+	interval time.Duration // 0: the number is free
+	est      phiaccrual.Estimator
+	since    instant // until it is heard: when its FirstHeartbeat began
+	id       K
+}
+
+// shortID is a copy of a short id that is a string, within its peer, so that comparing it waits for no other memory.
+type shortID struct {
+	bytes [36]byte // a UUID, an IPv4 address with its port, most names of hosts
+	size  uint8    // above len(bytes): there is no copy
+}
+
+func shorten[K comparable](id K) (c shortID) {
+	s, ok := any(id).(string)
+	if !ok || len(s) > len(c.bytes) {
+		return shortID{size: 255}
+	}
+	c.size = uint8(copy(c.bytes[:], s))
+	return c
+}
+
+// watched reports that p is a peer, not a free place for one.
+func (p *peer[K]) watched() bool { return p.interval != 0 }
+
+// is reports that id is the peer's.
+func (p *peer[K]) is(id K) bool {
+	if s, ok := any(id).(string); ok && len(s) <= len(p.short.bytes) {
+		return int(p.short.size) == len(s) && string(p.short.bytes[:len(s)]) == s
+	}
+	return p.id == id
 }
 
 // rules are what all peers of a detector are judged by.

@@ -21,7 +21,7 @@ type roster[K comparable] struct {
 // number names a peer of a shard.
 type number uint32
 
-const chunk = 256 // peers; the first chunk begins small
+const chunk = 1 << 14 // peers
 
 func (r *roster[K]) at(n number) *peer[K] { return &r.chunks[n/chunk][n%chunk] }
 
@@ -43,7 +43,7 @@ func (r *roster[K]) place(hash uint64, id K) (i int, ok bool) {
 		if word == 0 {
 			return 0, false
 		}
-		if word>>32 == hash>>32 && r.at(number(uint32(word)-1)).id == id {
+		if word>>32 == hash>>32 && r.at(number(uint32(word)-1)).is(id) {
 			return i, true
 		}
 	}
@@ -55,9 +55,10 @@ func (r *roster[K]) add(hash uint64, p peer[K]) *peer[K] {
 		r.grow()
 	}
 	r.count++
-	p.number = r.take()
-	r.insert(hash&^(1<<32-1) | uint64(p.number+1))
-	q := r.at(p.number)
+	n := r.take()
+	r.insert(hash&^(1<<32-1) | uint64(n+1))
+	q := r.at(n)
+	p.number, p.look, p.short = n, q.look, shorten(p.id)
 	*q = p
 	return q
 }
@@ -70,26 +71,30 @@ func (r *roster[K]) take() number {
 		return n
 	}
 	last := len(r.chunks) - 1
-	switch {
-	case last < 0:
+	if last < 0 || len(r.chunks[last]) == chunk {
 		r.chunks = append(r.chunks, nil)
-		last = 0
-	case len(r.chunks[last]) == chunk:
-		r.chunks = append(r.chunks, make([]peer[K], 0, chunk))
 		last++
 	}
-	r.chunks[last] = append(r.chunks[last], peer[K]{})
-	return number(last*chunk + len(r.chunks[last]) - 1)
+	c := r.chunks[last]
+	if len(c) == cap(c) {
+		grown := make([]peer[K], len(c), min(chunk, cap(c)+max(4, cap(c)/8)))
+		adviseHugePages(grown)
+		copy(grown, c)
+		c = grown
+	}
+	r.chunks[last] = append(c, peer[K]{look: never})
+	return number(last*chunk + len(c))
 }
 
-// remove lets go of the peer with this id, which is there.
-func (r *roster[K]) remove(hash uint64, id K) {
+// remove lets go of the peer with this id and reports that it was there. Its number keeps its look.
+func (r *roster[K]) remove(hash uint64, id K) bool {
 	i, ok := r.place(hash, id)
 	if !ok {
-		return
+		return false
 	}
 	n := number(uint32(r.index[i]) - 1)
-	*r.at(n) = peer[K]{}
+	p := r.at(n)
+	*p = peer[K]{look: p.look}
 	r.free = append(r.free, n)
 	r.count--
 	// Close the gap: a word moves up unless it is between its home and the gap's other side.
@@ -102,6 +107,7 @@ func (r *roster[K]) remove(hash uint64, id K) {
 		}
 	}
 	r.index[i] = 0
+	return true
 }
 
 func (r *roster[K]) insert(word uint64) {
@@ -118,6 +124,7 @@ func (r *roster[K]) grow() {
 		r.index, r.shift = make([]uint64, 4), 62
 	} else {
 		r.index, r.shift = make([]uint64, 2*len(old)), r.shift-1
+		adviseHugePages(r.index)
 	}
 	for _, word := range old {
 		if word != 0 {

@@ -1,101 +1,152 @@
 package detector
 
-// schedule orders the peers of a shard by when they are looked at next: a heap with four children a node. It is a lazy
-// one, in that a heartbeat never touches it: a look that has become early is found out when it comes.
+import "math/bits"
+
+// schedule says which peers of a shard have to be looked at, and when the next: a hierarchical timing wheel (Varghese and
+// Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987), but one that does not tick.
 //
-// Why not a timing wheel, whose work per look does not grow with the number of peers at all: each look in it is a walk
-// from slot to slot, each time through a peer that no cache holds, and a heap's is a walk through adjacent entries of
-// which the upper levels are always at hand. A hierarchical wheel of six-bit levels with lists through the peers,
-// in nanoseconds of processor time a look (one schedule, 1 to 3 s ahead, 2 cores of a Xeon, 205 ns from memory):
+// A slot of level l covers 64^l nanoseconds. Where a look belongs follows from the first digit, of six bits each, in which
+// its time differs from the base, the time that the schedule has got to:
 //
-//	peers      10^3   10^5   10^6
-//	wheel        42    260    690
-//	heap         78    165    335
+//	base  … 2 7 5 3 1
+//	look  … 2 7 9 1 0    level 2, slot 9
 //
-// From a thousand peers to a million, 9 comparisons a level for 5 more levels are lost in the cost of memory. The heap is
-// also exact to the nanosecond where a wheel has ticks, and a third of the code.
-type schedule[K comparable] struct {
-	peers *roster[K]
-	heap  []look
+// Each slot knows its earliest look. When that is due, the slot is opened: what else is due comes out with it, and the
+// rest moves to lower levels. So nothing happens between looks, they are exact to the nanosecond, and the work for one is
+// bounded by the number of levels, whatever the number of peers.
+//
+// It is lazy. A heartbeat never touches it: a look that has become early is found out when it comes. A look that is put
+// off, or not needed any more, stays where it is; one that is brought forward leaves its entry behind, to be dropped in
+// time; and that of a forgotten peer serves whoever gets its number next. So nothing is ever searched for, and entries do
+// not pile up.
+//
+// Slots are chains of bundles, not lists through the peers: to open one is to read memory in order, and loads no peer.
+type schedule struct {
+	base   instant
+	first  instant // the earliest entry in a slot, or never
+	levels [11]*level
+	due    *bundle // entries whose time has come
+	free   *bundle
 }
 
-type look struct {
+const (
+	digit = 6 // bits
+	slots = 1 << digit
+)
+
+type level struct {
+	taken uint64 // which slots hold entries, a bit each
+	slots [slots]slot
+}
+
+type slot struct {
+	first   instant
+	bundles *bundle
+}
+
+// bundle is a part of a slot's entries, in 256 bytes.
+type bundle struct {
+	next    *bundle
+	n       int
+	entries [15]entry
+}
+
+type entry struct {
 	at     instant
 	number number
 }
 
-// place is a peer's index in the heap plus one; 0 for one that is not scheduled.
-type place uint32
+func newSchedule() schedule { return schedule{first: never} }
 
-// next returns the earliest look, or never.
-func (s *schedule[K]) next() instant {
-	if len(s.heap) == 0 {
-		return never
+// next returns when the next entry is due, or never.
+func (s *schedule) next() instant {
+	if s.due != nil {
+		return s.base
 	}
-	return s.heap[0].at
+	return s.first
 }
 
-// due returns the peer with the earliest look, if that is not after now. It stays scheduled.
-func (s *schedule[K]) due(now instant) *peer[K] {
+// add takes an entry in.
+func (s *schedule) add(e entry) {
+	l := max(0, bits.Len64(uint64(e.at^s.base))-1) / digit
+	if s.levels[l] == nil {
+		s.levels[l] = new(level)
+	}
+	i := uint64(e.at) >> (l * digit) % slots
+	slot := &s.levels[l].slots[i]
+	if s.levels[l].taken&(1<<i) == 0 {
+		s.levels[l].taken |= 1 << i
+		slot.first = e.at
+	}
+	slot.first = min(slot.first, e.at)
+	s.first = min(s.first, e.at)
+	s.push(&slot.bundles, e)
+}
+
+// take takes out an entry that is due at now, if there is one: in no order among several. Time does not go back from one
+// call to the next.
+func (s *schedule) take(now instant) (e entry, ok bool) {
 	if s.next() > now {
-		return nil
+		return entry{}, false
 	}
-	return s.peers.at(s.heap[0].number)
+	if s.due == nil {
+		s.open(now)
+	}
+	return s.pop(&s.due), true
 }
 
-// set schedules p, anew if it was already; never takes it out.
-func (s *schedule[K]) set(p *peer[K], at instant) {
-	if at == never {
-		s.remove(p)
-		return
-	}
-	if p.place == 0 {
-		s.heap = append(s.heap, look{})
-		p.place = place(len(s.heap))
-	}
-	s.fix(int(p.place)-1, look{at, p.number})
-}
-
-// remove takes p out, if it is in.
-func (s *schedule[K]) remove(p *peer[K]) {
-	if p.place == 0 {
-		return
-	}
-	i, last := int(p.place)-1, len(s.heap)-1
-	moved := s.heap[last]
-	s.heap = s.heap[:last]
-	p.place = 0
-	if i < last {
-		s.fix(i, moved)
-	}
-}
-
-// fix puts l where it belongs; i is free.
-func (s *schedule[K]) fix(i int, l look) {
-	for i > 0 && s.heap[(i-1)/4].at > l.at {
-		s.put(i, s.heap[(i-1)/4])
-		i = (i - 1) / 4
-	}
-	for {
-		least := 4*i + 1
-		if least >= len(s.heap) {
-			break
-		}
-		for c := least + 1; c < min(4*i+5, len(s.heap)); c++ {
-			if s.heap[c].at < s.heap[least].at {
-				least = c
+// open sorts the entries of each slot with one that is due into those that are and those that are not.
+func (s *schedule) open(now instant) {
+	var opened *bundle
+	for _, l := range s.levels {
+		for l != nil && l.taken != 0 {
+			i := bits.TrailingZeros64(l.taken)
+			if l.slots[i].first > now {
+				break
 			}
+			l.taken &^= 1 << i
+			for b := l.slots[i].bundles; b != nil; {
+				next := b.next
+				b.next, opened = opened, b
+				b = next
+			}
+			l.slots[i].bundles = nil
 		}
-		if s.heap[least].at >= l.at {
-			break
-		}
-		s.put(i, s.heap[least])
-		i = least
 	}
-	s.put(i, l)
+	s.base, s.first = now, never
+	for _, l := range s.levels {
+		if l != nil && l.taken != 0 {
+			s.first = min(s.first, l.slots[bits.TrailingZeros64(l.taken)].first)
+		}
+	}
+	for opened != nil {
+		if e := s.pop(&opened); e.at <= now {
+			s.push(&s.due, e)
+		} else {
+			s.add(e)
+		}
+	}
 }
 
-func (s *schedule[K]) put(i int, l look) {
-	s.heap[i] = l
-	s.peers.at(l.number).place = place(i + 1)
+func (s *schedule) push(chain **bundle, e entry) {
+	b := *chain
+	if b == nil || b.n == len(b.entries) {
+		if b = s.free; b != nil {
+			s.free = b.next
+		} else {
+			b = new(bundle)
+		}
+		b.next, *chain = *chain, b
+	}
+	b.entries[b.n] = e
+	b.n++
+}
+
+func (s *schedule) pop(chain **bundle) (e entry) {
+	b := *chain
+	b.n--
+	if b.n == 0 {
+		*chain, b.next, s.free = b.next, s.free, b
+	}
+	return b.entries[b.n]
 }

@@ -13,7 +13,7 @@ import (
 type shard[K comparable] struct {
 	mu       sync.Mutex
 	peers    roster[K]
-	schedule schedule[K] // of peers that are not Down
+	schedule schedule // of looks at peers
 	rules    rules
 	hub      *mailbox.Hub[K, Event[K]]
 	closed   bool
@@ -22,8 +22,7 @@ type shard[K comparable] struct {
 }
 
 func (s *shard[K]) init(r rules, hub *mailbox.Hub[K, Event[K]]) {
-	s.rules, s.hub = r, hub
-	s.schedule.peers = &s.peers
+	s.rules, s.hub, s.schedule = r, hub, newSchedule()
 }
 
 // add begins to watch a peer and returns the look that it scheduled.
@@ -41,13 +40,7 @@ func (s *shard[K]) add(hash uint64, p peer[K], now instant) (look instant, err e
 }
 
 func (s *shard[K]) forget(hash uint64, id K) bool {
-	p := s.peers.find(hash, id)
-	if p == nil {
-		return false
-	}
-	s.schedule.remove(p)
-	s.peers.remove(hash, id)
-	return true
+	return s.peers.remove(hash, id)
 }
 
 // beat takes a heartbeat and returns the look that it scheduled: never for a peer that is Up, whose old deadline will
@@ -84,14 +77,14 @@ func (s *shard[K]) judge(now instant, e *ear) (next instant, more bool) {
 	ready := instant(e.ready.Load())
 	const some = 64 // bounds how long heartbeats wait, at a fraction of a millisecond
 	for range some {
-		p := s.schedule.due(now)
+		p := s.due(now)
 		if p == nil {
 			break
 		}
 		deadline := p.deadline(&s.rules)
 		if deadline <= now {
 			if now < ready {
-				s.schedule.set(p, ready)
+				s.look(p, ready)
 				continue
 			}
 			s.change(p, max(p.state, p.level(&s.rules, now)), now)
@@ -101,6 +94,32 @@ func (s *shard[K]) judge(now instant, e *ear) (next instant, more bool) {
 	}
 	next = s.schedule.next()
 	return next, next <= now
+}
+
+// due returns a peer whose look is due, which it is then no more, or nil.
+func (s *shard[K]) due(now instant) *peer[K] {
+	for {
+		e, ok := s.schedule.take(now)
+		if !ok {
+			return nil
+		}
+		p := s.peers.at(e.number)
+		if p.look != e.at {
+			continue // the look was brought forward, and has been
+		}
+		p.look = never
+		if p.watched() {
+			return p
+		}
+	}
+}
+
+// look sees to it that p is looked at no later than at.
+func (s *shard[K]) look(p *peer[K], at instant) {
+	if at < p.look {
+		p.look = at
+		s.schedule.add(entry{at, p.number})
+	}
 }
 
 // plan schedules the next look at p and returns it.
@@ -119,7 +138,7 @@ func (s *shard[K]) await(p *peer[K], deadline, now instant) (look instant) {
 		}
 		look = max(look, now+1)
 	}
-	s.schedule.set(p, look)
+	s.look(p, look)
 	return look
 }
 
@@ -145,7 +164,7 @@ func (s *shard[K]) setThresholds(suspect, down float64, now instant) {
 	}
 	s.peers.all(func(p *peer[K]) {
 		if p.state != Down {
-			s.schedule.set(p, now)
+			s.look(p, now)
 		}
 	})
 }
@@ -155,5 +174,5 @@ func (s *shard[K]) close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	s.peers = roster[K]{}
-	s.schedule = schedule[K]{peers: &s.peers}
+	s.schedule = newSchedule()
 }

@@ -2,6 +2,7 @@ package detector
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -9,79 +10,137 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The roster and the schedule against a plain map, through any order of coming, going and being put off. Hashes are
-// few, so that they collide, and at the ends of their range, so that the index wraps around.
-func TestRosterAndScheduleAgainstAMap(t *testing.T) {
+// The roster against a plain map, through any order of coming and going. Hashes are few, so that they collide, and at the
+// ends of their range, so that the index wraps around.
+func TestRosterAgainstAMap(t *testing.T) {
 	hash := func(id int) uint64 {
 		h := [...]uint64{0, 1, 1 << 32, 1<<64 - 1, 1<<64 - 1<<32, 0xdeadbeef << 32}[id%6]
 		return h + uint64(id/24)<<59
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var r roster[int]
-		s := schedule[int]{peers: &r}
-		looks := map[int]instant{} // of all peers
+		there := map[int]bool{}
+		looks := map[number]instant{}
 		for range rapid.IntRange(0, 300).Draw(t, "steps") {
 			id := rapid.IntRange(0, 60).Draw(t, "id")
 			p := r.find(hash(id), id)
-			if _, there := looks[id]; there != (p != nil) || there && p.id != id {
-				t.Fatalf("found %v for %d, want %v", p, id, there)
+			if there[id] != (p != nil) || p != nil && (p.id != id || !p.watched()) {
+				t.Fatalf("found %v for %d, want %v", p, id, there[id])
 			}
-			switch at := instant(rapid.IntRange(0, 100).Draw(t, "at")); {
-			case p == nil:
-				s.set(r.add(hash(id), peer[int]{id: id}), at)
-				looks[id] = at
-			case at < 20:
-				s.remove(p)
-				r.remove(hash(id), id)
-				delete(looks, id)
-			case at < 30:
-				s.set(p, never)
-				looks[id] = never
-			default:
-				s.set(p, at)
-				looks[id] = at
+			if p == nil {
+				p = r.add(hash(id), peer[int]{id: id, interval: 1})
+				if want, again := looks[p.number]; again && p.look != want || !again && p.look != never {
+					t.Fatalf("the look at number %d has become %d", p.number, p.look)
+				}
+				p.look = instant(rapid.IntRange(0, 9).Draw(t, "look"))
+				looks[p.number] = p.look
+			} else if n := p.number; !r.remove(hash(id), id) || r.at(n).watched() {
+				t.Fatalf("%d is not removed", id)
 			}
-
-			first := never
-			for _, at := range looks {
-				first = min(first, at)
-			}
-			if s.next() != first {
-				t.Fatalf("next look at %d, want %d", s.next(), first)
-			}
-			if s.due(first-1) != nil {
-				t.Fatal("a look is due before the first")
-			}
-			if first != never && looks[s.due(first).id] != first {
-				t.Fatal("the look that is due is not the first")
-			}
+			there[id] = !there[id]
 		}
-		all := 0
 		r.all(func(p *peer[int]) {
-			if _, there := looks[p.id]; !there {
+			if !there[p.id] {
 				t.Fatalf("%d is still there", p.id)
 			}
-			all++
+			delete(there, p.id)
 		})
-		if all != len(looks) || r.count != len(looks) {
-			t.Fatalf("%d peers counted as %d, want %d", all, r.count, len(looks))
-		}
-		for s.next() != never { // everything comes out, in order
-			p := s.due(s.next())
-			for _, at := range looks {
-				if at < looks[p.id] {
-					t.Fatalf("a look at %d came before one at %d", looks[p.id], at)
-				}
-			}
-			s.remove(p)
-			looks[p.id] = never
-		}
-		for id, at := range looks {
-			if at != never {
-				t.Fatalf("%d never came out", id)
+		for id, left := range there {
+			if left {
+				t.Fatalf("%d is gone", id)
 			}
 		}
 	})
+}
+
+// The schedule against a plain list: it always knows the earliest entry, however close or far, and gives each once, when it
+// is due.
+func TestScheduleAgainstAList(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newSchedule()
+		var waiting []entry
+		now := instant(0)
+		check := func() {
+			first := never
+			for _, e := range waiting {
+				first = min(first, e.at)
+			}
+			if next := s.next(); next != first && (first > now || next > now) {
+				t.Fatalf("next at %d, want %d", next, first)
+			}
+		}
+		take := func() bool {
+			e, ok := s.take(now)
+			if i := slices.Index(waiting, e); ok && (i < 0 || e.at > now) {
+				t.Fatalf("took %v at %d of %v", e, now, waiting)
+			} else if ok {
+				waiting = slices.Delete(waiting, i, i+1)
+			}
+			check()
+			return ok
+		}
+		for n := range rapid.IntRange(0, 200).Draw(t, "steps") {
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0:
+				now += instant(rapid.Uint64Range(0, 1<<rapid.IntRange(0, 56).Draw(t, "log2")).Draw(t, "time"))
+				for range rapid.IntRange(0, 3).Draw(t, "takes") { // perhaps not all that are due
+					take()
+				}
+			default:
+				e := entry{now, number(n)}
+				e.at += instant(rapid.Uint64Range(0, 1<<rapid.IntRange(0, 60).Draw(t, "log2")).Draw(t, "delay"))
+				if rapid.IntRange(0, 9).Draw(t, "late") == 0 {
+					e.at = max(0, now-5)
+				}
+				s.add(e)
+				waiting = append(waiting, e)
+				check()
+			}
+		}
+		for len(waiting) > 0 {
+			now = max(now, s.next())
+			if !take() {
+				t.Fatalf("nothing is due at %d of %v", now, waiting)
+			}
+		}
+		if s.next() != never || take() {
+			t.Fatal("something is left")
+		}
+	})
+}
+
+// Looks that are put off, brought forward, or of peers that come and go, do not pile up.
+func TestEntriesDoNotPileUp(t *testing.T) {
+	d, _ := New[int](Config{})
+	defer d.Close()
+	for range 10_000 {
+		d.Watch(1, 0)
+		d.Restart(1)
+		d.SetInterval(1, time.Hour)
+		d.SetInterval(1, time.Second)
+		d.Heartbeat(1)
+		d.Forget(1)
+	}
+	if n := entries(d); n > 3 {
+		t.Errorf("%d entries of one peer", n)
+	}
+}
+
+// entries counts the entries in all schedules.
+func entries[K comparable](d *Detector[K]) (n int) {
+	for i := range d.shards {
+		s := &d.shards[i]
+		s.mu.Lock()
+		for _, l := range s.schedule.levels {
+			for i := 0; l != nil && i < len(l.slots); i++ {
+				for b := l.slots[i].bundles; b != nil; b = b.next {
+					n += b.n
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // Peers that come and go leave nothing behind.
@@ -95,8 +154,8 @@ func TestRosterReusesNumbers(t *testing.T) {
 			r.remove(uint64(id*round)<<50, id)
 		}
 	}
-	if len(r.chunks) != 3 || len(r.index) != 1024 || r.count != 0 {
-		t.Errorf("600 peers at a time left %d chunks, an index of %d and a count of %d", len(r.chunks), len(r.index), r.count)
+	if len(r.chunks) != 1 || len(r.chunks[0]) != 600 || len(r.index) != 1024 || r.count != 0 {
+		t.Errorf("600 peers at a time left %d chunks (want 1 of 600), an index of %d and a count of %d", len(r.chunks), len(r.index), r.count)
 	}
 	if r.find(0, 0) != nil {
 		t.Error("a forgotten peer is found")
