@@ -72,7 +72,7 @@ func newDetector[K comparable](cfg Config, epoch time.Time, now func() instant) 
 		quit:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
-	d.ear.tick = maxTick
+	d.ear.tick, d.ear.fitting = maxTick, make(map[time.Duration]int)
 	d.ear.due.Store(int64(never))
 	for i := range d.shards {
 		d.shards[i].init(rules{
@@ -131,8 +131,12 @@ func (d *Detector[K]) Watch(id K, interval time.Duration) error {
 // that readers have not read yet.
 func (d *Detector[K]) Forget(id K) bool {
 	s, hash := d.lock(id)
-	defer s.mu.Unlock()
-	return s.forget(hash, id)
+	interval, watched := s.forget(hash, id)
+	s.mu.Unlock()
+	if watched {
+		d.ear.dismiss(interval)
+	}
+	return watched
 }
 
 // Restart begins a peer's history anew, because it has begun its own anew: Unknown until its next heartbeat, numbers
@@ -186,9 +190,10 @@ func (d *Detector[K]) Alive(id K, at time.Time) bool {
 // watched.
 func (d *Detector[K]) SetInterval(id K, interval time.Duration) error {
 	var err error
+	var old time.Duration
 	watched := d.with(id, func(s *shard[K], p *peer[K], now instant) instant {
-		shorter := interval < p.interval
-		if err = p.setInterval(&s.rules, interval); err != nil || !shorter {
+		old = p.interval
+		if err = p.setInterval(&s.rules, interval); err != nil || interval >= old {
 			return never // an old deadline that is early will find out
 		}
 		return s.plan(p, now)
@@ -205,6 +210,7 @@ func (d *Detector[K]) SetInterval(id K, interval time.Duration) error {
 		return fmt.Errorf("detector: SetInterval(%v): %w", id, err)
 	}
 	d.ear.attend(interval)
+	d.ear.dismiss(old)
 	return nil
 }
 

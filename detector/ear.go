@@ -36,17 +36,42 @@ type ear struct {
 
 	mu       sync.Mutex // held while a pause is put right, and never taken under a shard's lock
 	tick     time.Duration
-	looked   instant // the last look at the clock
-	draining bool    // ready was set by a pause
+	fitting  map[time.Duration]int // how many peers each tick would fit; below 0 while a Watch is overtaken by a Forget
+	looked   instant               // the last look at the clock
+	draining bool                  // ready was set by a pause
 }
 
 const minTick, maxTick = 2 * moment, time.Second
 
-// attend makes the tick fit a peer with this interval. The tick only ever becomes shorter: it costs little.
+// tickFor returns the tick that fits a peer with this interval. There are less than 400.
+func tickFor(interval time.Duration) time.Duration {
+	return min(maxTick, max(minTick, (interval/4).Truncate(moment/2)))
+}
+
+// attend makes the tick fit one more peer with this interval.
 func (e *ear) attend(interval time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.tick = min(e.tick, max(minTick, interval/4))
+	tick := tickFor(interval)
+	e.fitting[tick]++
+	e.tick = min(e.tick, tick)
+}
+
+// dismiss takes back an attend.
+func (e *ear) dismiss(interval time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	tick := tickFor(interval)
+	e.fitting[tick]--
+	if tick > e.tick || e.fitting[tick] > 0 {
+		return
+	}
+	e.tick = maxTick
+	for tick, peers := range e.fitting {
+		if peers > 0 {
+			e.tick = min(e.tick, tick)
+		}
+	}
 }
 
 // overdue reports that the promise is broken at the instant now.

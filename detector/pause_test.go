@@ -423,6 +423,14 @@ func TestShortPauseWaitsForTheQueue(t *testing.T) {
 func TestTickFitsTheShortestInterval(t *testing.T) {
 	d, _ := New[int](Config{})
 	defer d.Close()
+	tickIs := func(after string, want time.Duration) {
+		t.Helper()
+		d.ear.mu.Lock()
+		defer d.ear.mu.Unlock()
+		if d.ear.tick != want {
+			t.Errorf("after %s a tick is %v, want %v", after, d.ear.tick, want)
+		}
+	}
 	for i, c := range []struct{ interval, tick time.Duration }{
 		{time.Hour, time.Second},
 		{time.Second, 250 * time.Millisecond},
@@ -431,12 +439,22 @@ func TestTickFitsTheShortestInterval(t *testing.T) {
 		{time.Millisecond, 10 * time.Millisecond},
 	} {
 		d.Watch(i, c.interval)
-		d.ear.mu.Lock()
-		if d.ear.tick != c.tick {
-			t.Errorf("a tick is %v after an interval of %v, want %v", d.ear.tick, c.interval, c.tick)
-		}
-		d.ear.mu.Unlock()
+		tickIs(fmt.Sprintf("watching an interval of %v", c.interval), c.tick)
 	}
+	d.Watch(5, time.Millisecond)
+	d.Forget(4)
+	tickIs("forgetting one of two with the shortest", 10*time.Millisecond)
+	d.SetInterval(5, 200*time.Millisecond)
+	tickIs("the other's interval became longer", 25*time.Millisecond)
+	d.Forget(2)
+	tickIs("forgetting the next", 50*time.Millisecond)
+	d.Forget(5)
+	d.Forget(5)
+	tickIs("forgetting the one after", 250*time.Millisecond)
+	d.SetInterval(1, 0)
+	tickIs("an interval that is none", 250*time.Millisecond)
+	d.Forget(1)
+	tickIs("forgetting all but the slow", time.Second)
 }
 
 func TestNobodyWatchedNothingTicks(t *testing.T) {
@@ -457,6 +475,51 @@ func TestNobodyWatchedNothingTicks(t *testing.T) {
 		time.Sleep(time.Minute)
 		if state, _ := d.State(1); state != Down {
 			t.Error("it does not judge again")
+		}
+	})
+}
+
+// A peer that comes to be watched just when the loop is about to sleep for good, since all others are down, is judged.
+func TestWatchedAsTheLastGoesDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 65 // more than are judged without a look at the clock
+		var d *Detector[int]
+		var others []int
+		late, downs := -1, 0
+		epoch, ready := time.Now(), false
+		clock := func() instant {
+			if ready { // the loop's look, half-way through the last shard
+				downs = 0
+				for _, id := range others {
+					if state, _ := d.State(id); state == Down {
+						downs++
+					}
+				}
+				if 0 < downs && downs < many {
+					ready = false
+					d.Watch(late, 0)
+				}
+			}
+			return instant(time.Since(epoch))
+		}
+		d, _ = newDetector[int](Config{}, epoch, clock)
+		defer d.Close()
+		for id := 0; late < 0 || len(others) < many; id++ {
+			s, _ := d.lock(id)
+			s.mu.Unlock()
+			switch {
+			case s == &d.shards[0]:
+				late = id
+			case s == &d.shards[len(d.shards)-1] && len(others) < many:
+				others = append(others, id)
+				d.Watch(id, 0)
+			}
+		}
+		synctest.Wait()
+		ready = true
+		time.Sleep(time.Minute)
+		if state, watched := d.State(late); state != Down {
+			t.Errorf("it is %v (watched: %v) after a minute", state, watched)
 		}
 	})
 }

@@ -86,11 +86,11 @@ func (r *roster[K]) take() number {
 	return number(last*chunk + len(c))
 }
 
-// remove lets go of the peer with this id and reports that it was there. Its number keeps its look.
-func (r *roster[K]) remove(hash uint64, id K) bool {
+// remove lets go of the peer with this id, if it is there. Its number keeps its look.
+func (r *roster[K]) remove(hash uint64, id K) {
 	i, ok := r.place(hash, id)
 	if !ok {
-		return false
+		return
 	}
 	n := number(uint32(r.index[i]) - 1)
 	p := r.at(n)
@@ -107,7 +107,6 @@ func (r *roster[K]) remove(hash uint64, id K) bool {
 		}
 	}
 	r.index[i] = 0
-	return true
 }
 
 func (r *roster[K]) insert(word uint64) {

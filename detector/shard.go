@@ -39,8 +39,15 @@ func (s *shard[K]) add(hash uint64, p peer[K], now instant) (look instant, err e
 	return s.plan(s.peers.add(hash, p), now), nil
 }
 
-func (s *shard[K]) forget(hash uint64, id K) bool {
-	return s.peers.remove(hash, id)
+// forget stops watching a peer and returns the interval that it had, if it was watched.
+func (s *shard[K]) forget(hash uint64, id K) (interval time.Duration, watched bool) {
+	p := s.peers.find(hash, id)
+	if p == nil {
+		return 0, false
+	}
+	interval = p.interval
+	s.peers.remove(hash, id)
+	return interval, true
 }
 
 // beat takes a heartbeat and returns the look that it scheduled: never for a peer that is Up, whose old deadline will
