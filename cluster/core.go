@@ -44,7 +44,7 @@ type core struct {
 
 	graph     *rings             // members that listen and are listened to, itself included; see regraph
 	living    int                // those of them that are not down
-	displaced map[string]*record // members whose place in the graph is to be looked at
+	displaced []*record          // members whose place in the graph is to be looked at
 	courtesy  map[string]*record // those with an edge.courtesyUntil to come
 	duty      []*record          // whom this node would listen to if only the living were there
 	observers []*record          // who listens to this node, by its own reckoning
@@ -117,7 +117,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
-		graph: newRings(cfg.Observers), displaced: map[string]*record{}, courtesy: map[string]*record{},
+		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	for _, s := range cfg.seeds {
@@ -192,7 +192,6 @@ func (c *core) forget(name string) {
 	delete(c.gone, name)
 	delete(c.courtesy, name)
 	delete(c.inquiries, name)
-	delete(c.displaced, name)
 	for addr, holder := range c.atSeed {
 		if holder == r {
 			c.atSeed[addr] = nil
@@ -204,7 +203,7 @@ func (c *core) forget(name string) {
 
 // displace has the next regraph look at a member's place.
 func (c *core) displace(r *record) {
-	c.displaced[r.Name] = r
+	c.displaced = append(c.displaced, r)
 	c.stale = true
 }
 
@@ -212,20 +211,17 @@ func (c *core) displace(r *record) {
 func (c *core) regraph(now time.Time) {
 	c.stale, c.graphAt = false, now
 	for _, r := range c.displaced {
-		known := !r.plain && r.State != StateLeft && r.gossipName != "" // not from claims alone: that is nobody to beat to
+		// Who is known from claims alone, without a name in memberlist, is nobody to beat to.
+		known := c.members[r.Name] == r && !r.plain && r.State != StateLeft && r.gossipName != ""
 		lives := known && r.State == StateUp
 		c.place(r, lives || known && now.Sub(r.since) < keepPlace, lives)
 	}
-	clear(c.displaced)
+	c.displaced = nil
 	c.duty = c.graph.observers(c.cfg.Name, isLiving)
 	c.observers = c.graph.observers(c.cfg.Name, isPlaced)
 
-	type turn struct {
-		order uint64 // not the same at every node
-		to    string
-	}
-	turns := make([]turn, 0, 2*len(c.observers))
-	give := func(r *record) { turns = append(turns, turn{ringHash(-1, c.cfg.Name+r.Name), r.Name}) }
+	turns := make([]place, 0, 2*len(c.observers)) // on a ring of this node's own, so that not all nodes' have the same order
+	give := func(r *record) { turns = append(turns, place{ringHash(-1, c.cfg.Name+r.Name), r}) }
 	for _, r := range c.observers {
 		give(r)
 	}
@@ -237,10 +233,10 @@ func (c *core) regraph(now time.Time) {
 			give(r)
 		}
 	}
-	slices.SortFunc(turns, func(a, b turn) int { return cmp.Compare(a.order, b.order) })
+	slices.SortFunc(turns, func(a, b place) int { return cmp.Compare(a.hash, b.hash) })
 	receivers := make([]string, len(turns))
 	for i, t := range turns {
-		receivers[i] = t.to
+		receivers[i] = t.of.Name
 	}
 	c.rotation.set(receivers)
 

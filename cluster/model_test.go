@@ -238,14 +238,14 @@ func (n *node) clone() *node {
 		return m
 	}
 	c.byGossip, c.inquiries, c.gone = mine(n.byGossip), mine(n.inquiries), mine(n.gone)
-	c.atSeed, c.courtesy, c.displaced = mine(n.atSeed), mine(n.courtesy), mine(n.displaced)
-	c.duty, c.observers, c.graph = nil, nil, &rings{}
-	for _, r := range n.duty {
-		c.duty = append(c.duty, c.members[r.Name])
+	c.atSeed, c.courtesy = mine(n.atSeed), mine(n.courtesy)
+	all := func(of []*record) (mine []*record) {
+		for _, r := range of {
+			mine = append(mine, c.members[r.Name])
+		}
+		return mine
 	}
-	for _, r := range n.observers {
-		c.observers = append(c.observers, c.members[r.Name])
-	}
+	c.duty, c.observers, c.displaced, c.graph = all(n.duty), all(n.observers), all(n.displaced), &rings{}
 	for _, places := range n.graph.order {
 		places = slices.Clone(places)
 		for i, p := range places {
