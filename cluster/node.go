@@ -181,14 +181,20 @@ func detectorConfig(p *prepared) detector.Config {
 func (n *Node) loop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var set time.Time // when the timer is due; zero: it has been
 	for {
 		select {
 		case <-n.ctx.Done():
 			return
 		case <-n.inbox.wake:
 		case <-timer.C:
+			set = time.Time{}
 		}
-		timer.Reset(time.Until(n.turn()))
+		// Most packets do not change what is due next, and to set a timer anew that others wait behind costs more than a packet.
+		if next := n.turn(); !next.Equal(set) {
+			timer.Reset(time.Until(next))
+			set = next
+		}
 	}
 }
 
