@@ -44,6 +44,14 @@ func (c *core) beat(now time.Time) {
 	if r == nil || r.State == StateLeft {
 		return
 	}
+	if t.last {
+		turns = 0
+	}
+	c.sendBeat(now, r, turns)
+}
+
+// sendBeat sends a heartbeat numbered seq to r, and promises the next one within so many turns; 0: there will be none.
+func (c *core) sendBeat(now time.Time, r *record, turns int) {
 	e := &r.edge
 	e.sent++
 	e.sentAt = now
@@ -51,9 +59,7 @@ func (c *core) beat(now time.Time) {
 		Epoch: c.epoch, Seq: c.seq, Edge: e.sent,
 		Interval: micros(time.Duration(turns) * c.cfg.Beat), Every: micros(c.cfg.Beat),
 		Mutual: slices.Contains(c.observers, r), // the relation is symmetric
-	}
-	if t.last {
-		b.Interval = 0
+		Deaf:   c.isolated,
 	}
 	if e.heardEdge > 0 {
 		b.EchoEdge, b.EchoHold = e.heardEdge, micros(now.Sub(e.heardAt))
@@ -102,9 +108,11 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	}
 	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt = b.Edge, b.Epoch, b.Seq, now
 	e.every = duration(b.Every)
+	c.hears(now, r, !b.Deaf)
 	if b.Interval == 0 {
 		c.unwatch(r)
 		c.review(now, r)
+		c.show(now, r, ReasonHeard) // what is not heard here any more is not judged here either
 		return
 	}
 	interval := duration(b.Interval)
@@ -143,7 +151,7 @@ func (c *core) watch(r *record, interval time.Duration) {
 func (c *core) unwatch(r *record) {
 	if r.edge.watched {
 		c.det.Forget(r.Name)
-		r.edge.watched = false
+		r.edge.watched, r.deaf.shown = false, false
 	}
 }
 
@@ -160,12 +168,8 @@ func (c *core) dismiss(now time.Time, r *record) {
 	if c.cfg.Heartbeats == Probes || c.left {
 		return
 	}
-	e := &r.edge
-	e.sent++
-	e.sentAt = now
 	c.seq++ // a number is given once
-	c.send(r, &packet{Beat: &beat{Epoch: c.epoch, Seq: c.seq, Edge: e.sent, Every: micros(c.cfg.Beat)}})
-	c.count.send("beat")
+	c.sendBeat(now, r, 0)
 }
 
 // beatEvery is the time between two heartbeats of the member to anyone, as far as is known.

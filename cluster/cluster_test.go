@@ -405,6 +405,71 @@ func TestBlockedMemberComesBack(t *testing.T) {
 	})
 }
 
+// A member that beats and hears nobody is suspect for those who observe it, and down for nobody. It comes back at once the first time;
+// if it goes deaf and hears in turns, once it has heard for five minutes.
+func TestDeafMember(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(6)
+		deaf := w.nodes["n03"]
+		everyone, it := []string{clustertest.Everyone}, []string{deaf.transport.Addr()}
+		cut := func(d time.Duration) {
+			t.Helper()
+			if err := w.network.Cut(everyone, it); err != nil {
+				t.Fatal(err)
+			}
+			w.within(3*time.Second, "suspect everywhere", w.everywhere("n03", cluster.StateSuspect))
+			time.Sleep(d)
+			if err := w.network.Heal(everyone, it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.forget()
+		cut(30 * time.Second)
+		w.within(2*time.Second, "up everywhere", w.everywhere("n03", cluster.StateUp))
+		for range 5 {
+			time.Sleep(20 * time.Second)
+			cut(20 * time.Second)
+		}
+		time.Sleep(4 * time.Minute)
+		if !w.everywhere("n03", cluster.StateSuspect)() {
+			t.Errorf("up four minutes after it was deaf again and again:\n%s", w.describe())
+		}
+		w.within(time.Minute+2*time.Second, "up everywhere", w.everywhere("n03", cluster.StateUp))
+		if downs := deaf.downs(); len(downs) > 0 {
+			t.Errorf("the deaf member called %v down", downs)
+		}
+		deaf.forget() // it suspected everybody
+		w.quiet("n03")
+		for name, n := range w.nodes {
+			want := []string{"suspect/deaf", "up/heard", "suspect/deaf", "up/heard"}
+			if got := n.told("n03"); name != "n03" && !slices.Equal(got, want) {
+				t.Errorf("%s was told %v, want %v", name, got, want)
+			}
+		}
+	})
+}
+
+// It dies like anybody else, also while it is held for deaf.
+func TestDeafMemberDies(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(6)
+		everyone, it := []string{clustertest.Everyone}, []string{w.nodes["n03"].transport.Addr()}
+		if err := w.network.Cut(everyone, it); err != nil {
+			t.Fatal(err)
+		}
+		w.within(3*time.Second, "suspect everywhere", w.everywhere("n03", cluster.StateSuspect))
+		w.forget()
+		w.crash("n03")
+		w.within(2*time.Second, "down everywhere", w.everywhere("n03", cluster.StateDown))
+		for name, n := range w.nodes {
+			if got := n.told("n03"); len(got) != 1 || got[0] != "down/silent" && got[0] != "down/verdict" {
+				t.Errorf("%s was told %v, want one down", name, got)
+			}
+		}
+		w.quiet("n03")
+	})
+}
+
 func TestPartitionHealsByItself(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(6)

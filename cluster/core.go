@@ -97,6 +97,8 @@ type record struct {
 	wrongedAt                time.Time
 	refutedEpoch, refutedSeq uint64 // the evidence that refuted the last of them
 
+	deaf deafness
+
 	askedAt time.Time // the last question to it
 }
 
@@ -387,7 +389,9 @@ const maxParts = 20
 // show tells subscribers when a member's state has changed for them.
 func (c *core) show(now time.Time, r *record, reason string) {
 	state := r.State
-	if state == StateUp && r.inquiry != nil && r.inquiry.suspect {
+	if state != StateUp {
+		r.deaf.shown = false
+	} else if r.deaf.shown || r.inquiry != nil && r.inquiry.suspect {
 		state = StateSuspect
 	}
 	if state == r.shown {

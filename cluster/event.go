@@ -12,7 +12,7 @@ const (
 	_ Kind = iota
 	// Up: the member is alive: it joined, restarted, or came back.
 	Up
-	// Suspect: this node observes the member and finds it silent for longer than its link explains.
+	// Suspect: this node observes the member and finds it silent for longer than its link explains, or deaf.
 	// An Up or a Down follows.
 	Suspect
 	// Down: the member is taken for dead, or its Boot is over because a new one has begun (Reason "restarted").
@@ -46,6 +46,8 @@ const (
 	ReasonPresent = "present"
 	// ReasonSilent: heartbeats are overdue here, and nobody asked has heard from the member later.
 	ReasonSilent = "silent"
+	// ReasonDeaf: heartbeats of the member arrive, and say that it hears nobody.
+	ReasonDeaf = "deaf"
 	// ReasonVerdict: another member's verdict.
 	ReasonVerdict = "verdict"
 	// ReasonMemberlist: memberlist's word, which counts for members that run memberlist alone and with Config.Heartbeats Probes.

@@ -263,6 +263,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	c.unwatch(r)
 	c.endInquiry(r)
 	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq = now, 0, 0, 0
+	r.deaf = deafness{}
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}

@@ -231,10 +231,10 @@ func (c *core) unanswered(now time.Time, r *record) int {
 
 // doubt is how unlikely this node's own path to r would stay silent if r lived: the φ of the overdue heartbeats, and the
 // questions that it left unanswered. Before one was left unanswered there is no doubt: a node that was itself held up for a
-// while finds everybody late, and has to ask first.
+// while finds everybody late, and has to ask first. Nor does a node doubt anybody that hears nobody.
 func (c *core) doubt(now time.Time, r *record) float64 {
 	phi, unanswered := 0.0, c.unanswered(now, r)
-	if unanswered == 0 {
+	if unanswered == 0 || c.isolated {
 		return 0
 	}
 	if r.edge.watched {

@@ -24,7 +24,8 @@ const (
 	// StateUp: the member beats, or somebody vouches for it.
 	StateUp
 	// StateSuspect: this node observes the member, its heartbeats are overdue, and nobody asked
-	// has heard from it later. Only observers see this state: a suspicion is not gossiped.
+	// has heard from it later; or they arrive and say that the member hears nobody itself.
+	// Only observers see this state: a suspicion is not gossiped.
 	StateSuspect
 	// StateDown: an observer gave its verdict, or the member restarted under a new boot.
 	StateDown

@@ -33,6 +33,7 @@ type beat struct {
 	EchoEdge uint64 // Edge of the last heartbeat that came the other way; 0: none
 	EchoHold uint64 // µs that it had waited here when this one was sent
 	Every    uint64 // µs between two heartbeats of the sender to anyone
+	Deaf     bool   // the sender hears nobody
 }
 
 // ask is a question and an opinion in one: this is the latest that I know of the member, and this how much I doubt that it
