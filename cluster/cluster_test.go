@@ -342,6 +342,12 @@ func TestTags(t *testing.T) {
 		if got := w.nodes["n01"].Self().Tags["zone"]; got != "b" {
 			t.Errorf("refused tags left zone %q, want b", got)
 		}
+		if err := w.nodes["n02"].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.nodes["n02"].SetTags(t.Context(), map[string]string{"zone": "c"}); err == nil || !strings.Contains(err.Error(), "left") {
+			t.Errorf("tags of a member that left: %v, want an error that says so", err)
+		}
 	})
 }
 

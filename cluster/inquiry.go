@@ -293,7 +293,7 @@ func (c *core) ask(now time.Time, r *record) {
 	in.asked++
 	r.askedAt = now
 	question := c.question(now, r)
-	if !in.urgent {
+	if !in.urgent || c.isolated || in.asked%4 != 0 && c.mostSilent(now) {
 		return
 	}
 	question.Doubt = uint64(100 * c.doubt(now, r))
@@ -305,6 +305,21 @@ func (c *core) ask(now time.Time, r *record) {
 		c.send(o, &packet{Asks: []ask{question}})
 		c.count.send("ask")
 	}
+}
+
+// mostSilent tells whether three quarters of those that this node listens to leave its questions unanswered. Most likely it is cut
+// off, and in a moment will know; until then it asks the co-observers of each of them less often.
+func (c *core) mostSilent(now time.Time) bool {
+	silent, listened := 0, 0
+	for _, r := range c.members {
+		if r.edge.watched && r.State == StateUp {
+			listened++
+			if r.inquiry != nil && c.unanswered(now, r) > 0 {
+				silent++
+			}
+		}
+	}
+	return silent >= fewestPaths && 4*silent >= 3*listened
 }
 
 // question asks r itself whether it is there, and returns what it said.

@@ -22,10 +22,8 @@ func (n *Node) enter(ctx context.Context) error {
 	if err := n.settle(ctx); err != nil {
 		return err
 	}
-	for _, holder := range n.namesakes() {
-		if n.answers(ctx, holder) {
-			return fmt.Errorf("cluster: Name: %q at %s: %w", n.cfg.Name, holder.addr, ErrNameTaken)
-		}
+	if addr := n.holder(ctx); addr != "" {
+		return fmt.Errorf("cluster: Name: %q at %s: %w", n.cfg.Name, addr, ErrNameTaken)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cluster: Join: %w", err)
@@ -207,6 +205,30 @@ func (n *Node) namesakes() []gossipMember {
 		found = append(found, g)
 	}
 	return found
+}
+
+// holder asks all namesakes at once, and returns the address of one that answers, or "".
+func (n *Node) holder(ctx context.Context) (addr string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	namesakes := n.namesakes()
+	answers := make(chan string, len(namesakes))
+	for _, g := range namesakes {
+		go func() {
+			if n.answers(ctx, g) {
+				answers <- g.addr
+			} else {
+				answers <- ""
+			}
+		}()
+	}
+	for range namesakes { // all of them, so that none is left when Join returns; one answer ends the wait for the others
+		if a := <-answers; a != "" {
+			addr = a
+			cancel()
+		}
+	}
+	return addr
 }
 
 const (

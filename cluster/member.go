@@ -59,7 +59,8 @@ type Member struct {
 	State State
 	// Since is when this node first saw the member in State.
 	Since time.Time
-	// Observed tells whether this node hears the member's heartbeats itself. Phi, LastHeard and RTT are zero otherwise.
+	// Observed tells whether this node listens to the member's heartbeats itself: also to those of one that is down, which
+	// would bring it back. Phi, LastHeard and RTT are zero otherwise.
 	Observed bool
 	// Phi is the suspicion level now: φ = 3 means that one heartbeat in 10³ is this late.
 	Phi float64

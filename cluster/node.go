@@ -329,7 +329,8 @@ func (n *Node) Self() Member {
 func (n *Node) Stats() Stats { return n.count.stats() }
 
 // SetTags replaces the node's tags and hands them to the gossip; it does not wait for the others, which see them as Updated
-// within about a second. Tags that are too large are an error (ErrConfig) and change nothing. After Close: ErrClosed.
+// within about a second. Tags that are too large are an error (ErrConfig) and change nothing; so are any
+// after Leave, for nobody would see them. After Close: ErrClosed.
 func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cluster: SetTags: %w", err)
@@ -341,6 +342,10 @@ func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
 	if n.gone {
 		n.mu.Unlock()
 		return ErrClosed
+	}
+	if n.core.left {
+		n.mu.Unlock()
+		return errors.New("cluster: SetTags: this node has left")
 	}
 	n.core.tags = maps.Clone(tags)
 	n.core.out.meta = true
