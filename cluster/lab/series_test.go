@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -187,8 +188,10 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, keep bool) {
 		}
 	}
 	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), dir, len(todo))
-	slices.SortStableFunc(todo, func(a, b job) int { // the long ones first, so that no core idles at the end
-		return int(b.cost - a.cost)
+	// One seed of everything before the next one of anything, so that a series that is stopped has something to say about
+	// all cases; and the long ones first, so that no core idles at the end.
+	slices.SortStableFunc(todo, func(a, b job) int {
+		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(b.cost, a.cost))
 	})
 
 	var (
