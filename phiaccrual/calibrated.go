@@ -126,7 +126,13 @@ func (c *calibrated) observe(late time.Duration, lost uint64) {
 	}
 }
 
-// counted reports whether any memory has a heartbeat as late as bucket b.
-func (c *calibrated) counted(b int) bool {
-	return b < buckets && c.long.late[b]|c.medium.late[b]|uint16(c.short.late[b]) != 0
+// highest is the bucket of the latest heartbeat that is in any memory.
+func (c *calibrated) highest() int {
+	b := 0
+	for step := 16; step > 0; step /= 2 {
+		if i := b + step; i < buckets && c.long.late[i]|c.medium.late[i]|uint16(c.short.late[i]) != 0 {
+			b = i
+		}
+	}
+	return b
 }

@@ -92,13 +92,11 @@ func (m *memory[C]) continued() (k, n float64) {
 	return max(0, n-float64(m.starts)), n // halving may round starts up, lost down
 }
 
-// second is the bucket of the second latest heartbeat; 0 if there is none above.
-func (m *memory[C]) second() int {
-	b := 0
-	for step := 16; step > 0; step /= 2 {
-		if next := b + step; next < buckets && m.late[next] >= 2 {
-			b = next
-		}
+// second is the bucket of the second latest heartbeat, of which none is above
+// bucket b; 0 if there is none above.
+func (m *memory[C]) second(b int) int {
+	for b > 0 && m.late[b] < 2 {
+		b--
 	}
 	return b
 }

@@ -198,7 +198,13 @@ func TestReaches(t *testing.T) {
 			}
 		}
 		before := 0.0
-		for _, x := range []float64{0.01, 0.1, rapid.Float64Range(0.01, 300).Draw(t, "x"), 300} {
+		xs := []float64{0.01, 0.1, rapid.Float64Range(0.01, 300).Draw(t, "x"), 300}
+		for range 20 { // what φ is at some instant, and a bit more
+			if x := e.Phi(at.Add(time.Duration(rapid.Float64Range(0, 20).Draw(t, "silence") * float64(e.interval)))); x >= 0.01 {
+				xs = append(xs, x, math.Nextafter(x, 301))
+			}
+		}
+		for _, x := range xs {
 			r := e.Reaches(x)
 			if r.IsZero() {
 				t.Fatalf("never reaches %v", x)

@@ -3,6 +3,7 @@ package phiaccrual
 import (
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,6 +176,30 @@ func TestMemoryFades(t *testing.T) {
 	})
 }
 
+// Another interval shifts the buckets: each count moves by as much, as far as there
+// are buckets, but those of bucket 0, of which is not known where in it they lay.
+func TestMemoryShift(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var m memory[uint16]
+		for range 50 {
+			m.observe(rapid.IntRange(0, buckets-1).Draw(t, "b"))
+		}
+		n := rapid.IntRange(-buckets-3, buckets+3).Draw(t, "n")
+		want := make([]float64, buckets)
+		for b, c := range perBucket(&m) {
+			to := max(0, min(buckets-1, b-n))
+			if b == 0 {
+				to = max(0, min(buckets/4, -n))
+			}
+			want[to] += c
+		}
+		m.shift(n)
+		if got := perBucket(&m); !slices.Equal(got, want) {
+			t.Fatalf("shifted by %d: %v, want %v", n, got, want)
+		}
+	})
+}
+
 // A memory never counts beyond its limit or its type.
 func TestMemoryBounds(t *testing.T) {
 	var m memory[uint8]
@@ -274,11 +299,17 @@ func TestSlope(t *testing.T) {
 		for _, minStdDev := range []time.Duration{0, 30 * time.Millisecond} {
 			e := mustNew(t, Config{Model: m, Interval: 100 * time.Millisecond, MinStdDev: minStdDev})
 			at := epoch
-			for i := range 5000 {
+			for i := range 6000 {
 				at = at.Add(e.interval)
 				if i%20 != 7 && i%83 > 2 {
-					late := time.Duration(math.Pow(float64(i*7919%1009+1)/1009, -0.7) * 4e6)
-					e.HeartbeatSeq(at.Add(late), uint64(i))
+					// Bad, good, bad: the memories contradict one another.
+					late := math.Pow(float64(i*7919%1009+1)/1009, -0.7) * 4e6
+					if i < 3000 {
+						late *= 5
+					} else if i > 5900 {
+						late *= 10
+					}
+					e.HeartbeatSeq(at.Add(time.Duration(late)), uint64(i))
 				}
 			}
 			var c curve

@@ -11,16 +11,16 @@ type survival struct {
 	onward   float64 // and each after one that was lost
 	reach    float64 // ns; at most one heartbeat was later
 	decay    float64 // of the prior beyond reach, 1/ns
-	growth   float64 // exp(decay·T)
+	growth   float64 // exp(decay·T); 0: not computed yet
 	stdDev   float64 // ns; lateness is at least that of a normal with this deviation
 
-	first           float64 // lower edge of bucket 1, ns
-	perFirst        float64
-	power           float64 // 1.5/reach
-	perLong         float64 // 1/(n+1) with n heartbeats in the long memory
-	medium, short   float64 // heartbeats in the other memories
-	nearX, nearFall float64
-	recent          float64 // the larger of the two
+	first    float64 // lower edge of bucket 1, ns
+	perFirst float64
+	power    float64 // 1.5/reach
+	perLong  float64 // 1/(n+1) with n heartbeats in the long memory
+	highest  float64 // ns; beyond it Q is the prior alone
+
+	lastX, lastFall float64 // see reached
 }
 
 // survival returns what is believed of the silence that follows a heartbeat
@@ -28,7 +28,8 @@ type survival struct {
 func (c *calibrated) survival(s *survival, interval, stdDev float64, afterLoss bool) {
 	s.learnt, s.base, s.interval, s.stdDev = c, int(c.base), interval, stdDev
 	s.reach = max(firstReach*interval, stdDev)
-	if b := c.long.second(); b > 0 {
+	highest := c.highest()
+	if b := c.long.second(highest); b > 0 {
 		s.reach = max(s.reach, edge(s.base+b+1))
 	}
 	s.decay, s.growth = tailDecades*math.Ln10/interval, tailGrowth
@@ -39,8 +40,10 @@ func (c *calibrated) survival(s *survival, interval, stdDev float64, afterLoss b
 	s.perFirst = edge(-s.base - 1)
 	s.power = 1.5 / s.reach
 	s.perLong = 1 / (float64(c.long.late[0]) + 1)
-	s.medium, s.short = float64(c.medium.late[0]), float64(c.short.late[0])
-	s.recent = max(s.medium, s.short)
+	s.highest = max(s.reach, edge(s.base+highest+1))
+	if stdDev > 0 {
+		s.highest = math.Inf(1)
+	}
 	k, n := c.long.continued()
 	p := (k + priorContinue) / (n + priorLost)
 	k, n = c.medium.continued()
@@ -68,19 +71,13 @@ func (c *calibrated) survival(s *survival, interval, stdDev float64, afterLoss b
 // derivatives, of p and of k.
 func believe(p, dp, k, dk, n float64) (float64, float64) {
 	if pn := p * n; pn < k || pn > k+3 {
-		return overrule(p, dp, k, dk, n)
-	}
-	return p, dp
-}
-
-//go:noinline
-func overrule(p, dp, k, dk, n float64) (float64, float64) {
-	root := math.Sqrt(k)
-	if low := k - root; p*n < low {
-		return low / n, dk * (1 - 0.5/root) / n
-	}
-	if high := k + 3 + 1.7*root; p*n > high {
-		return high / n, dk * (1 + 0.85/max(root, 1)) / n
+		root := math.Sqrt(k)
+		if low := k - root; pn < low {
+			return low / n, dk * (1 - 0.5/root) / n
+		}
+		if high := k + 3 + 1.7*root; pn > high {
+			return high / n, dk * (1 + 0.85/max(root, 1)) / n
+		}
 	}
 	return p, dp
 }
@@ -93,40 +90,25 @@ func (s *survival) late(x, fall float64) (q, density float64) {
 	}
 	prior, dprior := 1.0, 0.0
 	if x > s.reach {
-		r := s.reach / x
-		prior = r * math.Sqrt(r) * fall
-		dprior = prior * (s.decay + s.power*r)
+		prior, dprior = s.prior(x, fall)
 	}
-	b := 0
+	// The bucket, the share of its width above x, and how fast that falls.
+	b, w, dw := 0, 1-x*s.perFirst, s.perFirst
 	if x >= s.first {
-		b = halfOctave(x) - s.base
-	}
-	if !s.learnt.counted(b) && s.stdDev == 0 {
-		return prior * s.perLong, dprior * s.perLong
-	}
-	return s.counted(x, b, prior, dprior)
-}
-
-// counted is late where heartbeats that late are in memory.
-func (s *survival) counted(x float64, b int, prior, dprior float64) (q, density float64) {
-	w, dw := 0.0, 0.0 // the share of the bucket above x, and by how much it falls
-	switch {
-	case b >= buckets:
-		b = buckets - 1
-	case b > 0:
-		dw = edge(-b-s.base) * (1 / (math.Sqrt2 - 1))
-		w = math.Sqrt2/(math.Sqrt2-1) - x*dw
-	default:
-		dw = s.perFirst
-		w = 1 - x*dw
+		if b = halfOctave(x) - s.base; b < buckets {
+			dw = edge(-b-s.base) * (1 / (math.Sqrt2 - 1))
+			w = math.Sqrt2/(math.Sqrt2-1) - x*dw
+		} else {
+			b, w, dw = buckets-1, 0, 0
+		}
 	}
 	l := s.learnt
 	k, in := l.long.above(b, w)
 	q, density = (k+prior)*s.perLong, (in*dw+dprior)*s.perLong
 	k, in = l.medium.above(b, w)
-	q, density = believe(q, density, k, in*dw, s.medium)
+	q, density = believe(q, density, k, in*dw, float64(l.medium.late[0]))
 	k, in = l.short.above(b, w)
-	q, density = believe(q, density, k, in*dw, s.short)
+	q, density = believe(q, density, k, in*dw, float64(l.short.late[0]))
 	if s.stdDev > 0 {
 		z := x / (s.stdDev * math.Sqrt2)
 		if normal := math.Erfc(z) / 2; normal > q {
@@ -137,6 +119,15 @@ func (s *survival) counted(x float64, b int, prior, dprior float64) (q, density 
 		return 1, 0
 	}
 	return q, density
+}
+
+// prior is what stands for one heartbeat later than x, beyond the reach, and its
+// negative derivative.
+func (s *survival) prior(x, fall float64) (k, density float64) {
+	root := math.Sqrt(s.reach / x) // in place: else each root waits for the one before
+	r := root * root
+	k = r * root * fall
+	return k, k * (s.decay + s.power*r)
 }
 
 // furthest is the silence, in intervals, up to which the sum is taken term by
@@ -157,52 +148,71 @@ func (s *survival) phi(silence float64) (phi, slope float64) {
 		rate := min(tailDecades, -math.Log10(s.onward)) / s.interval
 		return phi + (silence-far)*rate, rate
 	}
-	sum, density := s.at(silence, s.fall(silence-s.interval))
+	fall := 1.0 // within the reach not asked for
+	if last := silence - s.interval; last > s.reach {
+		fall = s.fall(last)
+	}
+	sum, density := s.at(silence, fall)
 	return max(0, -math.Log(sum)/math.Ln10), density / (sum * math.Ln10)
 }
 
 // at is 10^−φ after so many nanoseconds of silence, between one interval and
-// furthest, and its negative derivative.
+// furthest, and its negative derivative. fall is that for the oldest heartbeat
+// due.
 func (s *survival) at(silence, fall float64) (sum, density float64) {
 	x := silence - s.interval
-	if s.growth == 0 && x >= s.interval {
-		s.growth = math.Exp(s.decay * s.interval)
+	growth := 1.0
+	if x >= s.interval {
+		growth = s.fallBack()
 	}
-	allLost := 1.0
-	for p := s.start; ; p = s.onward {
+	allLost, p := 1.0, s.start
+	// Heartbeats later than any that were heard, in a loop without calls: on dead
+	// peers these are most.
+	for x > s.highest {
+		q, dq := s.prior(x, fall)
+		w := allLost * (1 - p) * s.perLong
+		sum += w * q
+		density += w * dq
+		allLost *= p
+		p = s.onward
+		x -= s.interval
+		fall *= growth
+	}
+	for x >= 0 {
 		q, dq := s.late(x, fall)
 		w := allLost * (1 - p)
 		sum += w * q
 		density += w * dq
 		allLost *= p
-		if x < s.interval {
-			break
-		}
+		p = s.onward
 		x -= s.interval
-		fall *= s.growth
+		fall *= growth
 	}
 	return sum + allLost, density
 }
 
-// fall is exp(−decay·(x − reach)), what the prior falls by besides its power law.
-func (s *survival) fall(x float64) float64 {
-	if x <= s.reach {
-		return 1 // not asked for
+// fall is exp(−decay·(x − reach)): what the prior falls by, besides its power law.
+func (s *survival) fall(x float64) float64 { return math.Exp(-s.decay * (x - s.reach)) }
+
+// fallBack is by how much fall is more an interval earlier.
+func (s *survival) fallBack() float64 {
+	if s.growth == 0 {
+		s.growth = math.Exp(s.decay * s.interval)
 	}
-	return math.Exp(-s.decay * (x - s.reach))
+	return s.growth
 }
 
 // reached reports whether φ is x after so many nanoseconds of silence, and about
 // how much is missing. Where rounding cannot matter it goes by 10^−φ.
 func (s *survival) reached(x, target, silence float64) (ok bool, missing float64) {
 	if silence >= s.interval && silence <= furthest*s.interval {
-		// Newton's later steps are so small that a short series tells the fall.
+		// Newton's later steps are so small that a short series gives fall.
 		last := silence - s.interval
-		z := s.decay * (last - s.nearX)
+		z := s.decay * (last - s.lastX)
 		if math.Abs(z) > 1e-3 {
-			s.nearX, s.nearFall, z = last, s.fall(last), 0
+			s.lastX, s.lastFall, z = last, s.fall(last), 0
 		}
-		sum, density := s.at(silence, s.nearFall*(1-z*(1-z*(0.5-z/6))))
+		sum, density := s.at(silence, s.lastFall*(1-z*(1-z*(0.5-z/6))))
 		if d := sum - target; math.Abs(d) > 1e-12*target {
 			// ln(sum/target), the first term of its series for a ratio near 1.
 			return d < 0, 2 * d / (sum + target) * sum / density
@@ -214,10 +224,7 @@ func (s *survival) reached(x, target, silence float64) (ok bool, missing float64
 
 // near is about where φ reaches x, and a silence at which it has not yet.
 func (s *survival) near(x, target float64) (silence, floor float64) {
-	if s.growth == 0 {
-		s.growth = math.Exp(s.decay * s.interval)
-	}
-	fall, shrink := math.Exp(-s.decay*(s.interval-s.reach)), 1/s.growth
+	fall, shrink := s.fall(s.interval), 1/s.fallBack()
 	// 10^−φ is at least target at i intervals, and G(t) is what it is at t in a
 	// run of losses:
 	//
@@ -227,20 +234,26 @@ func (s *survival) near(x, target float64) (silence, floor float64) {
 	for i := 1.0; i < furthest; i++ {
 		from := i * s.interval
 		g = (1-s.onward)*q + s.onward*g
-		q, _ = s.late(from, fall)
+		if from > s.highest {
+			q, _ = s.prior(from, fall)
+			q *= s.perLong
+		} else {
+			q, _ = s.late(from, fall)
+		}
 		after := (1-s.start)*q + s.start*g
 		if after > target {
 			before = after
 			fall *= shrink
 			continue
 		}
-		// It falls most where the i-th heartbeat is not very late, in bucket 0,
-		// which is linear.
+		// In this interval it falls most while the i-th heartbeat is hardly late,
+		// in bucket 0, which is linear.
 		edge, density := s.at(from+s.first, s.fall(from+s.first-s.interval))
 		if edge <= target {
 			return from + s.first*(before-target)/(before-edge), from
 		}
-		// Beyond it a parabola: of ln S, the slope at one end and both ends are known.
+		// In the rest its logarithm is taken for a parabola, of which both ends and
+		// one slope are known.
 		decay, width := density/edge, s.interval-s.first
 		fallen := math.Log(edge / target)
 		bend := (math.Log(edge/after) - decay*width) / (width * width)
