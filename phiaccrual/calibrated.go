@@ -47,11 +47,11 @@ import "time"
 // peer was down and nobody said so, must not stretch every time-out by its own
 // length.
 type calibrated struct {
-	short  memory[uint8] // in this order the totals of all three share a cache line
-	medium memory[uint16]
-	long   memory[uint16]
 	limit  uint16 // of the long memory, in heartbeats
 	base   int16  // number of bucket 0 on the grid of powers of √2 ns
+	short  memory[uint8]
+	medium memory[uint16]
+	long   memory[uint16]
 }
 
 // Limits of the shorter memories, in heartbeats. The short one must know in 50

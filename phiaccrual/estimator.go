@@ -33,6 +33,12 @@
 // or stall, Normal makes up to a million times as many mistakes as it promises,
 // and Exponential takes up to nine times as long as it need.
 //
+// # Cost
+//
+// On a Xeon at about 3 GHz: HeartbeatSeq 15 ns, Phi 57 ns with one
+// heartbeat overdue and 4 before anything is due, Reaches 0.3 µs (Normal: 12, 42
+// and 280 ns). An Estimator takes 184 bytes.
+//
 // # Limits
 //
 //   - φ beyond [Estimator.Evidence] rests on losses multiplied and on a prior for
@@ -61,10 +67,15 @@ import (
 // and may be copied: the copy is independent, so a table of peers can hold
 // Estimators by value and start each as a copy of a fresh one.
 //
-// It takes 184 bytes: 24 for the time of the last heartbeat (a time.Time, since
-// nothing smaller carries a monotonic reading), 32 for a number and durations,
-// 104 for what Calibrated has counted, 20 for settings and the moments of Normal
-// and Exponential. A heartbeat on the dot touches the first 128 of them.
+// It takes 184 bytes. Calibrated has counted 100 of them: three memories of 18
+// buckets, starts and losses, in one byte each for the short and two for the
+// others, and 4 say to what limit and where on the grid. 24 are the time of the
+// last heartbeat, since nothing smaller carries a monotonic reading; 32 the
+// number, the interval, the pause and what Alive moved; 20 MinStdDev and what
+// Normal and Exponential know; 4 the model and two flags. So 128 would cost a
+// memory, or buckets of an octave, and φ its meaning on links that change. But a
+// heartbeat on time touches only the first 128, where the totals of all three
+// memories lie.
 type Estimator struct {
 	last      time.Time     // arrival of the last heartbeat; zero: none yet
 	seq       uint64        // highest number heard, if numbered

@@ -13,9 +13,9 @@ import "math"
 // heartbeat, nearly always in one of the lowest buckets, adds to few of them, and
 // a question, how many were later, reads two.
 type memory[C uint8 | uint16] struct {
+	lost   C          // heartbeats lost
 	late   [buckets]C // heartbeats in this bucket or above; late[0]: all
 	starts C          // of these, how many came after a run of losses
-	lost   C          // heartbeats lost
 }
 
 const buckets = 18
