@@ -38,7 +38,7 @@ bench: ## Every benchmark, one short run each
 lab: ## The whole series of cluster experiments into docs/results, hours; Ctrl-C, and run again to go on
 	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -series
 
-phi: ## The calibration of φ and its competitors into docs/results, about 20 minutes
+phi: ## The calibration of φ under four seeds and its competitors into docs/results, about half an hour
 	go test ./phiaccrual/qos -run '^Test(Results|Timeouts)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results
 
 demo:

@@ -61,6 +61,7 @@ type Result struct {
 	Beats     int      // heartbeats that arrived and were the newest so far
 	Mistakes  int      // of these, how many came after the deadline
 	Share     Estimate // Mistakes / Beats
+	mistaken  []bool   // which they were
 	Timeout   Estimate // mean time from an arrival to the deadline
 
 	// BestFixed is the smallest constant time-out that makes at most as many
@@ -161,6 +162,7 @@ func (r *run) result(threshold float64, sortedGaps []float64, span float64) Resu
 		Beats:             len(r.mistaken),
 		Mistakes:          len(r.durations),
 		Share:             share(r.mistaken),
+		mistaken:          r.mistaken,
 		Timeout:           mean(r.timeouts),
 		DetectionTime:     mean(r.detection),
 		MistakeDuration:   mean(r.durations),

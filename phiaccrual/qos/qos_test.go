@@ -79,6 +79,39 @@ func TestConfidence(t *testing.T) {
 	}
 }
 
+// Mistakes that come five at a time say as much as a fifth of them.
+func TestClusters(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	covered := 0
+	for range 200 {
+		xs := make([]bool, 30_000)
+		for i := range xs {
+			if r.Float64() < 2e-4 {
+				for j := i; j < min(len(xs), i+9); j += 2 {
+					xs[j] = true
+				}
+			}
+		}
+		if s := share(xs); s.Low <= 1e-3 && 1e-3 <= s.High {
+			covered++
+		}
+	}
+	if covered < 180 {
+		t.Errorf("the truth is within %d of 200 intervals, want about 190", covered)
+	}
+}
+
+func TestPooledShare(t *testing.T) {
+	const s = time.Second
+	trace := func(late time.Duration) *Trace {
+		return &Trace{Beats: []Beat{{0, 0, 0, s}, {1, s, s, s}, {2, 2 * s, 2*s + late, s}, {3, 3 * s, 3 * s, s}}}
+	}
+	a, b := Run(trace(0), &Fixed{}, 0, 1.5)[0], Run(trace(900*time.Millisecond), &Fixed{}, 0, 1.5)[0]
+	if got := PooledShare(a, b); got.Value != 1.0/6 || got.Low < 0 || got.High > 1 || got.High-got.Low > b.Share.High-b.Share.Low {
+		t.Errorf("1 of 6 in all: %+v", got)
+	}
+}
+
 // Chen, Toueg, Aguilera, section 4: detection within 30 s, a mistake a month at
 // most, corrected within 60 s; 1 % loss. With delays exponential of mean 0.02 s
 // that takes η = 9.97 s, δ = 20.03 s; knowing only mean and variance 0.02,

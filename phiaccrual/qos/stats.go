@@ -47,7 +47,8 @@ func moments(xs []float64) (m, v float64) {
 
 // share is the share of true values with its 95 % interval: Wilson's ("Probable
 // inference", JASA 22, 1927) for independent mistakes, or that by batch means
-// where it is wider, because mistakes come in clusters.
+// where it is wider, because mistakes come in clusters: a burst of losses or a
+// spell of stalls lies in one batch and counts once, however many it made.
 func share(xs []bool) Estimate {
 	n := float64(len(xs))
 	if n == 0 {
@@ -67,6 +68,16 @@ func share(xs []bool) Estimate {
 	half := math.Sqrt(z2*p*(1-p)/n+z2*z2/(4*n*n)) / (1 + z2/n)
 	batch := mean(ones)
 	return Estimate{p, max(0, min(centre-half, batch.Low)), min(1, max(centre+half, batch.High))}
+}
+
+// PooledShare is the share of mistakes of several runs taken together: of one
+// link under several seeds, say.
+func PooledShare(results ...Result) Estimate {
+	var all []bool
+	for _, r := range results {
+		all = append(all, r.mistaken...)
+	}
+	return share(all)
 }
 
 // quantile returns the q-quantile of xs, which it sorts.

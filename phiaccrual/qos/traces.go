@@ -132,6 +132,13 @@ func Links() []Link {
 			return 0.001 + 0.0005*r.ExpFloat64()
 		}},
 		{Name: "drifting sender", Drift: 0.01, Delay: lan, Lost: independent(0.01)},
+		{Name: "reordering", Overtake: true, Lost: independent(0.005), Delay: exponential(0.15)},
+		{Name: "stalls, reordered", Overtake: true, Delay: exponential(0.01), Stall: func(_ int, r *rand.Rand) float64 {
+			if r.Float64() < 0.002 {
+				return 0.15 * r.ExpFloat64()
+			}
+			return 0
+		}},
 	}
 }
 
