@@ -49,6 +49,7 @@ import "time"
 type calibrated struct {
 	limit  uint16 // of the long memory, in heartbeats
 	base   int16  // number of bucket 0 on the grid of powers of √2 ns
+	coin   coin
 	short  memory[uint8]
 	medium memory[uint16]
 	long   memory[uint16]
@@ -107,13 +108,13 @@ func (c *calibrated) observe(late time.Duration, lost uint64) {
 		b = max(0, min(buckets-1, halfOctave(float64(late))-int(c.base)))
 	}
 	if c.short.full(uint8(min(c.limit, shortLimit))) {
-		c.short.fade()
+		c.short.fade(0)
 	}
 	if c.medium.full(min(c.limit, mediumLimit)) {
-		c.medium.fade()
+		c.medium.fade(0)
 	}
 	if c.long.full(c.limit) {
-		c.long.fade()
+		c.long.fade(c.coin.toss())
 	}
 	c.short.observe(b)
 	c.medium.observe(b)

@@ -163,7 +163,7 @@ func TestMemoryFades(t *testing.T) {
 		}
 		for range 12 {
 			before := m
-			m.fade()
+			m.fade(rapid.Uint16Range(0, 1).Draw(t, "up"))
 			for b := range buckets {
 				if got, was := float64(m.late[b]), float64(before.late[b]); math.Abs(got-was/2) > 0.5 {
 					t.Fatalf("above bucket %d: %v became %v", b, was, got)
@@ -200,12 +200,33 @@ func TestMemoryShift(t *testing.T) {
 	})
 }
 
+// Fading loses and adds nothing on average: of the heartbeats in the long memory,
+// the share that was late is what it was, though the counts are of one or two.
+func TestFadingIsFair(t *testing.T) {
+	const every, beats = 499, 2_000_000
+	c := calibrated{limit: 800}
+	sum := 0.0
+	for i := range beats {
+		late := time.Duration(0)
+		if i%every == 0 {
+			late = time.Second
+		}
+		c.observe(late, 0)
+		sum += float64(c.long.late[1]) / float64(c.long.late[0])
+	}
+	if share := sum / beats * every; math.Abs(share-1) > 0.1 {
+		t.Errorf("the share is %.2f times what it was", share)
+	} else {
+		t.Logf("the share is %.2f times what it was", share)
+	}
+}
+
 // A memory never counts beyond its limit or its type.
 func TestMemoryBounds(t *testing.T) {
 	var m memory[uint8]
 	for i := range 10_000 {
 		if m.full(128) {
-			m.fade()
+			m.fade(uint8(i & 1))
 		}
 		m.observe(i % buckets)
 		lost := uint8(i % (longestRun + 1))
