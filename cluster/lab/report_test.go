@@ -285,7 +285,8 @@ func extras(b *strings.Builder, found []*outcome) {
 				figures(s.Isolated.Median, s.Isolated.Max), s.Alone, figures(s.Changes.Median, s.Changes.Max), s.Excused, s.False.Resumed, s.Suspects)
 		}
 	}
-	b.WriteString("\n## What a member costs\n\nMemory and CPU are those of a member and its share of the network in memory.\n\n")
+	b.WriteString("\n## What a member costs\n\nOnce nothing is left of the joins' gossip. Memory is that of heap and stacks after a collection; " +
+		"it and CPU are those of a member and its share of the network in memory, with the collector as `make lab` sets it (GOGC=400).\n\n")
 	b.WriteString("| case | system | packets a second | bytes a second | in streams | dials a second | KiB | goroutines | ms of CPU a second |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, o := range found {
 		if o.Section != sectionCost && o.Section != sectionCostLoss {
