@@ -455,6 +455,60 @@ func TestDeafMember(t *testing.T) {
 	})
 }
 
+// A deaf member that was cut off for good and comes back is up, and not what it was before.
+func TestDeafMemberComesBack(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(6)
+		everyone, it := []string{clustertest.Everyone}, []string{w.nodes["n03"].transport.Addr()}
+		if err := w.network.Cut(everyone, it); err != nil {
+			t.Fatal(err)
+		}
+		w.within(3*time.Second, "suspect everywhere", w.everywhere("n03", cluster.StateSuspect))
+		w.forget()
+		if err := w.network.Cut(it, everyone); err != nil {
+			t.Fatal(err)
+		}
+		w.within(3*time.Second, "down everywhere", w.everywhere("n03", cluster.StateDown))
+		if err := w.network.Heal(everyone, everyone); err != nil {
+			t.Fatal(err)
+		}
+		w.within(10*time.Second, "up everywhere", w.everywhere("n03", cluster.StateUp))
+		for name, n := range w.nodes {
+			if got := n.told("n03"); name != "n03" && (len(got) < 2 || got[1] != "up/heard") {
+				t.Errorf("%s was told %v, want down and then up", name, got)
+			}
+		}
+	})
+}
+
+// Nodes that are cut off do not shout, least of all once they know.
+func TestIsolatedNodesAskLittle(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(40)
+		alone := []*citizen{w.nodes["n05"], w.nodes["n11"], w.nodes["n17"], w.nodes["n23"], w.nodes["n29"], w.nodes["n35"]}
+		for _, n := range alone {
+			if err := w.network.Isolate(n.transport.Addr()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		asks := func(d time.Duration) (mean uint64) { // each of them in that time
+			time.Sleep(d)
+			for _, n := range alone {
+				mean += n.Stats().Sent["ask"]
+			}
+			return mean / uint64(len(alone))
+		}
+		before := asks(0)
+		knows := asks(1500 * time.Millisecond)
+		if got := knows - before; got == 0 || got > 330 {
+			t.Errorf("%d questions in the first second and a half, want at most 330", got)
+		}
+		if got := asks(time.Second) - knows; got == 0 || got > 80 {
+			t.Errorf("%d questions in a second of isolation, want at most 10 to each of 8 members", got)
+		}
+	})
+}
+
 // It dies like anybody else, also while it is held for deaf.
 func TestDeafMemberDies(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {

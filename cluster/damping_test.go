@@ -108,6 +108,14 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 		now = now.Add(c.askEvery())
 		c.pursue(now, r)
 	}
+	if c.doubt(now, r) == 0 {
+		t.Error("no doubt about a member that left 5 questions unanswered")
+	}
+	c.isolated = true
+	if got := c.doubt(now, r); got != 0 {
+		t.Errorf("an isolated node has a doubt of %v", got)
+	}
+	c.isolated = false
 	if got := r.edge.loss.rate(); got != before {
 		t.Errorf("loss of %v before anything is known of the member, want %v as before", got, before)
 	}
