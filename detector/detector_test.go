@@ -305,11 +305,16 @@ func TestHeartbeatAt(t *testing.T) {
 		}
 		beat(time.Time{})
 		s.wants("a", Unknown, Up)
-		for range 1000 { // enough for the late one below to be known as rare
+		for range 10 {
 			time.Sleep(second)
 			beat(time.Now().Add(-100 * time.Millisecond))
 		}
-		t.Log("One from the future is from now.")
+		t.Log("One without a time is from now, and so is one from the future.")
+		time.Sleep(second)
+		beat(time.Time{})
+		if phi := s.Phi("a"); phi != 0 {
+			t.Errorf("φ = %v after a heartbeat heard now", phi)
+		}
 		beat(time.Now().Add(time.Hour))
 		time.Sleep(4 * second)
 		s.wants("a", Up, Suspect)
@@ -416,6 +421,41 @@ func TestPromise(t *testing.T) {
 		if err := s.Watch("c", 100*time.Hour); err == nil {
 			t.Error("an interval beyond the promise is no error")
 		}
+	})
+}
+
+// A silence that was called Down and ended is learnt from, or else the promise would not hold: what a level excludes from
+// the samples it would exclude more often the next time. (Without them, 232 downs here.) It is Restart that
+// forgets, and says that the silence was the peer's.
+func TestDownsThatWereWrongAreLearntFrom(t *testing.T) {
+	tell(t, Config{SuspectPhi: 2, DownPhi: 2}, func(s *story) {
+		s.watch("a", 0)
+		random := rand.New(rand.NewPCG(1, 2))
+		const beats = 5000
+		for range beats {
+			time.Sleep(second)
+			if random.Float64() >= 0.05 {
+				s.beats("a", 1, 0)
+			}
+		}
+		downs := 0
+		for _, e := range s.events.take(beats) {
+			if e.To == Down {
+				downs++
+			}
+		}
+		if downs > 1.5*beats/100 {
+			t.Errorf("%d of %d heartbeats were called missing at φ = 2, want one in a hundred", downs, beats)
+		}
+
+		t.Log("Of a peer that restarts nothing is known.")
+		fresh, _ := phiaccrual.New(phiaccrual.Config{})
+		time.Sleep(10 * second)
+		s.Restart("a")
+		s.beats("a", 1, 0)
+		fresh.Heartbeat(time.Now())
+		s.events.take(beats)
+		s.wantsAt(fresh.Reaches(2), "a", Up, Down)
 	})
 }
 

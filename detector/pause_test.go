@@ -486,9 +486,9 @@ func TestWatchedAsTheLastGoesDown(t *testing.T) {
 		var d *Detector[int]
 		var others []int
 		late, downs := -1, 0
-		epoch, ready := time.Now(), false
+		epoch, ready := time.Now(), new(atomic.Bool)
 		clock := func() instant {
-			if ready { // the loop's look, half-way through the last shard
+			if ready.Load() { // the loop's look, half-way through the last shard
 				downs = 0
 				for _, id := range others {
 					if state, _ := d.State(id); state == Down {
@@ -496,7 +496,7 @@ func TestWatchedAsTheLastGoesDown(t *testing.T) {
 					}
 				}
 				if 0 < downs && downs < many {
-					ready = false
+					ready.Store(false)
 					d.Watch(late, 0)
 				}
 			}
@@ -516,7 +516,7 @@ func TestWatchedAsTheLastGoesDown(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		ready = true
+		ready.Store(true)
 		time.Sleep(time.Minute)
 		if state, watched := d.State(late); state != Down {
 			t.Errorf("it is %v (watched: %v) after a minute", state, watched)

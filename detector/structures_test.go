@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,37 @@ func TestScheduleAgainstAList(t *testing.T) {
 			t.Fatal("something is left")
 		}
 	})
+}
+
+// What is not due yet when its slot is opened moves to the level where it is alone, and not back to the same.
+func TestScheduleMovesEntriesDown(t *testing.T) {
+	s := newSchedule()
+	s.add(entry{1 << 30, 1})
+	s.add(entry{1<<30 + 5, 2})
+	if s.levels[5].taken == 0 {
+		t.Fatal("a second is not at level 5")
+	}
+	s.take(1 << 30)
+	if s.levels[5].taken != 0 || s.levels[0].taken != 1<<5 {
+		t.Errorf("5 ns are not at level 0")
+	}
+}
+
+// Ids are compared, whether or not they fit in beside the peer.
+func TestIDsAreCompared(t *testing.T) {
+	ids := []string{"", "a", "ab", "ab\x00", strings.Repeat("x", 35), strings.Repeat("x", 36), strings.Repeat("x", 37), strings.Repeat("x", 37) + "y"}
+	for _, id := range ids {
+		p := peer[string]{id: id, short: shorten(id)}
+		dynamic := peer[any]{id: id, short: shorten[any](id)}
+		for _, other := range ids {
+			if same := id == other; p.is(strings.Clone(other)) != same || dynamic.is(other) != same {
+				t.Errorf("%q and %q are the same, or not", id, other)
+			}
+		}
+		if dynamic.is(1) || (&peer[any]{id: 1, short: shorten[any](1)}).is(id) {
+			t.Errorf("%q is 1", id)
+		}
+	}
 }
 
 // Looks that are put off, brought forward, or of peers that come and go, do not pile up.
