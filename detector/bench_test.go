@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -96,6 +97,33 @@ func BenchmarkHeartbeatSeq(b *testing.B) {
 	})
 }
 
+// Two goroutines report heartbeats of half of the peers each. ratio is how much more they do in a second than one, which
+// tells nothing while the machine is busy with other work; cpu-ratio is twice the processor time that a heartbeat costs one,
+// over that which it costs two, and so leaves out what others do, but for the caches.
+func BenchmarkTwoGoroutines(b *testing.B) {
+	crowds(b, func(b *testing.B, n int, o order) {
+		d, names := crowd(b, n, o)
+		beat := func(from, to, times int) {
+			for i := range times {
+				d.Heartbeat(names[from+i%(to-from)])
+			}
+		}
+		b.ResetTimer()
+		cpu, wall := cpuTime(), time.Now()
+		beat(0, n, b.N)
+		cpu1, wall1 := cpuTime()-cpu, time.Since(wall)
+		cpu, wall = cpuTime(), time.Now()
+		var two sync.WaitGroup
+		two.Go(func() { beat(0, n/2, b.N) })
+		two.Go(func() { beat(n/2, n, b.N) })
+		two.Wait()
+		cpu2, wall2 := cpuTime()-cpu, time.Since(wall)
+		b.ReportMetric(2*wall1.Seconds()/wall2.Seconds(), "ratio")
+		b.ReportMetric(4*cpu1.Seconds()/cpu2.Seconds(), "cpu-ratio")
+		b.ReportMetric(0, "ns/op")
+	})
+}
+
 // The same in batches of a hundred, as from a forwarder: time is per heartbeat.
 func BenchmarkBatch(b *testing.B) {
 	crowds(b, func(b *testing.B, n int, o order) {
@@ -113,7 +141,42 @@ func BenchmarkBatch(b *testing.B) {
 	})
 }
 
-// One look of a shard's schedule: the next peer in time comes out and goes back in, one to three seconds later.
+// The look at one peer: it comes out of the schedule, its deadline is computed, and it goes back in, one to three seconds
+// ahead.
+func BenchmarkLook(b *testing.B) {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
+			d, err := New[int](Config{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer d.Close()
+			var s shard[int]
+			s.init(d.shards[0].rules, d.hub)
+			r := rand.New(rand.NewPCG(1, 2))
+			somewhen := func() time.Duration { return time.Second + time.Duration(r.Int64N(int64(2*time.Second))) }
+			for i := range n {
+				p := s.peers.add(r.Uint64(), peer[int]{id: i, est: d.proto, interval: time.Second})
+				p.beat(&s.rules, 0, 0, nil)
+				s.change(p, Up, 0)
+				s.await(p, instant(somewhen()), 0)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			defer reportCPU(b, cpuTime())
+			for range b.N {
+				now := s.schedule.next()
+				p := s.due(now)
+				if p.deadline(&s.rules) == never {
+					b.Fatal("it is not judged")
+				}
+				s.await(p, now.add(somewhen()), now)
+			}
+		})
+	}
+}
+
+// The schedule's part of it.
 func BenchmarkSchedule(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
