@@ -158,8 +158,8 @@ func jobs(dir string) ([]job, error) {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			file := filepath.Join(dir, "lab", "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(c.name, "/", "-"), seed))
-			// A member that joins takes in all that are there: forming costs about as much as 20 ms × members.
-			cost := float64(p.Nodes) * (p.length().Seconds() + 0.1*float64(p.Nodes))
+			// A member that takes in another and gossips about it costs about as much as a second of its life.
+			cost := float64(p.Nodes) * (p.length().Seconds() + p.Settle.Seconds() + float64(p.Nodes))
 			all = append(all, job{c, seed, file, cost})
 		}
 	}
