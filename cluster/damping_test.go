@@ -54,7 +54,7 @@ func TestWrongVerdictsAreCountedOnceWhateverTheOrder(t *testing.T) {
 		"two verdicts, each after it":        {[]claim{up(0, 1001), down(0, 1000), up(0, 1010), down(0, 1001)}, 2},
 		"gone for half a minute":             {[]claim{down(0, 1000), up(0, 1240)}, 0},
 		"gone for half a minute, told later": {[]claim{up(0, 1240), down(0, 1000)}, 0},
-		"of another boot":                    {[]claim{{Name: "x", Boot: 1 - 1, Seq: 1000, State: StateDown}}, 0},
+		"of another boot":                    {[]claim{{Name: "x", Seq: 1000, State: StateDown}}, 0},
 		"no verdict":                         {[]claim{up(0, 1001), up(0, 1000)}, 0},
 	} {
 		c, r := listener(t, now)
