@@ -1,6 +1,9 @@
 package phiaccrual
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // The Calibrated model.
 //
@@ -49,10 +52,22 @@ import "time"
 type calibrated struct {
 	limit  uint16 // of the long memory, in heartbeats
 	base   int16  // number of bucket 0 on the grid of powers of √2 ns
-	coin   coin
 	short  memory[uint8]
 	medium memory[uint16]
 	long   memory[uint16]
+	coin   coin
+	gap    gap
+}
+
+// A gap is the latest in the numbers, while what was learnt from it can still be
+// put right: a heartbeat in it that comes after all was not lost but overtaken,
+// and as late as the silence was long. A sender that stalls and then sends what
+// has piled up, over a path that reorders, would else seem to lose heartbeats and
+// to stall hardly at all.
+type gap struct {
+	ahead  uint8 // the highest number is so far ahead of the one before the gap; 0: there is none
+	first  uint8 // and so far the first heartbeat that was not lost, as it was counted,
+	bucket uint8 // in this bucket of lateness
 }
 
 // Limits of the shorter memories, in heartbeats. The short one must know in 50
@@ -98,15 +113,13 @@ func (c *calibrated) setInterval(interval time.Duration) {
 	c.medium.shift(n)
 	c.short.shift(n)
 	c.base = base
+	c.gap = gap{} // its bucket is another now
 }
 
 // observe learns from a heartbeat that was late by so many nanoseconds and came
 // after lost losses.
 func (c *calibrated) observe(late time.Duration, lost uint64) {
-	b := 0
-	if late > 0 {
-		b = max(0, min(buckets-1, halfOctave(float64(late))-int(c.base)))
-	}
+	b := c.bucket(float64(late))
 	if c.short.full(uint8(min(c.limit, shortLimit))) {
 		c.short.fade(0)
 	}
@@ -124,7 +137,51 @@ func (c *calibrated) observe(late time.Duration, lost uint64) {
 		c.short.lose(uint8(run))
 		c.medium.lose(run)
 		c.long.lose(run)
+		c.gap = gap{}
+		if lost <= longestRun {
+			c.gap = gap{uint8(run) + 1, uint8(run) + 1, uint8(b)}
+		}
 	}
+}
+
+// bucket is the number of the bucket that holds a lateness in nanoseconds.
+func (c *calibrated) bucket(late float64) int {
+	if late < 1 {
+		return 0
+	}
+	return max(0, min(buckets-1, halfOctave(late)-int(c.base)))
+}
+
+// recede says that the highest number is n higher, and reports whether there is
+// still a gap.
+func (c *calibrated) recede(n uint64) bool {
+	n += uint64(c.gap.ahead)
+	if c.gap.ahead == 0 || n > math.MaxUint8 {
+		c.gap = gap{}
+		return false
+	}
+	c.gap.ahead = uint8(n)
+	return true
+}
+
+// overtaken learns from a heartbeat that was due so many intervals before the one
+// with the highest number: if it is in the gap and the first of those that were
+// not lost, it was its lateness that ended the silence.
+func (c *calibrated) overtaken(behind uint64, interval time.Duration) {
+	if behind >= uint64(c.gap.ahead) {
+		return
+	}
+	nth := c.gap.ahead - uint8(behind)
+	if nth >= c.gap.first {
+		return
+	}
+	less := c.gap.first - nth
+	from := int(c.gap.bucket)
+	to := c.bucket(edge(int(c.base)+from+1) + float64(less)*float64(interval))
+	c.short.amend(from, to, less, nth == 1)
+	c.medium.amend(from, to, uint16(less), nth == 1)
+	c.long.amend(from, to, uint16(less), nth == 1)
+	c.gap.first, c.gap.bucket = nth, uint8(to)
 }
 
 // highest is the bucket of the latest heartbeat that is in any memory.

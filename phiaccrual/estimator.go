@@ -69,13 +69,13 @@ import (
 //
 // It takes 192 bytes. Calibrated has counted 100 of them: three memories of 18
 // buckets, starts and losses, in one byte each for the short and two for the
-// others, and 4 say to what limit and where on the grid. 24 are the time of the
-// last heartbeat, since nothing smaller carries a monotonic reading; 32 the
-// number, the interval, the pause and what Alive moved; 20 MinStdDev and what
-// Normal and Exponential know; 4 the model and two flags. So 128 would cost a
-// memory, or buckets of an octave, and φ its meaning on links that change. But a
-// heartbeat on time touches only the first 128, where the totals of all three
-// memories lie.
+// others, and 8 say to what limit, where on the grid, which way to round, and what
+// can still be put right. 24 are the time of the last heartbeat, since nothing
+// smaller carries a monotonic reading; 32 the number, the interval, the pause and
+// what Alive moved; 20 MinStdDev and what Normal and Exponential know; 4 the model
+// and three flags; 4 are left over. So 128 would cost a memory, or buckets of an
+// octave, and φ its meaning on links that change. But a heartbeat on time touches
+// only the first 128, where the totals of all three memories lie.
 type Estimator struct {
 	last      time.Time     // arrival of the last heartbeat; zero: none yet
 	seq       uint64        // highest number heard, if numbered
@@ -85,6 +85,7 @@ type Estimator struct {
 	model     Model
 	numbered  bool // seq holds a number
 	seqIsLast bool // it is that of the heartbeat at last
+	gapped    bool // there may be a learnt.gap
 
 	learnt    calibrated
 	minStdDev float32 // ns; 0: the model's default
@@ -163,23 +164,30 @@ func (e *Estimator) Heartbeat(now time.Time) {
 	}
 	e.seqIsLast = false
 	if heard && elapsed > 0 {
-		e.observe(elapsed, e.wholeIntervals(elapsed))
+		e.infer(elapsed)
 	}
 	e.last, e.credit = now, 0
 }
 
 // HeartbeatSeq reports the heartbeat with the sender's number seq, which grows
 // by one with each heartbeat sent to this listener. A number that is not above
-// the highest seen is old or a duplicate and changes nothing, until Reset.
+// the highest seen is old or a duplicate, and no sign of life, until Reset; but a
+// heartbeat that was overtaken does not count as lost any more.
 func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
 	if e.numbered && seq <= e.seq {
+		e.learnt.overtaken(e.seq-seq, e.interval)
 		return
+	}
+	n := seq - e.seq
+	if e.gapped {
+		e.gapped = e.learnt.recede(n)
 	}
 	if elapsed := now.Sub(e.last); elapsed > 0 {
 		if e.seqIsLast {
-			e.observe(elapsed, seq-e.seq)
+			e.observe(elapsed, n)
+			e.gapped = e.gapped || n > 1
 		} else if !e.last.IsZero() {
-			e.observe(elapsed, e.wholeIntervals(elapsed))
+			e.infer(elapsed)
 		}
 	}
 	e.seq, e.numbered, e.seqIsLast = seq, true, true
@@ -199,6 +207,14 @@ func (e *Estimator) Alive(at time.Time) {
 		return
 	}
 	e.credit = max(e.credit, since-since%e.interval)
+}
+
+// infer learns from a heartbeat that came elapsed after the last one heard, and
+// what was lost between them nobody knows.
+func (e *Estimator) infer(elapsed time.Duration) {
+	gap := e.learnt.gap
+	e.observe(elapsed, e.wholeIntervals(elapsed))
+	e.learnt.gap = gap // this one is not between numbers
 }
 
 // wholeIntervals infers the number of an unnumbered heartbeat since the last one

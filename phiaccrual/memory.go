@@ -42,6 +42,20 @@ func (m *memory[C]) lose(run C) {
 	m.lost += run
 }
 
+// amend moves a heartbeat from one bucket to a higher one and takes back losses
+// before it, with the beginning of their run if none remains. A memory that has
+// faded since may not hold them any more.
+func (m *memory[C]) amend(from, to int, losses C, none bool) {
+	for b := from + 1; b <= to; b++ {
+		m.late[b] = min(m.late[b]+1, m.late[b-1])
+	}
+	m.lost -= min(m.lost, losses)
+	if none {
+		m.starts -= min(m.starts, 1)
+	}
+	m.starts = min(m.starts, m.lost)
+}
+
 // fade halves all counts. All are rounded alike, by up, 0 or 1, so that none
 // becomes more than one of which it is a part. Where every event counts, up has to
 // be a fair coin: a count is then halved on average, and a single rare event is

@@ -450,6 +450,71 @@ func TestUnnumbered(t *testing.T) {
 	}
 }
 
+// A sender stalls for 3.3 intervals and then sends four heartbeats at once. In
+// whatever order they come, and however often, what is learnt is a stall, and what
+// did not come is a loss.
+func TestOvertaken(t *testing.T) {
+	for _, order := range [][]uint64{{1, 2, 3, 4}, {4, 3, 2, 1}, {4, 1, 2, 3}, {2, 1, 4, 3}, {2, 3, 4, 1}, {3, 3, 1, 4, 1, 2}, {4, 2, 3}, {3, 4, 2}, {4}} {
+		e, last := steady(t, Config{}, 1000)
+		before, sent := e.learnt, e.seq
+		at := last.Add(4300 * time.Millisecond)
+		first, highest := uint64(4), uint64(0)
+		for _, n := range order {
+			e.HeartbeatSeq(at, sent+n)
+			at = at.Add(time.Millisecond)
+			first = min(first, n)
+			highest = max(highest, n)
+		}
+		if e.seq != sent+highest || e.Phi(at) != 0 {
+			t.Fatalf("%v: seq %d, φ = %v", order, e.seq-sent, e.Phi(at))
+		}
+		for name, got := range map[string][2]int{
+			"long":   {int(e.learnt.long.lost - before.long.lost), int(e.learnt.long.starts - before.long.starts)},
+			"medium": {int(e.learnt.medium.lost - before.medium.lost), int(e.learnt.medium.starts - before.medium.starts)},
+			"short":  {int(e.learnt.short.lost - before.short.lost), int(e.learnt.short.starts - before.short.starts)},
+		} {
+			if want := [2]int{int(first - 1), int(min(1, first-1))}; got != want {
+				t.Errorf("%v: %s memory: lost and starts %v, want %v", order, name, got, want)
+			}
+		}
+		// Late by 3.3, 2.3, 1.3, 0.3 intervals; corrected ones may be a bucket off.
+		b := e.learnt.bucket(4.3e9 - float64(first)*1e9)
+		if m := e.learnt.long; m.late[b] != 1 || m.late[min(buckets-1, b+2)] != 0 {
+			t.Errorf("%v: a stall counted in buckets %v, want %d", order, m.late, b)
+		}
+	}
+}
+
+// What comes long after its gap, or after the numbers began anew, is old news.
+func TestOvertakenLate(t *testing.T) {
+	e, at := steady(t, Config{}, 100)
+	sent := e.seq
+	at = at.Add(3 * time.Second)
+	e.HeartbeatSeq(at, sent+3)
+	for n := range uint64(300) {
+		at = at.Add(time.Second)
+		e.HeartbeatSeq(at, sent+4+n)
+	}
+	for old := range e.seq {
+		e.HeartbeatSeq(at, old)
+	}
+	if got := e.learnt.long.lost; got != 2 {
+		t.Errorf("%d lost, want 2", got)
+	}
+	// A silence that an unnumbered heartbeat ended is not that of the next number.
+	e.HeartbeatSeq(at.Add(3*time.Second), e.seq+3)
+	e.Heartbeat(at.Add(4 * time.Second))
+	e.HeartbeatSeq(at.Add(7*time.Second), e.seq+4)
+	e.HeartbeatSeq(at.Add(7*time.Second), e.seq-1)
+	if got := e.learnt.long.lost; got != 6 {
+		t.Errorf("%d lost, want 6", got)
+	}
+	e.HeartbeatSeq(at.Add(7*time.Second), e.seq-5)
+	if got := e.learnt.long.lost; got != 5 {
+		t.Errorf("%d lost, want 5", got)
+	}
+}
+
 // One long stall, after which all is well, stretches the time-outs of large φ to
 // about its own length, not to many times that; two make it a habit.
 func TestSingleStall(t *testing.T) {
@@ -478,7 +543,7 @@ func TestSize(t *testing.T) {
 		t.Errorf("an Estimator takes %d bytes, want at most 192", got)
 	}
 	// The last that a heartbeat on time touches is in the first two cache lines.
-	if got := unsafe.Offsetof(e.learnt) + unsafe.Offsetof(e.learnt.long) + unsafe.Sizeof(e.learnt.long.late[0]); got > 128 {
+	if got := unsafe.Offsetof(e.learnt) + unsafe.Offsetof(e.learnt.long) + unsafe.Offsetof(e.learnt.long.late) + unsafe.Sizeof(e.learnt.long.late[0]); got > 128 {
 		t.Errorf("the total of the long memory ends at byte %d, want at most 128", got)
 	}
 	t.Logf("%d bytes, %d of them what Calibrated learnt", unsafe.Sizeof(e), unsafe.Sizeof(e.learnt))

@@ -92,8 +92,8 @@ func TestResults(t *testing.T) {
 	for i, l := range Links() {
 		for _, rs := range replicate(t, i, beats, true, 1, 2, 3, 4) {
 			calibrationRow(&b, l.Name, rs)
+			t.Log(l.Name, rs)
 		}
-		t.Log(l.Name)
 	}
 	b.WriteString("\n### Without numbers\n\nOptimism, median and worst, and × best fixed, worst, where losses are inferred from silences.\n\n" +
 		"| trace | φ = 1 | φ = 2 | φ = 3 | φ = 4 |\n|---|---|---|---|---|\n")
@@ -102,9 +102,9 @@ func TestResults(t *testing.T) {
 		for _, rs := range replicate(t, i, beats, false, 1, 2, 3, 4) {
 			_, longest := rs.spread(Result.Ratio)
 			fmt.Fprintf(&b, " %s; %.2f |", rs.optimism(), longest)
+			t.Log(l.Name, "without numbers", rs)
 		}
 		b.WriteString("\n")
-		t.Log(l.Name, "without numbers")
 	}
 	if *full {
 		b.WriteString("\n### φ = 5, on 5,000,000 heartbeats a trace and seed\n\n" + header)
