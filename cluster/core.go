@@ -96,6 +96,7 @@ type record struct {
 	wronged                  float64 // wrong verdicts, at wrongedAt
 	wrongedAt                time.Time
 	refutedEpoch, refutedSeq uint64 // the evidence that refuted the last of them
+	accusedSeq               uint64 // a verdict was wrong if r sends a later heartbeat than this; 0: there is none
 
 	deaf deafness
 

@@ -40,30 +40,37 @@ func TestWrongVerdictsAreCountedOnceWhateverTheOrder(t *testing.T) {
 	down := func(epoch, seq uint64) claim {
 		return claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateDown}
 	}
+	type told struct {
+		at int // beats since the heartbeat 1000
+		claim
+	}
 	for name, story := range map[string]struct {
-		claims []claim
-		want   float64
+		told []told
+		want float64
 	}{
-		"verdict, evidence":                  {[]claim{down(0, 1000), up(0, 1001)}, 1},
-		"evidence, verdict":                  {[]claim{up(0, 1001), down(0, 1000)}, 1},
-		"evidence, the verdict twice":        {[]claim{up(0, 1001), down(0, 1000), down(0, 1000)}, 1},
-		"verdicts of two at one time":        {[]claim{down(0, 999), down(0, 1000), up(0, 1001)}, 1},
-		"the second verdict comes late":      {[]claim{down(0, 1000), up(0, 1005), down(0, 1000), down(0, 1002)}, 1},
-		"refuted by the next epoch":          {[]claim{down(0, 1000), up(1, 1000), down(0, 1000)}, 1},
-		"two verdicts":                       {[]claim{down(0, 1000), up(0, 1001), down(0, 1001), up(0, 1010)}, 2},
-		"two verdicts, each after it":        {[]claim{up(0, 1001), down(0, 1000), up(0, 1010), down(0, 1001)}, 2},
-		"gone for half a minute":             {[]claim{down(0, 1000), up(0, 1240)}, 0},
-		"gone for half a minute, told later": {[]claim{up(0, 1240), down(0, 1000)}, 0},
-		"of another boot":                    {[]claim{{Name: "x", Seq: 1000, State: StateDown}}, 0},
-		"no verdict":                         {[]claim{up(0, 1001), up(0, 1000)}, 0},
+		"verdict, heartbeat":                 {[]told{{5, down(0, 1000)}, {6, up(0, 1006)}}, 1},
+		"refuted before the verdict came":    {[]told{{5, up(0, 1005)}, {5, down(0, 1000)}, {9, up(0, 1009)}}, 1},
+		"and the verdict is repeated":        {[]told{{5, up(0, 1005)}, {5, down(0, 1000)}, {9, up(0, 1009)}, {20, down(0, 1000)}, {30, up(0, 1030)}}, 1},
+		"verdicts of two at one time":        {[]told{{0, down(0, 999)}, {0, down(0, 1000)}, {1, up(0, 1001)}}, 1},
+		"the second verdict comes late":      {[]told{{5, down(0, 1000)}, {6, up(0, 1006)}, {7, down(0, 1002)}, {8, up(0, 1008)}}, 1},
+		"refuted by the next epoch":          {[]told{{5, down(0, 1000)}, {5, up(1, 1005)}, {6, up(1, 1006)}, {20, down(0, 1000)}, {30, up(1, 1030)}}, 1},
+		"two verdicts":                       {[]told{{5, down(0, 1000)}, {6, up(0, 1006)}, {20, down(0, 1006)}, {21, up(0, 1021)}}, 2},
+		"two verdicts, refuted before":       {[]told{{5, up(0, 1005)}, {5, down(0, 1000)}, {9, up(0, 1009)}, {20, down(0, 1009)}, {21, up(0, 1021)}}, 2},
+		"dead, and another heard more":       {[]told{{5, down(0, 1000)}, {5, up(0, 1002)}}, 0},
+		"dead, and this node had heard more": {[]told{{2, up(0, 1002)}, {5, down(0, 1000)}}, 0},
+		"gone for half a minute":             {[]told{{5, down(0, 1000)}, {240, up(0, 1240)}}, 0},
+		"of another boot":                    {[]told{{5, claim{Name: "x", Seq: 1000, State: StateDown}}, {6, up(0, 1006)}}, 0},
+		"no verdict":                         {[]told{{1, up(0, 1001)}, {2, up(0, 1000)}}, 0},
 	} {
 		c, r := listener(t, now)
 		at := now
-		for _, cl := range story.claims {
-			if cl.Seq > r.Seq {
-				at = now.Add(time.Duration(cl.Seq-1000) * DefaultBeat)
+		for _, what := range story.told {
+			at = now.Add(time.Duration(what.at) * DefaultBeat)
+			what.claim.Age = micros(time.Duration(what.at)*DefaultBeat) - micros(time.Duration(what.Seq-1000)*DefaultBeat)
+			if what.Seq < 1000 {
+				what.claim.Age = 0
 			}
-			c.merge(at, nil, cl)
+			c.merge(at, nil, what.claim)
 		}
 		if got := math.Round(r.wrongedBy(at)); got != story.want || r.State != StateUp {
 			t.Errorf("%s: %v wrong verdicts about a member that is %v, want %v", name, got, r.State, story.want)
@@ -87,7 +94,7 @@ func TestAllowanceAfterWrongVerdicts(t *testing.T) {
 		verdict := r.claim
 		verdict.State = StateDown
 		c.merge(now, nil, verdict)
-		c.heard(now, r, 0, uint64(1001+i))
+		c.heard(now, r, 0, r.accusedSeq+1)
 		if got := allowed(now); got > d || got < d*95/100 {
 			t.Errorf("after %d wrong verdicts a silence of %v is allowed, want a little less than %v", i+1, got, d)
 		}

@@ -100,10 +100,10 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 	if !up.after(r.claim) {
 		return false
 	}
-	before := r.claim
+	wasDown := r.State == StateDown
 	r.claim = up
-	if before.State == StateDown {
-		c.refuted(now, r, before, up)
+	c.survived(now, r)
+	if wasDown {
 		c.spread(now, up)
 		c.show(now, r, ReasonHeard)
 	}
@@ -132,7 +132,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 	case order < 0:
 		known := r.claim
 		if cl.State == StateDown && known.State == StateUp && cl.Boot == known.Boot {
-			c.refuted(now, r, cl, known)
+			c.accused(now, r, cl, known)
 		}
 		known.Addr, known.Age = "", micros(now.Sub(r.seen))
 		return known, true
@@ -186,9 +186,10 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 			c.show(now, r, ReasonHeard)
 		}
 	}
+	c.survived(now, r)
 	if before.State != r.State {
-		if before.State == StateDown && cl.State == StateUp {
-			c.refuted(now, r, before, cl)
+		if cl.State == StateDown {
+			c.accused(now, r, cl, before)
 		}
 		c.spread(now, cl)
 		c.show(now, r, ReasonHeard)
@@ -262,7 +263,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	}
 	c.unwatch(r)
 	c.endInquiry(r)
-	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq = now, 0, 0, 0
+	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = now, 0, 0, 0, 0
 	r.deaf = deafness{}
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown

@@ -160,22 +160,29 @@ func (c *core) allowed(r *record) time.Time {
 	return r.seen.Add(r.beatEvery(c.cfg.Beat) + time.Duration(allowance) + minStdDev)
 }
 
-// refuted notes that a verdict about r was wrong: up is the later evidence. It counts also where the evidence came before the
-// verdict, so that all who listen to r allow it the same, and once: not again when the same verdict is repeated, nor when several
-// come to theirs at the same time, on evidence that differs by a heartbeat. Who sent many heartbeats meanwhile did not flap: it
-// was cut off, and the verdict right.
-func (c *core) refuted(now time.Time, r *record, verdict, up claim) {
-	if cmp.Or(cmp.Compare(verdict.Epoch, r.refutedEpoch), cmp.Compare(verdict.Seq, r.refutedSeq)) < 0 {
+// accused notes a verdict about r, of whom known is the latest that this node knew before it. It was wrong if r goes on to send
+// heartbeats of later than now: that it sent more than the verdict rests on says little, as the dead do so too. All who listen to
+// r note it, whether the verdict or its refutation came first, so that all allow r the same; but once, not again when it is repeated,
+// nor when several come to theirs at the same time on evidence that differs by a heartbeat.
+func (c *core) accused(now time.Time, r *record, verdict, known claim) {
+	old := cmp.Or(cmp.Compare(verdict.Epoch, r.refutedEpoch), cmp.Compare(verdict.Seq, r.refutedSeq)) < 0
+	same := r.wronged > 0 && now.Sub(r.wrongedAt) < c.cfg.StallAllowance
+	if !old && !same && r.accusedSeq == 0 {
+		r.accusedSeq = max(1, known.Seq+uint64(max(0, now.Sub(r.seen))/r.beatEvery(c.cfg.Beat)))
+	}
+}
+
+// survived counts the verdict about r as wrong if r has sent later heartbeats since. Who sent many meanwhile did not flap: it was cut
+// off, and the verdict right.
+func (c *core) survived(now time.Time, r *record) {
+	if r.accusedSeq == 0 || r.State != StateUp || r.Seq <= r.accusedSeq {
 		return
 	}
-	if r.wronged > 0 && now.Sub(r.wrongedAt) < c.cfg.StallAllowance {
-		return
+	if r.Seq-r.accusedSeq <= uint64(flapTime/r.beatEvery(c.cfg.Beat)) {
+		r.wronged, r.wrongedAt = r.wrongedBy(now)+1, now
+		r.refutedEpoch, r.refutedSeq = r.Epoch, r.Seq
 	}
-	if up.Seq > verdict.Seq && up.Seq-verdict.Seq > uint64(flapTime/r.beatEvery(c.cfg.Beat)) {
-		return
-	}
-	r.wronged, r.wrongedAt = r.wrongedBy(now)+1, now
-	r.refutedEpoch, r.refutedSeq = up.Epoch, up.Seq
+	r.accusedSeq = 0
 }
 
 // wrongedBy is the number of wrong verdicts about r, each of which counts half after wrongHalfLife.
@@ -293,7 +300,7 @@ func (c *core) ask(now time.Time, r *record) {
 	in.asked++
 	r.askedAt = now
 	question := c.question(now, r)
-	if !in.urgent || c.isolated || in.asked%4 != 0 && c.mostSilent(now) {
+	if !in.urgent || c.isolated { // an isolated node has no doubt to tell
 		return
 	}
 	question.Doubt = uint64(100 * c.doubt(now, r))
@@ -305,21 +312,6 @@ func (c *core) ask(now time.Time, r *record) {
 		c.send(o, &packet{Asks: []ask{question}})
 		c.count.send("ask")
 	}
-}
-
-// mostSilent tells whether three quarters of those that this node listens to leave its questions unanswered. Most likely it is cut
-// off, and in a moment will know; until then it asks the co-observers of each of them less often.
-func (c *core) mostSilent(now time.Time) bool {
-	silent, listened := 0, 0
-	for _, r := range c.members {
-		if r.edge.watched && r.State == StateUp {
-			listened++
-			if r.inquiry != nil && c.unanswered(now, r) > 0 {
-				silent++
-			}
-		}
-	}
-	return silent >= fewestPaths && 4*silent >= 3*listened
 }
 
 // question asks r itself whether it is there, and returns what it said.
@@ -398,6 +390,7 @@ func (c *core) signOfLife(r *record, at time.Time) {
 // condemn gives the verdict: r is down, on the latest evidence that this node or anybody it asked has.
 func (c *core) condemn(now time.Time, r *record, reason string) {
 	c.endInquiry(r)
+	c.accused(now, r, r.claim, r.claim)
 	r.State = StateDown
 	c.show(now, r, reason)
 	if !r.plain {

@@ -287,7 +287,7 @@ func (n *node) key() string {
 		str(name)
 		str(r.gossipName)
 		about(r.claim)
-		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
+		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
 		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil)
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
@@ -422,11 +422,11 @@ func (m *model) check(before, after *node) {
 		if was := before.members[name]; was != nil && was.after(r.claim) {
 			panic(violation(fmt.Sprintf("%s's claim about %s goes back from %+v to %+v", after.cfg.Name, name, was.claim, r.claim)))
 		}
-		// In one instant all wrong verdicts are one. None is missed but where the refutation is of another time, as a lie may be.
+		// A verdict is remembered until it is refuted, and in one instant all are one.
 		was := before.members[name]
-		back := was != nil && was.Boot == r.Boot && was.State == StateDown && r.State == StateUp && r.Seq < 1<<30
-		if r.wronged > 1 || back && r.wronged == 0 {
-			panic(violation(fmt.Sprintf("%s counts %v wrong verdicts about %s", after.cfg.Name, r.wronged, name)))
+		called := was != nil && was.Boot == r.Boot && was.State == StateUp && r.State == StateDown
+		if r.wronged > 1 || called && r.accusedSeq == 0 && r.wronged == 0 {
+			panic(violation(fmt.Sprintf("%s counts %v wrong verdicts about %s, and has accused it at heartbeat %d", after.cfg.Name, r.wronged, name, r.accusedSeq)))
 		}
 		if r.shown != r.State {
 			panic(violation(fmt.Sprintf("%s shows %s %v and holds %v", after.cfg.Name, name, r.shown, r.State)))
