@@ -429,6 +429,57 @@ func TestMinStdDev(t *testing.T) {
 	}
 }
 
+// Beyond furthest φ goes on as it came: at the rate of the slower prior, which two
+// long stalls, or MinStdDev, stretch.
+func TestBeyondFurthest(t *testing.T) {
+	stalled := func(stall time.Duration, loss int) *Estimator {
+		e, last := steady(t, Config{}, 300)
+		for i := range 10 {
+			for range 100 {
+				last = last.Add(time.Second)
+				e.HeartbeatSeq(last, e.seq+1)
+			}
+			if i < 2 {
+				last = last.Add(stall)
+				e.HeartbeatSeq(last, e.seq+1)
+			}
+			last = last.Add(time.Duration(loss+1) * time.Second)
+			e.HeartbeatSeq(last, e.seq+1+uint64(loss))
+		}
+		return e
+	}
+	coarse, _ := steady(t, Config{MinStdDev: 10 * time.Second}, 1000)
+	quiet, _ := steady(t, Config{}, 1000)
+	for name, e := range map[string]*Estimator{
+		"quiet": quiet, "two stalls": stalled(15*time.Second, 0), "runs of losses": stalled(0, 12), "MinStdDev": coarse,
+	} {
+		phi := func(intervals int) float64 { return e.PhiAfter(time.Duration(intervals) * e.interval) }
+		before, after := phi(furthest)-phi(furthest-1), phi(furthest+1)-phi(furthest)
+		t.Logf("%s: φ = %.2f, %.3f more an interval before, %.3f after", name, phi(furthest), before, after)
+		if after < before/2 || after > before*1.2 {
+			t.Errorf("%s: φ grows by %v an interval until %d intervals, and by %v then", name, before, furthest, after)
+		}
+		if further := (phi(3*furthest) - phi(2*furthest)) / furthest; math.Abs(further-after) > 1e-9 {
+			t.Errorf("%s: φ grows by %v an interval at first, and by %v later", name, after, further)
+		}
+	}
+}
+
+// MinStdDev of many intervals: silence is short for it long after furthest.
+func TestMinStdDevOfManyIntervals(t *testing.T) {
+	const deviation = 100 * time.Millisecond
+	e, _ := steady(t, Config{Interval: time.Millisecond, MinStdDev: deviation}, 5000)
+	for late := time.Duration(0); late < 10*deviation; late += deviation / 10 {
+		want := NormalPhi(late, 0, deviation)
+		if got := e.PhiAfter(e.interval + late); got > want+0.01 {
+			t.Errorf("φ = %v at a lateness of %v, want at most %v", got, late, want)
+		}
+	}
+	if timeout, _ := e.Timeout(8); timeout < 560*time.Millisecond {
+		t.Errorf("φ = 8 after %v, want at least 5.6 deviations", timeout)
+	}
+}
+
 // Without numbers, losses are inferred from silences of whole intervals.
 func TestUnnumbered(t *testing.T) {
 	for _, c := range []struct{ elapsed, lost int }{{1000, 0}, {1700, 0}, {1800, 1}, {2000, 1}, {2490, 1}, {2510, 2}, {3100, 2}, {100, 0}} {

@@ -132,8 +132,14 @@ func (s *survival) prior(x, fall float64) (k, density float64) {
 
 // furthest is the silence, in intervals, up to which the sum is taken term by
 // term. What comes after is four times beyond the highest bucket, where nothing
-// is measured: φ goes on at the rate of the slower of its two priors.
+// is measured: φ goes on at a constant rate.
 const furthest = 64
+
+// beyond is that rate, per ns: the slower of what the prior falls by and what
+// further losses are worth.
+func (s *survival) beyond() float64 {
+	return min(s.decay/math.Ln10, -math.Log10(s.onward)/s.interval)
+}
 
 // tailGrowth is 10^tailDecades.
 const tailGrowth = 31.622776601683793319988935444327185337195551393252168
@@ -145,8 +151,16 @@ func (s *survival) phi(silence float64) (phi, slope float64) {
 	}
 	if far := furthest * s.interval; silence > far {
 		phi, _ = s.phi(far)
-		rate := min(tailDecades, -math.Log10(s.onward)) / s.interval
-		return phi + (silence-far)*rate, rate
+		slope = s.beyond()
+		phi += (silence - far) * slope
+		if s.stdDev > 0 {
+			// The first heartbeat due alone does not allow more.
+			most, dmost := normalPhi(silence-s.interval, s.stdDev)
+			if most -= math.Log10(1 - s.start); most < phi {
+				return most, dmost
+			}
+		}
+		return phi, slope
 	}
 	fall := 1.0 // within the reach not asked for
 	if last := silence - s.interval; last > s.reach {
@@ -261,6 +275,5 @@ func (s *survival) near(x, target float64) (silence, floor float64) {
 		return from + 2*fallen/(decay+math.Sqrt(max(0, decay*decay+4*bend*fallen))), from
 	}
 	phi, _ := s.phi(furthest * s.interval)
-	rate := min(tailDecades, -math.Log10(s.onward)) / s.interval
-	return furthest*s.interval + (x-phi)/rate, 0
+	return furthest*s.interval + (x-phi)/s.beyond(), 0
 }
