@@ -227,6 +227,22 @@ func TestIntervalsDifferFromPeerToPeer(t *testing.T) {
 	})
 }
 
+// A peer with an interval of its own is judged from its first heartbeat on as in a detector for that interval.
+func TestOwnIntervalFromTheFirstHeartbeat(t *testing.T) {
+	for _, model := range []phiaccrual.Model{phiaccrual.Calibrated, phiaccrual.Normal, phiaccrual.Exponential} {
+		for _, interval := range []time.Duration{20 * time.Millisecond, time.Minute} {
+			tell(t, Config{Model: model, DownPhi: 8, SuspectPhi: 8}, func(s *story) {
+				same, _ := phiaccrual.New(phiaccrual.Config{Model: model, Interval: interval})
+				s.watch("a", interval)
+				s.beats("a", 1, 0)
+				same.Heartbeat(time.Now())
+				s.wants("a", Unknown, Up)
+				s.wantsAt(same.Reaches(8), "a", Up, Down)
+			})
+		}
+	}
+}
+
 func TestRestartBeginsAnew(t *testing.T) {
 	tell(t, Config{}, func(s *story) {
 		s.watch("a", 0)

@@ -36,6 +36,7 @@ func (s *shard[K]) add(hash uint64, p peer[K], now instant) (look instant, err e
 	if err := p.setInterval(&s.rules, p.interval); err != nil {
 		return never, err
 	}
+	p.est.Reset() // what is expected of a new peer depends on its interval
 	return s.plan(s.peers.add(hash, p), now), nil
 }
 
