@@ -313,6 +313,9 @@ func TestFirstThingAfterAPauseIsAHeartbeat(t *testing.T) {
 		if phi := h.Phi(2); phi != 0 {
 			t.Errorf("φ = %v of one that could not be heard", phi)
 		}
+		for seq := range uint64(10) { // what is known is their numbers
+			before.HeartbeatSeq(before.Reaches(0), 20+seq)
+		}
 		if after := estimator(1); !reflect.DeepEqual(after, before) {
 			t.Errorf("the queue was learnt from:\n%+v\nwas\n%+v", after, before)
 		}
@@ -321,6 +324,43 @@ func TestFirstThingAfterAPauseIsAHeartbeat(t *testing.T) {
 		if got := h.take(isDoubt); len(got) > 0 {
 			t.Errorf("%+v", got)
 		}
+	})
+}
+
+// Old numbers are no sign of life after a pause either, be they from before it, from the queue or overtaken.
+func TestOldNumbersAfterAPause(t *testing.T) {
+	inHall(t, Config{}, 0, time.Second, 0, func(h *hall) {
+		h.Watch(1, 0)
+		for seq := range uint64(20) {
+			time.Sleep(time.Second)
+			h.HeartbeatSeq(1, seq+1)
+		}
+		old := func(numbers ...uint64) {
+			t.Helper()
+			time.Sleep(2500 * time.Millisecond)
+			before := h.Phi(1)
+			if before < 1 {
+				t.Fatalf("φ = %v after a silence", before)
+			}
+			for _, seq := range numbers {
+				h.HeartbeatSeq(1, seq)
+				if after := h.Phi(1); after != before {
+					t.Errorf("number %d takes φ from %v to %v", seq, before, after)
+				}
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+		h.stopFor(10 * time.Second)
+		old(20, 7)
+		h.stopFor(10 * time.Second)
+		h.HeartbeatSeq(1, 21)
+		h.HeartbeatSeq(1, 30)
+		old(30, 25, 21, 20)
+		h.HeartbeatSeq(1, 33)
+		if phi := h.Phi(1); phi != 0 {
+			t.Errorf("φ = %v of a peer heard just now", phi)
+		}
+		old(33, 25, 30)
 	})
 }
 

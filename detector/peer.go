@@ -167,17 +167,23 @@ func (p *peer[K]) deadline(r *rules) instant {
 // is nil. Until ready the detector has not listened again after a local pause.
 func (p *peer[K]) beat(r *rules, at, ready instant, seq *uint64) {
 	if p.resuming {
+		if seq != nil && !p.news(*seq) {
+			return
+		}
 		// What waited in a queue during the pause, or comes first after it, says that the peer lives, and nothing about
 		// when and how reliably its heartbeats arrive. So the estimator's clock is set back to where silence is zero ...
 		p.deaf += max(0, at.sub(p.base(r)))
-		if at < ready {
-			return
+		if at >= ready {
+			// ... and the first heartbeat heard in time is one exactly due, ...
+			p.resuming = false
+			p.deaf -= p.interval
 		}
-		// ... and the first heartbeat heard in time is one exactly due, without a number, so that those lost in the
-		// pause are not counted as lost by the link.
-		p.resuming = false
-		p.deaf -= p.interval
 		p.est.Heartbeat(p.time(r, at))
+		// ... whose number, told when no time has passed, is known but no sample: those lost in the pause are not
+		// counted as lost by the link.
+		if seq != nil {
+			p.est.HeartbeatSeq(p.time(r, at), *seq)
+		}
 		return
 	}
 	p.heard = true
@@ -186,6 +192,14 @@ func (p *peer[K]) beat(r *rules, at, ready instant, seq *uint64) {
 	} else {
 		p.est.Heartbeat(p.time(r, at))
 	}
+}
+
+// news reports that the number seq is above the highest heard, by trying it on a copy of the estimator.
+func (p *peer[K]) news(seq uint64) bool {
+	est := p.est
+	at := est.Reaches(0).Add(1)
+	est.HeartbeatSeq(at, seq)
+	return est.Reaches(0).Equal(at)
 }
 
 // alive takes evidence that the peer lived at the instant at.
