@@ -80,7 +80,7 @@ func (d *Detector[K]) block(beats []Beat[K], now instant) (watched int, next ins
 	return watched, next
 }
 
-func (b *Beat[K]) heard(now instant) instant { return max(0, min(now, now.add(-b.Age))) }
+func (b *Beat[K]) heard(now instant) instant { return max(0, now.add(-max(0, b.Age))) }
 
 func (b *Beat[K]) number() *uint64 {
 	if b.Seq == 0 {

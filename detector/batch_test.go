@@ -16,11 +16,14 @@ func TestBatchIsManyHeartbeats(t *testing.T) {
 		s.watch("a", 0)
 		s.watch("b", 0)
 		for seq := range uint64(10) {
-			batch := []Beat[string]{{ID: "a", Seq: seq + 1}, {ID: "nobody", Seq: 1}, {ID: "b", Age: -time.Second}}
+			batch := []Beat[string]{{ID: "a", Seq: seq + 1}, {ID: "nobody", Seq: 1}, {ID: "b", Age: [...]time.Duration{-time.Second, math.MinInt64}[seq%2]}}
 			if n := s.Batch(batch); n != 2 {
 				t.Fatalf("%d of the batch are watched, want 2", n)
 			}
-			time.Sleep(time.Second)
+			if phi := s.Phi("b"); phi != 0 {
+				t.Errorf("φ = %v of one heard at a negative age", phi)
+			}
+			time.Sleep(1100 * time.Millisecond)
 		}
 		if got := s.events.take(3); len(got) != 2 || got[0].To != Up || got[1].To != Up {
 			t.Fatalf("%v, want both up", got)

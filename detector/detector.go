@@ -108,8 +108,11 @@ func (d *Detector[K]) listen() instant {
 
 // Watch begins to watch a peer: Unknown until its first heartbeat, Down if that takes longer than FirstHeartbeat.
 // interval is the time between its heartbeats, 1 µs to 24 h; 0 stands for the detector's. Watching a watched peer is
-// an error (ErrWatched) and changes nothing.
+// an error (ErrWatched) and changes nothing, and so is an id that is not equal to itself (a NaN, or one within).
 func (d *Detector[K]) Watch(id K, interval time.Duration) error {
+	if id != id {
+		return fmt.Errorf("detector: Watch(%v): the id is not equal to itself, so nobody could find it again", id)
+	}
 	p := peer[K]{id: id, est: d.proto, interval: d.interval}
 	if interval != 0 {
 		p.interval = interval

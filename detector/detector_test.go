@@ -718,6 +718,14 @@ func TestWrongUse(t *testing.T) {
 		}
 		s.Forget("a")
 	})
+
+	d, err := New[any](Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	wantError(t, d.Watch(nan, 0), "Watch(NaN)", "id", "not equal to itself")
+	wantError(t, d.Watch([2]float64{1, nan}, 0), "Watch([1 NaN])", "id", "not equal to itself")
 }
 
 func wantError(t *testing.T, err error, parts ...string) {

@@ -37,7 +37,6 @@
 //   - A suspended machine whose monotonic clock stands still needs nothing put right; one whose clock goes on is a pause.
 //   - The detector cannot tell a peer that died from a network that fails between here and there, and believes every
 //     heartbeat that it is told of: authenticate them before.
-//   - Ids that are not equal to themselves (a NaN within) can be watched and never found again.
 //
 // # Cost
 //

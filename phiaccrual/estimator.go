@@ -264,7 +264,7 @@ func (e *Estimator) Evidence() float64 {
 	if e.model == Calibrated {
 		return math.Log10(float64(e.learnt.long.late[0]) + 1)
 	}
-	return math.Log10(float64(e.samples) - 1)
+	return math.Log10(max(1, float64(e.samples)-1))
 }
 
 // Phi returns the suspicion level at the instant now: at least 0, finite, and

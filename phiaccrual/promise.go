@@ -27,8 +27,12 @@ func PhiFor(recurrence, interval time.Duration) float64 {
 }
 
 // Recurrence is the inverse of PhiFor: how far apart mistakes are at least, on
-// average, at a threshold φ. It is at most 292 years, the longest Duration.
+// average, at a threshold φ. It is at most 292 years, the longest Duration, and 0
+// if phi is NaN or interval not above 0.
 func Recurrence(phi float64, interval time.Duration) time.Duration {
+	if math.IsNaN(phi) || interval <= 0 {
+		return 0
+	}
 	if r := float64(interval) * math.Pow(10, phi); r < math.MaxInt64 {
 		return time.Duration(r)
 	}

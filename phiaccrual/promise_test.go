@@ -56,6 +56,11 @@ func TestPromise(t *testing.T) {
 	if got := Recurrence(3, time.Second); got != 1000*time.Second {
 		t.Errorf("Recurrence(3, 1s) = %v", got)
 	}
+	for _, got := range []time.Duration{Recurrence(math.NaN(), time.Second), Recurrence(2, -time.Second), Recurrence(2, 0)} {
+		if got != 0 {
+			t.Errorf("Recurrence of what makes no sense is %v", got)
+		}
+	}
 	if got := Recurrence(300, time.Second); got != math.MaxInt64 {
 		t.Errorf("Recurrence(300, 1s) = %v", got)
 	}
@@ -69,6 +74,10 @@ func TestEvidence(t *testing.T) {
 		e, _ := steady(t, Config{Model: m}, 1000)
 		if got := e.Evidence(); math.Abs(got-3) > 0.01 {
 			t.Errorf("%v: evidence %v after 1000 heartbeats, want 3", m, got)
+		}
+		e, _ = steady(t, Config{Model: m, Window: 1}, 1000)
+		if got := e.Evidence(); !(got >= 0 && got < 0.5) {
+			t.Errorf("%v: evidence %v of a window of one", m, got)
 		}
 	}
 }

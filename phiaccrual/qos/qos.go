@@ -81,7 +81,8 @@ type Result struct {
 func (r Result) Ratio() float64 { return r.Timeout.Value / r.BestFixed }
 
 // Run replays trace through d and returns a result for each threshold. The
-// first warmUp heartbeats train the detector and are not counted.
+// first warmUp heartbeats train the detector and are not counted. Of a trace that
+// is no longer nothing is known: all but Threshold is zero, and Share 0 to 1.
 func Run(trace *Trace, d Detector, warmUp int, thresholds ...float64) []Result {
 	runs := make([]run, len(thresholds))
 	var gaps []float64
@@ -157,6 +158,9 @@ func (r *run) gap(last, next time.Duration, sent []Beat) {
 func seconds(d time.Duration) float64 { return d.Seconds() }
 
 func (r *run) result(threshold float64, sortedGaps []float64, span float64) Result {
+	if span == 0 {
+		return Result{Threshold: threshold, Share: share(nil)}
+	}
 	res := Result{
 		Threshold:         threshold,
 		Beats:             len(r.mistaken),

@@ -3,6 +3,7 @@ package qos
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,17 @@ func TestRunByHand(t *testing.T) {
 }
 
 // A heartbeat that was overtaken is passed on but starts nothing.
+// A trace shorter than the warm-up says nothing, and so does one without time.
+func TestRunOfNothing(t *testing.T) {
+	for _, beats := range [][]Beat{nil, {{Seq: 0}}, {{Seq: 0}, {Seq: 1, Arrived: 1}, {Seq: 2, Arrived: 2}}, {{Seq: 0}, {Seq: 1}, {Seq: 2}, {Seq: 3}}} {
+		got := Run(&Trace{Beats: beats}, &Fixed{}, 2, 1)[0]
+		want := Result{Threshold: 1, Share: Estimate{High: 1}}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("of %v: %+v", beats, got)
+		}
+	}
+}
+
 func TestOvertaken(t *testing.T) {
 	const s = time.Second
 	trace := &Trace{Beats: []Beat{{0, 0, 0, s}, {1, s, 2100 * time.Millisecond, s}, {2, 2 * s, 2 * s, s}, {3, 3 * s, 3 * s, s}}}
