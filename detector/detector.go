@@ -223,7 +223,7 @@ func (d *Detector[K]) SetInterval(id K, interval time.Duration) error {
 
 // SetThresholds replaces SuspectPhi and DownPhi, or the promise they came from, for all peers: 0.01 to 300, suspect no
 // higher than down, else an error and no change. A peer that is Suspect or Down already stays so until it is heard.
-// Raising costs nothing; lowering costs one pass over all peers.
+// Raising costs nothing; lowering computes the deadlines of all peers, about a microsecond each, shard by shard.
 func (d *Detector[K]) SetThresholds(suspect, down float64) error {
 	if err := checkThresholds(suspect, down); err != nil {
 		return fmt.Errorf("detector: SetThresholds: %w", err)

@@ -16,9 +16,10 @@ import "math/bits"
 // bounded by the number of levels, whatever the number of peers.
 //
 // It is lazy. A heartbeat never touches it: a look that has become early is found out when it comes. A look that is put
-// off, or not needed any more, stays where it is; one that is brought forward leaves its entry behind, to be dropped in
-// time; and that of a forgotten peer serves whoever gets its number next. So nothing is ever searched for, and entries do
-// not pile up.
+// off, or not needed any more, stays where it is; one that is brought forward leaves its entry behind, to be dropped when
+// its time comes; and that of a forgotten peer serves whoever gets its number next. So nothing is ever searched for. Entries
+// pile up only as far as a peer's looks are brought forward again and again within one deadline: one that restarts every
+// few seconds, where FirstHeartbeat is a day, leaves a day's worth, 17 bytes each.
 //
 // Slots are chains of bundles, not lists through the peers: to open one is to read memory in order, and loads no peer.
 type schedule struct {

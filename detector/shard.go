@@ -171,8 +171,9 @@ func (s *shard[K]) setThresholds(suspect, down float64, now instant) {
 		return // old deadlines are early, and will find out
 	}
 	s.peers.all(func(p *peer[K]) {
-		if p.state != Down {
-			s.look(p, now)
+		// Not all now: what was planned before would be planned once more.
+		if deadline := p.deadline(&s.rules); deadline != never {
+			s.look(p, max(now, deadline.add(-moment)))
 		}
 	})
 }

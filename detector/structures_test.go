@@ -158,6 +158,29 @@ func TestEntriesDoNotPileUp(t *testing.T) {
 		if n := entries(d); n > 2 { // one for the first heartbeat, one brought forward
 			t.Errorf("%d entries of one peer", n)
 		}
+
+		t.Log("Nor as time passes, and looks come due.")
+		d.Watch(1, time.Hour)
+		d.Heartbeat(1)
+		for range 1000 {
+			d.SetThresholds(4, 8)
+			time.Sleep(time.Second)
+			d.SetThresholds(2, 8)
+			time.Sleep(time.Second)
+		}
+		if n := entries(d); n > 4 {
+			t.Errorf("%d entries of one peer whose thresholds alternate", n)
+		}
+		d.SetInterval(1, time.Second)
+		for range 2000 {
+			d.Restart(1)
+			time.Sleep(time.Second)
+			d.Heartbeat(1)
+			time.Sleep(2 * time.Second)
+		}
+		if n := entries(d); n > 15 { // one for each restart in ten intervals, and the above
+			t.Errorf("%d entries of one peer that restarts", n)
+		}
 	})
 }
 
