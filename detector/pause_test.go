@@ -408,6 +408,60 @@ func TestEar(t *testing.T) {
 	}
 }
 
+// A machine on which every timer is late judges all the same.
+func TestAlwaysABitLate(t *testing.T) {
+	const ms = instant(time.Millisecond)
+	e := ear{tick: 250 * time.Millisecond}
+	e.due.Store(int64(never))
+	judged := 0
+	for now := 30 * ms; now < 3000*ms; now += 30 * ms {
+		e.look(now, func(_, to instant) instant { t.Fatal("a pause to put right"); return to })
+		if now >= instant(e.ready.Load()) {
+			judged++
+		}
+		e.promise(now, now+15*ms)
+	}
+	if judged < 25 {
+		t.Errorf("of 99 looks, %d could judge, want a quarter at least", judged)
+	}
+}
+
+// Putting a pause right takes a while among many peers. What was reported meanwhile was heard after that.
+func TestHeartbeatThatPutsAPauseRight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, loop := time.Now(), make(chan struct{})
+		var stopped, slow atomic.Bool
+		var reads atomic.Int64
+		d, _ := newDetector[int](Config{}, start, func() instant {
+			if stopped.Load() {
+				<-loop
+			}
+			if slow.Load() && reads.Add(1) == 2 { // the one after the peers were put right
+				time.Sleep(time.Second)
+			}
+			return instant(time.Since(start))
+		})
+		defer d.Close()
+		d.Watch(1, 0)
+		d.Heartbeat(1)
+		synctest.Wait()
+		stopped.Store(true)
+		time.Sleep(10 * time.Second)
+		synctest.Wait() // the loop hangs
+		stopped.Store(false)
+		slow.Store(true)
+		d.Heartbeat(1)
+		slow.Store(false)
+		s, hash := d.lock(1)
+		silence := instant(time.Since(start)).sub(s.peers.find(hash, 1).base(&s.rules))
+		s.mu.Unlock()
+		if silence != 0 || time.Since(start) != 11*time.Second {
+			t.Errorf("at %v: silence of %v just after a heartbeat", time.Since(start), silence)
+		}
+		close(loop)
+	})
+}
+
 func TestSkip(t *testing.T) {
 	const ms = instant(time.Millisecond)
 	for name, c := range map[string]struct {

@@ -289,6 +289,23 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// An outage begins where Calibrated's buckets end.
+func TestOutageBeginsAtSixteenIntervals(t *testing.T) {
+	for _, m := range models {
+		for _, c := range []struct {
+			silence time.Duration
+			learns  bool
+		}{{16 * time.Second, true}, {16*time.Second + 1, false}} {
+			e, last := steady(t, Config{Model: m}, 100)
+			before, _ := e.Timeout(8)
+			e.HeartbeatSeq(last.Add(c.silence), 100)
+			if after, _ := e.Timeout(8); (after > before) != c.learns {
+				t.Errorf("%v: after a silence of %v the time-out is %v, and %v before", m, c.silence, after, before)
+			}
+		}
+	}
+}
+
 func TestAlive(t *testing.T) {
 	for _, m := range models {
 		e, last := steady(t, Config{Model: m}, 1000)
@@ -563,6 +580,21 @@ func TestOvertakenLate(t *testing.T) {
 	e.HeartbeatSeq(at.Add(7*time.Second), e.seq-5)
 	if got := e.learnt.long.lost; got != 5 {
 		t.Errorf("%d lost, want 5", got)
+	}
+}
+
+// What is overtaken across a change of the interval stays lost: the gap was counted
+// on another part of the grid.
+func TestOvertakenAcrossSetInterval(t *testing.T) {
+	e, last := steady(t, Config{}, 100)
+	e.HeartbeatSeq(last.Add(4300*time.Millisecond), e.seq+4)
+	if err := e.SetInterval(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	before := *e
+	e.HeartbeatSeq(last.Add(4301*time.Millisecond), e.seq-3)
+	if *e != before {
+		t.Errorf("%+v\nwas\n%+v", *e, before)
 	}
 }
 

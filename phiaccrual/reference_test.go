@@ -176,6 +176,17 @@ func TestMemoryFades(t *testing.T) {
 	})
 }
 
+// Losses are taken back only as far as a faded memory still holds them, and no run
+// is left without a loss.
+func TestAmendAfterFading(t *testing.T) {
+	m := memory[uint16]{lost: 3, starts: 2}
+	m.late[0] = 1
+	m.amend(0, 2, 5, false)
+	if m.lost != 0 || m.starts != 0 || m.late[0] != 1 || m.late[1] != 1 || m.late[2] != 1 || m.late[3] != 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
 // Another interval shifts the buckets: each count moves by as much, as far as there
 // are buckets, but those of bucket 0, of which is not known where in it they lay.
 func TestMemoryShift(t *testing.T) {
