@@ -147,7 +147,8 @@ func (d *Detector[K]) Forget(id K) bool {
 //
 // Without it, the silence before a peer came back counts as its link's, even if it was Down: to leave such silences out
 // would make φ promise what it does not keep. So a peer that restarts unnoticed is judged slowly for some thousand
-// heartbeats: after a silence of seven intervals, φ = 8 takes 27 intervals instead of 4.
+// heartbeats: after a silence of seven intervals, φ = 8 takes 19 to 30 intervals instead of 4 if heartbeats have no
+// numbers, since the silence may have been a run of losses, and 7 to 8 if they have, and these go on.
 func (d *Detector[K]) Restart(id K) bool {
 	return d.with(id, func(s *shard[K], p *peer[K], now instant) instant {
 		p.restart(now)
@@ -171,8 +172,9 @@ func (d *Detector[K]) HeartbeatSeq(id K, seq uint64) bool {
 }
 
 // HeartbeatAt reports a heartbeat that was heard at the instant at: now if that is in the future or zero, and no
-// earlier than the last one. seq is as in HeartbeatSeq, but that 0 stands for a heartbeat without a number. It reports
-// whether the peer is watched.
+// earlier than the last one. at needs a monotonic reading (time.Now), or else a wall clock that is set makes it another
+// instant. seq is as in HeartbeatSeq, but that 0 stands for a heartbeat without a number. It reports whether the peer is
+// watched.
 func (d *Detector[K]) HeartbeatAt(id K, at time.Time, seq uint64) bool {
 	now := d.listen()
 	if seq == 0 {
@@ -269,8 +271,8 @@ func (d *Detector[K]) State(id K) (State, bool) {
 
 // Events returns the changes of state from this call on, of all peers. Any number of readers may do so.
 //
-// The events of one peer come in order and without a gap: each begins in the state that the one before ended in. A
-// reader never holds up the detector or other readers. While it is busy, the changes of a peer are folded into one
+// The events of one peer come in order and without a gap: each begins in the state that the one before ended in, but the
+// first after Forget and Watch in Unknown. A reader never holds up the detector or other readers. While it is busy, the changes of a peer are folded into one
 // event from the oldest state to the present (see Event.Folded), so a reader that falls behind reads the
 // latest of each peer, and has at most one event a peer waiting; the peer whose first unread change is oldest comes
 // first.

@@ -13,7 +13,7 @@ import (
 //	                  │                     └───────────────────── heartbeat ───────────────────┘ │
 //	                  └──────────────────────────── FirstHeartbeat without one ───────────────────┘
 //
-// Restart leads back to Unknown from anywhere. A peer goes from Up to Down at once where both levels are equal, or
+// Restart leads back to Unknown from anywhere, and Alive leads there from Down if the peer was never heard. A peer goes from Up to Down at once where both levels are equal, or
 // were passed before the detector could look. A heartbeat that is old news (HeartbeatAt) helps only as far as it
 // reaches: Down may become Suspect.
 type State uint8

@@ -142,7 +142,7 @@ func halfOctave(x float64) int {
 // sqrt2 is math.Float64bits(math.Sqrt2).
 const sqrt2 = 0x3FF6A09E667F3BCD
 
-// edge is the lower edge of the grid's bucket k ≥ 0: 2^(k/2).
+// edge is the lower edge of the grid's bucket k: 2^(k/2). Of −k it is the reciprocal.
 func edge(k int) float64 {
 	e := math.Float64frombits(uint64(1023+k>>1) << 52)
 	if k&1 == 1 {
