@@ -17,8 +17,8 @@
 //
 // A heartbeat updates its peer's estimator, and that is all. It does not compute a deadline. The one that was
 // computed earlier passes, is computed again (phiaccrual's Reaches), and has moved. A shorter interval, a lower
-// threshold or a change of state brings a deadline forward at once. What heartbeats
-// teach may do so too; then the peer is found when the old deadline passes, and never later. One goroutine with one timer does this for all peers.
+// threshold or a change of state brings a deadline forward at once. What heartbeats teach may do so too; then the peer is
+// found when the old deadline passes, and never later. One goroutine with one timer does this for all peers.
 //
 // Peers are divided among a few shards by the hash of their id, each with a lock of its own, so that goroutines which report
 // heartbeats of different peers seldom meet.

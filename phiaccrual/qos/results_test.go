@@ -282,6 +282,33 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
+// TestQuality writes the other measures of Chen, Toueg and Aguilera, of Calibrated.
+func TestQuality(t *testing.T) {
+	if *out == "" {
+		t.Skip("writes a file; run with -out=DIRECTORY")
+	}
+	const beats, seed = 200_000, 1
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Quality of service\n\nMade by `go test ./phiaccrual/qos -run '^TestQuality$' -v -args -out=$PWD/docs/results`: the measures of Chen,\n"+
+		"Toueg and Aguilera (IEEE TC 51(5), 2002, section 2) of Calibrated as it is by default. %d heartbeats of each trace, seed %d; the\n"+
+		"first 1,000 train and are not counted. λ_M is the rate of mistakes about a live peer, E(T_MR) the time from one to the\n"+
+		"next, E(T_M) how long one lasts, 1 − P_A the share of time in which the live peer is wrongly suspected; T_D the time from a crash\n"+
+		"right after a heartbeat was sent until it is suspected, mean and 99.9 %% quantile. Interval 100 ms unless the trace changes it.\n\n"+
+		"| trace | φ | λ_M, 1/h | E(T_MR), s | E(T_M), ms | 1 − P_A | T_D, ms | T_D 99.9 %%, ms |\n|---|---|---|---|---|---|---|---|\n", beats, seed)
+	for _, l := range Links() {
+		for _, r := range Run(l.Generate(beats, seed), mustAccrual(t, phiaccrual.Config{}, true), 1000, 2, 3, 4) {
+			recurrence, duration := "–", "–"
+			if r.Mistakes > 0 {
+				recurrence, duration = fmt.Sprintf("%.4g", r.MistakeRecurrence), fmt.Sprintf("%.3g", 1000*r.MistakeDuration.Value)
+			}
+			fmt.Fprintf(&b, "| %s | %v | %.3g | %s | %s | %.2g | %.0f | %.0f |\n", l.Name, r.Threshold, 3600*r.MistakeRate,
+				recurrence, duration, 1-r.QueryAccuracy, 1000*r.DetectionTime.Value, 1000*r.DetectionTime999)
+		}
+		t.Log(l.Name)
+	}
+	write(t, "phi-qos.md", b.String())
+}
+
 // TestTimeouts writes what thresholds amount to in time: for links that are
 // known, and for a new peer.
 func TestTimeouts(t *testing.T) {
