@@ -23,6 +23,9 @@ func (d *Detector[K]) loop() {
 	}
 }
 
+// turn is how many times some peers a shard may have judged before the next has its turn: about a millisecond.
+const turn = 16
+
 // round judges whom it is time to judge, and returns when it promised the next round for.
 func (d *Detector[K]) round() (next instant) {
 	for {
@@ -30,13 +33,13 @@ func (d *Detector[K]) round() (next instant) {
 		next = never
 		for i := range d.shards {
 			first, more := d.shards[i].judge(now, &d.ear)
-			for more {
+			for n := 0; more && n < turn; n++ {
 				now = d.look()
 				first, more = d.shards[i].judge(now, &d.ear)
 			}
 			next = min(next, first)
 		}
-		next = d.ear.promise(now, next)
+		next = d.ear.promise(now, max(next, now)) // now, if a shard has more than a turn's worth
 		// While a promise is out, whoever schedules something later than it need not wake us. So before sleeping for
 		// good, see whether somebody has.
 		if next != never || d.idle() {

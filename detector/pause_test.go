@@ -618,6 +618,41 @@ func TestWatchedAsTheLastGoesDown(t *testing.T) {
 	})
 }
 
+// A shard with a great deal to do does not keep the others waiting until it is done.
+func TestShardsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 3 * turn * 64
+		d, _ := New[int](Config{})
+		defer d.Close()
+		other, busy := -1, 0
+		for id := 0; other < 0 || busy < many; id++ {
+			s, _ := d.lock(id)
+			s.mu.Unlock()
+			switch {
+			case s == &d.shards[0] && busy < many:
+				d.Watch(id, 0)
+				busy++
+			case s == &d.shards[len(d.shards)-1] && other < 0:
+				d.Watch(id, 0)
+				other = id
+			}
+		}
+		events := d.Events(t.Context())
+		time.Sleep(11 * time.Second)
+		d.Close()
+		before, downs := -1, 0
+		for e := range events {
+			if e.ID == other {
+				before = downs
+			}
+			downs++
+		}
+		if downs != many+1 || before < 0 || before > many/2 {
+			t.Errorf("%d of %d others came first, and there were %d events", before, many, downs)
+		}
+	})
+}
+
 // Time is looked at a few times an interval, however many peers there are and however often they beat.
 func TestTicksAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
