@@ -60,6 +60,7 @@ type core struct {
 	floodAt time.Time
 
 	beatAt, tidyAt time.Time
+	due            time.Time // what wake returned last
 	out            output
 }
 
@@ -170,7 +171,23 @@ func (c *core) wake(now time.Time) time.Time {
 			next = c.floodAt
 		}
 	}
+	if soon := now.Add(c.askEvery() / 4); len(c.inquiries) > 0 && soon.Before(next) { // to notice when it is held up
+		next = soon
+	}
+	c.due = next
 	return next
+}
+
+// heldUp notices, before what has come is handled, that this node stood still itself, for as long as an answer may take. Answers
+// to its questions may have come meanwhile and not be read yet, so that they are missing says nothing: it asks anew. Shorter stalls
+// add less to a silence than a verdict has to spare.
+func (c *core) heldUp(now time.Time) {
+	if c.due.IsZero() || now.Sub(c.due) < c.askEvery() {
+		return
+	}
+	for _, r := range c.inquiries {
+		r.inquiry.asked, r.inquiry.askAt = 0, now
+	}
 }
 
 func (c *core) tidy(now time.Time) {

@@ -201,6 +201,7 @@ func (n *Node) loop() {
 // turn lets the core act on what has come and what is due, and does what it asks for. It returns when the next one is due.
 func (n *Node) turn() time.Time {
 	n.mu.Lock()
+	n.core.heldUp(time.Now())
 	for _, item := range n.inbox.take() {
 		if f, ok := item.(func()); ok {
 			f()
