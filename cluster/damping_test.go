@@ -59,6 +59,8 @@ func TestWrongVerdictsAreCountedOnceWhateverTheOrder(t *testing.T) {
 		"dead, and another heard more":       {[]told{{5, down(0, 1000)}, {5, up(0, 1002)}}, 0},
 		"dead, and this node had heard more": {[]told{{2, up(0, 1002)}, {5, down(0, 1000)}}, 0},
 		"gone for half a minute":             {[]told{{5, down(0, 1000)}, {240, up(0, 1240)}}, 0},
+		"gone, and the verdict is repeated":  {[]told{{5, down(0, 1000)}, {480, up(0, 1480)}, {480, down(0, 1000)}, {488, up(0, 1488)}}, 0},
+		"gone, and the verdict comes late":   {[]told{{480, up(0, 1480)}, {480, down(0, 1000)}, {488, up(0, 1488)}}, 0},
 		"of another boot":                    {[]told{{5, claim{Name: "x", Seq: 1000, State: StateDown}}, {6, up(0, 1006)}}, 0},
 		"no verdict":                         {[]told{{1, up(0, 1001)}, {2, up(0, 1000)}}, 0},
 	} {
@@ -129,5 +131,25 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	c.merge(now, nil, claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}) // heard by another just now
 	if got := r.edge.loss.rate(); got < 0.2 || got > 0.3 {
 		t.Errorf("loss of %v after 5 questions that were lost, want 1-(15/16)^5", got)
+	}
+}
+
+// However often a member is called down, by a liar for instance, it is missed as before half an hour after the last time.
+func TestAllowanceIsForgivenAfterManyWrongVerdicts(t *testing.T) {
+	now := time.Now()
+	c, r := listener(t, now)
+	for range 30 {
+		now = now.Add(time.Second)
+		c.signOfLife(r, now)
+		lie := r.claim
+		lie.State, lie.Seq = StateDown, lie.Seq-1
+		c.merge(now, nil, lie)
+		c.heard(now, r, 0, r.Seq+8)
+		if r.State != StateUp {
+			t.Fatal("down for an outdated verdict")
+		}
+	}
+	if got := r.wrongedBy(now); got > mostWronged+1 {
+		t.Errorf("%.1f wrong verdicts remembered, want at most %d", got, mostWronged+1)
 	}
 }
