@@ -662,28 +662,103 @@ func TestProbesAloneWhileTheClusterGrows(t *testing.T) {
 	})
 }
 
+// startPlain starts a member "plain" that runs memberlist alone, and returns what crashes it.
+func (w *town) startPlain() (crash func()) {
+	w.t.Helper()
+	transport, err := w.network.Transport("")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	config := memberlist.DefaultLANConfig()
+	config.Name, config.Transport, config.LogOutput, config.EnableCompression = "plain", transport, io.Discard, false
+	plain, err := memberlist.Create(config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := plain.Join([]string{"10.0.0.1:7946"}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.within(2*time.Second, "up everywhere", w.everywhere("plain", cluster.StateUp))
+	return func() {
+		w.network.Kill(transport.Addr())
+		plain.Shutdown()
+	}
+}
+
+// A node that hears nobody does not believe memberlist, which calls everybody dead then, until it hears others again and memberlist
+// still says so; also one that has no heartbeats of its own.
+func TestIsolatedNodeDoubtsMemberlist(t *testing.T) {
+	for _, h := range []cluster.Heartbeats{cluster.Ring, cluster.Probes} {
+		for _, dies := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, dies %v", h, dies), func(t *testing.T) {
+				inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+					w.config = func(cfg *cluster.Config) { cfg.Heartbeats = h }
+					w.startAll(5)
+					crash := w.startPlain()
+					defer crash()
+					time.Sleep(time.Minute)
+					w.forget()
+					n := w.nodes["n00"]
+					if err := w.network.Isolate(n.transport.Addr()); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(time.Minute)
+					if dies {
+						crash()
+					}
+					time.Sleep(4 * time.Minute)
+					everyone := []string{clustertest.Everyone}
+					if err := w.network.Heal(everyone, everyone); err != nil {
+						t.Fatal(err)
+					}
+					if downs := n.downs(); len(downs) > 0 {
+						t.Errorf("called %v down while it was cut off", downs)
+					}
+					time.Sleep(4 * time.Minute)
+					want := []string(nil)
+					if dies {
+						want = []string{"down/memberlist"}
+					}
+					if told := n.told("plain"); !slices.Equal(told, want) {
+						t.Errorf("told %v of plain, want %v", told, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Whoever hears a member that runs memberlist alone does not stay isolated, though all others died at once.
+func TestPlainMemberIsSomebody(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(4)
+		defer w.startPlain()()
+		time.Sleep(time.Minute)
+		for _, name := range []string{"n01", "n02", "n03"} {
+			w.crash(name)
+		}
+		time.Sleep(time.Minute) // memberlist probes the dead too for a while, and the next ack may be long in coming
+		n := w.nodes["n00"]
+		if told := n.told("n00"); len(told) > 0 && told[len(told)-1] != "connected/heard" {
+			t.Errorf("told %v of itself", told)
+		}
+		w.forget()
+		time.Sleep(5 * time.Minute)
+		w.quiet()
+		if n.state("plain") != cluster.StateUp {
+			t.Error("plain is not up")
+		}
+	})
+}
+
 // A member that runs memberlist alone is shown, and judged by memberlist.
 func TestPlainMemberlistMember(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(3)
 		w.forget()
-		transport, err := w.network.Transport("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		config := memberlist.DefaultLANConfig()
-		config.Name, config.Transport, config.LogOutput, config.EnableCompression = "plain", transport, io.Discard, false
-		plain, err := memberlist.Create(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := plain.Join([]string{"10.0.0.1:7946"}); err != nil {
-			t.Fatal(err)
-		}
-		w.within(2*time.Second, "up everywhere", w.everywhere("plain", cluster.StateUp))
+		crash := w.startPlain()
 		time.Sleep(time.Minute)
-		w.network.Kill(transport.Addr())
-		plain.Shutdown()
+		crash()
 		took := w.within(30*time.Second, "down everywhere", w.everywhere("plain", cluster.StateDown))
 		t.Logf("down everywhere after %v", took)
 		w.quiet("plain")

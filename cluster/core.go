@@ -55,6 +55,7 @@ type core struct {
 	inquiries map[string]*record // whose inquiry is open
 	downPhi   float64            // the verdict's threshold, for the present number of members
 	isolated  bool               // this node hears nobody
+	connected time.Time          // the end of its last isolation
 
 	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
 	floodAt time.Time
@@ -91,6 +92,7 @@ type record struct {
 
 	seen      time.Time // when it last lived, by anybody's evidence
 	successor time.Time // when another process began to join under its name
+	reported  time.Time // the last moment at which this node was cut off and memberlist held r for dead; zero: it does not
 	edge      edge
 	inquiry   *inquiry
 
@@ -197,6 +199,15 @@ func (c *core) tidy(now time.Time) {
 			c.forget(name)
 		case r.placed && age >= keepPlace:
 			c.displace(r)
+		}
+	}
+	for _, r := range c.members {
+		switch {
+		case r.reported.IsZero() || r.State != StateUp:
+		case c.cutOff(now, r):
+			r.reported = now
+		case now.Sub(r.reported) >= rejoinTime:
+			c.condemn(now, r, ReasonMemberlist)
 		}
 	}
 	for _, r := range c.courtesy {

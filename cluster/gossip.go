@@ -92,6 +92,7 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.byGossip[g.name] = r
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
+	r.reported = time.Time{}
 	if r.seen.IsZero() {
 		r.seen = now
 	}
@@ -134,9 +135,27 @@ func (c *core) gossipDead(now time.Time, name string) {
 		return
 	}
 	switch {
-	case c.cfg.Heartbeats == Probes && !c.probesArrive(now, r): // it is this node that is cut off
-	case r.plain || c.cfg.Heartbeats == Probes:
+	case !r.plain && c.cfg.Heartbeats != Probes:
+		c.hint(now, r)
+	case c.cutOff(now, r) || now.Sub(c.connected) < rejoinTime:
+		r.reported = now // memberlist does not say so twice: see tidy
+	default:
 		c.condemn(now, r, ReasonMemberlist)
+	}
+}
+
+// cutOff tells whether it is this node that hears nobody, so that memberlist's word about r says nothing of r.
+func (c *core) cutOff(now time.Time, r *record) bool {
+	return c.isolated || c.cfg.Heartbeats == Probes && !c.probesArrive(now, r)
+}
+
+// rejoinTime is how long memberlist is given, after the end of an isolation, to find those that it held for dead meanwhile: the
+// longest pause between two knocks of heal. Found it has them within 40 s (7 isolations of 130 to 400 s).
+const rejoinTime = 90 * time.Second
+
+// hint acts on memberlist's word that r is dead where heartbeats are judged.
+func (c *core) hint(now time.Time, r *record) {
+	switch {
 	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r):
 		c.inquire(now, r, true) // perhaps nobody listens to it
 	case r.edge.watched:
@@ -151,7 +170,9 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		return
 	}
 	r.edge.rtt = max(0, a.rtt)
-	if r.plain {
+	if r.plain { // it has no boot to tell
+		r.edge.lastHeard, r.reported = now, time.Time{}
+		c.reconnect(now)
 		return
 	}
 	var s sign
@@ -167,7 +188,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		c.count.drop(dropEpoch)
 		return
 	}
-	r.edge.lastHeard = now
+	r.edge.lastHeard, r.reported = now, time.Time{}
 	c.reconnect(now)
 	wasDown := r.State == StateDown
 	if !c.heard(now, r, s.Epoch, s.Seq) && wasDown {

@@ -222,12 +222,16 @@ func (c *core) pursueAlone(now time.Time, r *record) time.Time {
 // probesArrive tells whether anybody but r acknowledged a probe lately, or nobody else is there.
 func (c *core) probesArrive(now time.Time, r *record) bool {
 	for _, other := range c.members {
-		if other != r && other.State == StateUp && now.Sub(other.edge.lastHeard) < 5*probeInterval {
+		if other != r && other.State == StateUp && now.Sub(other.edge.lastHeard) < recentProbe {
 			return true
 		}
 	}
 	return c.aloneWith(r)
 }
+
+// recentProbe is how long an acknowledged probe tells that probes arrive. It is no longer than memberlist takes to call anybody
+// dead: a probe interval, and a suspicion of four and more.
+const recentProbe = 5 * probeInterval
 
 // unanswered is how many questions r has left unanswered for longer than an answer may take.
 func (c *core) unanswered(now time.Time, r *record) int {
@@ -396,6 +400,7 @@ func (c *core) signOfLife(r *record, at time.Time) {
 // condemn gives the verdict: r is down, on the latest evidence that this node or anybody it asked has.
 func (c *core) condemn(now time.Time, r *record, reason string) {
 	c.endInquiry(r)
+	r.reported = time.Time{}
 	c.accused(now, r, r.claim, r.claim)
 	r.State = StateDown
 	c.show(now, r, reason)

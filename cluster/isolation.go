@@ -3,7 +3,8 @@ package cluster
 import "time"
 
 // checkIsolation begins an isolation when every member that this node listens to is silent, has been asked in vain, and nobody
-// else has said a word meanwhile. While it lasts this node judges nobody, for want of supporters.
+// else has said a word meanwhile. While it lasts this node judges nobody, for want of supporters. Members that run memberlist alone
+// speak in acks only, which may be far apart: beside them an isolation may begin between two acks and end with the next.
 func (c *core) checkIsolation(now time.Time) {
 	if c.isolated {
 		return
@@ -11,9 +12,13 @@ func (c *core) checkIsolation(now time.Time) {
 	silent := 0
 	for _, r := range c.members {
 		switch {
-		case r.plain || r.State != StateUp:
+		case r.State != StateUp:
 		case now.Sub(r.edge.lastHeard) < c.cfg.StallAllowance:
 			return // somebody said something
+		case r.plain:
+			if now.Sub(r.edge.lastHeard) < recentProbe {
+				return // it speaks in acks only, when its turn has come to be probed
+			}
 		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
 			silent++
 		case r.edge.watched:
@@ -34,7 +39,7 @@ func (c *core) reconnect(now time.Time) {
 	if !c.isolated {
 		return
 	}
-	c.isolated = false
+	c.isolated, c.connected = false, now
 	c.log.Info("this node hears others again: connected")
 	c.publish(c.cfg.Name, Event{Kind: Connected, Member: c.selfMember(), At: now, Reason: ReasonHeard})
 	for _, r := range c.inquiries {
