@@ -108,13 +108,13 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	}
 	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt = b.Edge, b.Epoch, b.Seq, now
 	e.every = duration(b.Every)
-	c.hears(now, r, !b.Deaf)
 	if b.Interval == 0 {
-		c.unwatch(r)
+		c.unwatch(now, r)
 		c.review(now, r)
 		c.show(now, r, ReasonHeard) // what is not heard here any more is not judged here either
 		return
 	}
+	c.hears(now, r, !b.Deaf)
 	interval := duration(b.Interval)
 	if numbersAnew {
 		c.det.Restart(r.Name)
@@ -148,10 +148,11 @@ func (c *core) watch(r *record, interval time.Duration) {
 	e.watched, e.interval = true, interval
 }
 
-func (c *core) unwatch(r *record) {
+func (c *core) unwatch(now time.Time, r *record) {
+	r.deaf.end(now)
 	if r.edge.watched {
 		c.det.Forget(r.Name)
-		r.edge.watched, r.deaf.shown = false, false
+		r.edge.watched = false
 	}
 }
 

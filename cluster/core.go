@@ -196,7 +196,7 @@ func (c *core) tidy(now time.Time) {
 	for name, r := range c.gone {
 		switch age := now.Sub(r.since); {
 		case age >= c.cfg.ForgetAfter:
-			c.forget(name)
+			c.forget(now, name)
 		case r.placed && age >= keepPlace:
 			c.displace(r)
 		}
@@ -215,9 +215,9 @@ func (c *core) tidy(now time.Time) {
 	}
 }
 
-func (c *core) forget(name string) {
+func (c *core) forget(now time.Time, name string) {
 	r := c.members[name]
-	c.unwatch(r)
+	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
 	delete(c.gone, name)
@@ -349,6 +349,7 @@ func (c *core) leave(now time.Time) {
 	c.left = true
 	for _, r := range c.inquiries { // the others stop beating to it: that says nothing of them
 		c.endInquiry(r)
+		c.show(now, r, ReasonHeard)
 	}
 	c.spread(now, c.selfClaim())
 	c.sendFlood()
@@ -364,8 +365,11 @@ func (c *core) state(now time.Time) []byte {
 	for _, r := range c.members {
 		if !r.plain {
 			known := r.claim
-			if known.State != StateUp {
+			switch {
+			case known.State != StateUp:
 				known.Age = micros(now.Sub(r.since))
+			case !r.seen.IsZero():
+				known.Age = micros(now.Sub(r.seen))
 			}
 			p.Claims = append(p.Claims, known)
 		}
@@ -419,7 +423,7 @@ const maxParts = 20
 func (c *core) show(now time.Time, r *record, reason string) {
 	state := r.State
 	if state != StateUp {
-		r.deaf.shown = false
+		r.deaf.end(now)
 	} else if r.deaf.shown || r.inquiry != nil && r.inquiry.suspect {
 		state = StateSuspect
 	}

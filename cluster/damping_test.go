@@ -153,3 +153,82 @@ func TestAllowanceIsForgivenAfterManyWrongVerdicts(t *testing.T) {
 		t.Errorf("%.1f wrong verdicts remembered, want at most %d", got, mostWronged+1)
 	}
 }
+
+// A forged heartbeat number is corrected by the next epoch, in which verdicts count as before.
+func TestWrongVerdictsCountAfterForgedHeartbeat(t *testing.T) {
+	now := time.Now()
+	c, r := listener(t, now)
+	verdict := func(epoch, seq uint64) {
+		c.merge(now, nil, claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateDown})
+	}
+	c.merge(now, nil, claim{Name: "x", Boot: 1, Seq: 1 << 40, State: StateUp})
+	verdict(0, 1<<40)
+	c.heard(now, r, 1, 1008)
+	c.heard(now, r, 1, 1016)
+	now = now.Add(time.Second)
+	verdict(1, 1016)
+	c.heard(now, r, 2, 1032)
+	c.heard(now, r, 2, 1033)
+	if got := math.Round(r.wrongedBy(now)); got != 2 {
+		t.Errorf("%v wrong verdicts, want 2", got)
+	}
+}
+
+// What a push/pull says of a member is as old as it is: its coming is no sign of life.
+func TestTableTellsTheAgeOfEvidence(t *testing.T) {
+	now := time.Now()
+	c, r := listener(t, now)
+	c.heard(now, r, 0, 1001)
+	c.signOfLife(r, now)
+	later := now.Add(300 * time.Millisecond)
+	d, other := listener(t, now)
+	d.receivedState(later, c.state(later))
+	if other.Seq != 1001 || !other.seen.Equal(now) {
+		t.Errorf("seen at heartbeat %d, %v after it was heard, want 1001 and 0", other.Seq, other.seen.Sub(now))
+	}
+}
+
+// A last heartbeat says nothing of the ear of a member that is not heard here any more, and ends what the ones before it said.
+func TestLastHeartbeatEndsDeafness(t *testing.T) {
+	now := time.Now()
+	c, r := listener(t, now)
+	for i, b := range []beat{
+		{Seq: 1001, Edge: 1, Deaf: true},
+		{Seq: 1002, Edge: 2, Deaf: true, Interval: 500_000},
+		{Seq: 1003, Edge: 3, Deaf: true},
+	} {
+		b.Every = 125_000
+		c.heartbeat(now.Add(time.Duration(i)*time.Second), r, &b)
+		if want := [...]State{StateUp, StateSuspect, StateUp}[i]; r.shown != want {
+			t.Errorf("shown %v after heartbeat %d, want %v", r.shown, b.Seq, want)
+		}
+	}
+	if r.deaf.ended.IsZero() {
+		t.Error("the deafness is not remembered")
+	}
+}
+
+// While it joins, a node goes above no boot that it could not go above later: its own packets would be malformed.
+func TestJoinGoesAboveNoImpossibleBoot(t *testing.T) {
+	now := time.Now()
+	c, _ := listener(t, now)
+	c.boot = 0
+	c.mergeSelf(now, claim{Name: "a", Boot: maxBoot, State: StateDown})
+	m, err := encodeMeta(meta{Boot: maxBoot - 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.gossipAlive(now, gossipMember{"a#1", "10.0.0.2:7946", m})
+	if c.before != 0 {
+		t.Errorf("goes above boot %d", c.before)
+	}
+	c.assume(1)
+	table, err := encodePacket(&packet{From: "x", Boot: 1, Claims: []claim{{Name: "y", Boot: maxBoot - 1, State: StateDown, Addr: "10.0.0.3:7946"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.receivedState(now, table)
+	if r := c.members["y"]; r != nil {
+		t.Errorf("knows of a boot %d, above which its member could not go", r.Boot)
+	}
+}

@@ -8,7 +8,7 @@ import "time"
 type deafness struct {
 	shown bool
 	said  time.Time // its last heartbeat that said so
-	ended time.Time // when it was last shown as hearing again
+	ended time.Time // when it was last shown as deaf
 }
 
 // deafMemory is how long a member that was deaf is held for one that may be again: if it is, it has to hear for as long before it is
@@ -28,6 +28,13 @@ func (c *core) hears(now time.Time, r *record, hears bool) {
 	if !d.shown || again && now.Sub(d.said) < deafMemory {
 		return
 	}
-	d.shown, d.ended = false, now
+	d.end(now)
 	c.show(now, r, ReasonHeard)
+}
+
+// end shows the member as deaf no more: it hears again, or is down, or not heard here any more.
+func (d *deafness) end(now time.Time) {
+	if d.shown {
+		d.shown, d.ended = false, now
+	}
 }

@@ -78,7 +78,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
 			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || cl.Epoch > maxEpoch || cl.Boot >= maxBoot {
+			if age >= c.cfg.ForgetAfter || cl.Epoch > maxEpoch || cl.Boot > maxForeignBoot {
 				continue
 			}
 			cl.Age = 0
@@ -101,13 +101,22 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 		return false
 	}
 	wasDown := r.State == StateDown
-	r.claim = up
+	r.take(up)
 	c.survived(now, r)
 	if wasDown {
 		c.spread(now, up)
 		c.show(now, r, ReasonHeard)
 	}
 	return true
+}
+
+// take makes a later claim about the present boot the latest. In a new epoch the member counts its heartbeats itself: what
+// was believed of them before may have been made up, and a verdict to be refuted by a heartbeat that never comes.
+func (r *record) take(cl claim) {
+	if cl.Epoch > r.Epoch {
+		r.accusedSeq = min(r.accusedSeq, max(1, cl.Seq))
+	}
+	r.claim = cl
 }
 
 // merge takes a claim of somebody (from may be nil) about anybody. Where this node knows later, it returns that instead,
@@ -160,12 +169,12 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 // adopt takes a later claim about the present boot of r.
 func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) {
 	before := r.claim
-	r.claim = cl
+	r.take(cl)
 	switch {
 	case cl.State != StateUp:
 		c.endInquiry(r)
 		if cl.State == StateLeft {
-			c.unwatch(r)
+			c.unwatch(now, r)
 		}
 		c.show(now, r, reasonOf(cl.State))
 	case from == r:
@@ -190,6 +199,8 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 	if before.State != r.State {
 		if cl.State == StateDown {
 			c.accused(now, r, cl, before)
+		} else {
+			cl.Age = micros(now.Sub(heard))
 		}
 		c.spread(now, cl)
 		c.show(now, r, ReasonHeard)
@@ -214,7 +225,7 @@ func (c *core) alive(now time.Time, r *record) {
 // mergeSelf takes what others say of this node.
 func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 	switch {
-	case cl.Boot > c.boot && cl.Boot > maxForeignBoot && c.speaks():
+	case cl.Boot > c.boot && cl.Boot > maxForeignBoot:
 		c.count.drop(dropMalformed)
 		return claim{}, false
 	case !c.speaks():
@@ -261,7 +272,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 		c.publish(r.Name, e)
 		c.log.Info("member restarted", "member", r.Name, "old", r.Boot, "new", boot)
 	}
-	c.unwatch(r)
+	c.unwatch(now, r)
 	c.endInquiry(r)
 	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = now, 0, 0, 0, 0
 	r.deaf = deafness{}

@@ -47,7 +47,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
-		case m.Boot >= maxBoot:
+		case m.Boot > maxForeignBoot:
 			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
@@ -64,7 +64,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	}
 	r := c.members[name]
 	if r != nil && r.plain {
-		c.forget(name)
+		c.forget(now, name)
 		r = nil
 	}
 	switch {

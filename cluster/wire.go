@@ -49,7 +49,8 @@ type ask struct {
 	Listens bool   // heartbeats of the member come to the sender
 }
 
-// claim is what somebody knows or judges of a member. See verdict.go for their order.
+// claim is what somebody knows or judges of a member. See verdict.go for their order. Its age does not grow while gossip repeats
+// it, which matters little: only news is gossiped, and that somebody is up is news only after it was down.
 type claim struct {
 	Name  string
 	Boot  uint64
@@ -57,7 +58,7 @@ type claim struct {
 	Seq   uint64 // the latest heartbeat of the member that this rests on
 	State State  // StateUp, StateDown or StateLeft
 	Addr  string // ip:port that the member advertised; may be empty where the receiver knows it
-	Age   uint64 // Up: µs since that heartbeat or a later sign of life, as far as the sender knows
+	Age   uint64 // µs, when sent, since (Up) that heartbeat or a later sign of life or (else) the change, as far as the sender knows
 }
 
 var msgpack = func() *codec.MsgpackHandle {
