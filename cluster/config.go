@@ -41,7 +41,8 @@ const (
 	Ring Heartbeats = iota
 	// Probes: no heartbeats of our own. φ runs on the inter-arrival times of memberlist's acknowledged probes, and
 	// memberlist's own verdict counts beside it. One member hears a given other one about every (N−1) × 1 s, so this is
-	// for small clusters that can wait: about 4 s at two members, 6 s at three.
+	// for small clusters that can wait: about 4 s at two members, 6 s at three. There are no Isolated and Connected events, and no
+	// deafness; a node without an acknowledged probe for five seconds judges nobody all the same.
 	Probes
 )
 

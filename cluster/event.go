@@ -22,7 +22,7 @@ const (
 	Left
 	// Updated: the member changed its tags.
 	Updated
-	// Isolated: this node hears none of the others; Member is the node itself.
+	// Isolated: this node hears none of the others; Member is the node itself. Not with Config.Heartbeats Probes.
 	Isolated
 	// Connected: the isolation is over; Member is the node itself.
 	Connected

@@ -225,6 +225,9 @@ func (n *Node) perform() {
 	for _, g := range out.contests {
 		n.contest(g)
 	}
+	for _, cl := range out.broadcasts { // in the order of turns: a later claim takes the place of an earlier one in the queue
+		n.broadcast(cl, nil)
+	}
 	n.mu.Unlock()
 
 	for _, o := range out.packets {
@@ -236,9 +239,6 @@ func (n *Node) perform() {
 			n.count.drop("not sent")
 			n.cfg.Logger.Debug("packet not sent", "to", o.to, "error", err)
 		}
-	}
-	for _, cl := range out.broadcasts {
-		n.broadcast(cl, nil)
 	}
 	if out.meta {
 		// The time-out is for others to have been told, which nobody waits for here; the change itself is made at once.
@@ -262,10 +262,9 @@ func (n *Node) publishSelf(changed bool) error {
 	return nil
 }
 
+// broadcast puts a claim in the queue of memberlist's gossip. It needs n.mu; the queue's own lock is never held while n.mu is waited for.
 func (n *Node) broadcast(cl claim, done chan struct{}) {
-	n.mu.Lock()
 	p := &packet{From: n.cfg.Name, Boot: n.core.boot, Claims: []claim{cl}}
-	n.mu.Unlock()
 	buf, err := encodePacket(p)
 	if err != nil {
 		n.cfg.Logger.Error("claim not encoded", "error", err)
@@ -354,8 +353,8 @@ func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
 	return nil
 }
 
-// leaveWait is how long Leave waits for the gossip where ctx has more time: the goodbye is sent four times for each decade of
-// members, every 200 ms.
+// leaveWait is how long Leave waits for the gossip where ctx has more time: the goodbye is sent retransmitMult times for each decade
+// of members, every 200 ms.
 const leaveWait = 2 * time.Second
 
 // Leave says goodbye, so that the others see this node as Left and not as Down, and waits until the goodbye has been
@@ -386,7 +385,9 @@ func (n *Node) Leave(ctx context.Context) error {
 	n.perform()
 
 	told := make(chan struct{})
+	n.mu.Lock()
 	n.broadcast(goodbye, told)
+	n.mu.Unlock()
 	n.goodbye <- struct{}{}
 	if n.ctx.Err() == nil {
 		_ = n.ml.Leave(time.Millisecond) // memberlist's own goodbye travels with ours; nobody waits for it here
