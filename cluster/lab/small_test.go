@@ -62,9 +62,11 @@ var small = []struct {
 	}},
 	{"oneway", func(p *params) { p.Nodes, p.Minutes = 12, 1.5 }, func(t *testing.T, b bounds) {
 		b.illAre(t, 11)
+		b.noFalse(t)
 	}},
 	{"lossy-few", func(p *params) { p.Nodes, p.Minutes = 12, 1 }, func(t *testing.T, b bounds) {
 		b.illAre(t, 11)
+		b.noFalse(t)
 	}},
 	{"restart", func(p *params) { p.Nodes, p.Minutes, p.Kill, p.Between = 8, 1.5, 4, 5*time.Second }, func(t *testing.T, b bounds) {
 		b.told(t, 5*time.Second)
@@ -75,6 +77,7 @@ var small = []struct {
 	}},
 	{"join-storm", func(p *params) { p.Nodes, p.Minutes, p.Churn = 24, 1, 20 }, func(t *testing.T, b bounds) {
 		b.agreed(t, 30*time.Second)
+		b.noFalse(t)
 	}},
 	{"wan", func(p *params) { p.Nodes, p.Minutes = 9, 1.5 }, func(t *testing.T, b bounds) {
 		b.told(t, 10*time.Second)
@@ -106,13 +109,16 @@ func (b bounds) agreed(t *testing.T, most time.Duration) {
 	}
 }
 
-// illAre checks that the faults are done to somebody.
+// illAre checks that the faults are done to somebody, who does not flap.
 func (b bounds) illAre(t *testing.T, pairs int) {
 	t.Helper()
 	for _, s := range []*systemResult{b.ours, b.control} {
 		if s.Changes.Count != pairs {
 			t.Errorf("%d pairs of healthy observer and ill member, want %d", s.Changes.Count, pairs)
 		}
+	}
+	if m := b.ours.Changes.Max; m == nil || *m > 4 {
+		t.Errorf("%s changes of an ill member for one of the others, want at most 4", figures(m))
 	}
 }
 
