@@ -203,7 +203,9 @@ func (c *core) tidy(now time.Time) {
 	}
 	for _, r := range c.members {
 		switch {
-		case r.reported.IsZero() || r.State != StateUp:
+		case r.reported.IsZero() || c.left:
+		case r.State != StateUp:
+			r.reported = time.Time{} // known otherwise
 		case c.cutOff(now, r):
 			r.reported = now
 		case now.Sub(r.reported) >= rejoinTime:
