@@ -214,7 +214,7 @@ func TestJoinGoesAboveNoImpossibleBoot(t *testing.T) {
 	c, _ := listener(t, now)
 	c.boot = 0
 	c.mergeSelf(now, claim{Name: "a", Boot: maxBoot, State: StateDown})
-	m, err := encodeMeta(meta{Boot: maxBoot - 1})
+	m, err := encodeMeta(meta{Boot: maxBoot})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestJoinGoesAboveNoImpossibleBoot(t *testing.T) {
 		t.Errorf("goes above boot %d", c.before)
 	}
 	c.assume(1)
-	table, err := encodePacket(&packet{From: "x", Boot: 1, Claims: []claim{{Name: "y", Boot: maxBoot - 1, State: StateDown, Addr: "10.0.0.3:7946"}}})
+	table, err := encodePacket(&packet{From: "x", Boot: 1, Claims: []claim{{Name: "y", Boot: maxBoot, State: StateDown, Addr: "10.0.0.3:7946"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

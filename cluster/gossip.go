@@ -47,7 +47,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
-		case m.Boot > maxForeignBoot:
+		case m.Boot >= maxBoot:
 			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
