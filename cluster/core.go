@@ -41,6 +41,7 @@ type core struct {
 	byGossip map[string]*record // the same, by their present name in memberlist
 	gone     map[string]*record // those of them that subscribers know to be down or to have left
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
+	reported map[string]*record // those with a record.reported, and some that had one
 
 	graph     *rings             // members that listen and are listened to, itself included; see regraph
 	living    int                // those of them that are not down
@@ -123,7 +124,8 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
-		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
+		reported: map[string]*record{},
+		graph:    newRings(cfg.Observers), courtesy: map[string]*record{},
 		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	for _, s := range cfg.seeds {
@@ -181,8 +183,8 @@ func (c *core) wake(now time.Time) time.Time {
 }
 
 // heldUp notices, before what has come is handled, that this node stood still itself, for as long as an answer may take. Answers
-// to its questions may have come meanwhile and not be read yet, so that they are missing says nothing: it asks anew. Shorter stalls
-// add less to a silence than a verdict has to spare.
+// to its questions may have come meanwhile and not be read yet, so that they are missing says nothing: it asks anew. What is
+// shorter than that passes for silence of the members.
 func (c *core) heldUp(now time.Time) {
 	if c.due.IsZero() || now.Sub(c.due) < c.askEvery() {
 		return
@@ -201,11 +203,12 @@ func (c *core) tidy(now time.Time) {
 			c.displace(r)
 		}
 	}
-	for _, r := range c.members {
+	for name, r := range c.reported {
 		switch {
-		case r.reported.IsZero() || c.left:
-		case r.State != StateUp:
-			r.reported = time.Time{} // known otherwise
+		case r.reported.IsZero() || r.State != StateUp: // taken back, or known otherwise
+			r.reported = time.Time{}
+			delete(c.reported, name)
+		case c.left:
 		case c.cutOff(now, r):
 			r.reported = now
 		case now.Sub(r.reported) >= rejoinTime:
@@ -223,6 +226,7 @@ func (c *core) forget(now time.Time, name string) {
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
 	delete(c.gone, name)
+	delete(c.reported, name)
 	delete(c.courtesy, name)
 	delete(c.inquiries, name)
 	for addr, holder := range c.atSeed {

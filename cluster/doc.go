@@ -26,7 +26,7 @@
 //
 // Nothing is agreed on: in a partition each side calls the other down, and two members that lose their link call each other
 // down. Without Config.Keys whoever can send packets can say what a member could say. A member that beats but hears
-// nobody counts as up for the others. memberlist holds on to a restarted process's old boot for half a minute.
+// nobody is suspect for those who observe it and up for the rest. memberlist holds on to a restarted process's old boot for half a minute.
 //
 // docs/design.md in the repository has the messages, the states and what was tried.
 package cluster

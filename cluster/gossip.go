@@ -139,6 +139,7 @@ func (c *core) gossipDead(now time.Time, name string) {
 		c.hint(now, r)
 	case c.cutOff(now, r) || now.Sub(c.connected) < rejoinTime:
 		r.reported = now // memberlist does not say so twice: see tidy
+		c.reported[r.Name] = r
 	default:
 		c.condemn(now, r, ReasonMemberlist)
 	}

@@ -8,10 +8,10 @@ import (
 )
 
 // heal brings together again what a partition took apart: memberlist stops talking to members that it holds for dead, so
-// somebody has to knock. It tries one member that is down (or for dead in memberlist since this node was cut off), or one seed that is no member, at a time: within a second of its
-// going down, then less and less often, up to once a minute, with jitter, for as long as the member is remembered, and seeds for
-// ever. A member that left is not tried. It begins anew for those who go down after a quiet minute, but not each time for one that comes
-// and goes because only streams reach it.
+// somebody has to knock. It tries one member that is down, or that memberlist held for dead while this node was cut off, or one
+// seed that is no member, at a time: within a second of its going down, then less and less often, up to once a minute, with
+// jitter, for as long as the member is remembered, and seeds for ever. A member that left is not tried. It begins anew for those
+// who go down after a quiet minute, but not each time for one that comes and goes because only streams reach it.
 func (n *Node) heal() {
 	retry := backoff.NewExponentialBackOff()
 	retry.InitialInterval, retry.MaxInterval = time.Second, time.Minute
@@ -54,8 +54,11 @@ func (n *Node) lost() []hostPort {
 			addrs = append(addrs, hp)
 		}
 	}
-	for _, r := range n.core.members {
-		if hp, err := parseHostPort(r.Addr); err == nil && !r.reported.IsZero() {
+	for _, r := range n.core.reported {
+		if r.reported.IsZero() {
+			continue
+		}
+		if hp, err := parseHostPort(r.Addr); err == nil {
 			addrs = append(addrs, hp)
 		}
 	}

@@ -64,9 +64,9 @@
 // Among a million peers a single heartbeat waits for memory twice in a row: 1.8 to 2.3 million a second on one core. A
 // batch waits for many at once: 3.7 to 5 million. Who needs three million a second on one core needs [Detector.Batch].
 //
-// Two goroutines on two cores that nobody else used did 1.6 times the work of one at 10^5 peers, 1.5 times at 10^6, and no more
+// Two goroutines on two cores that nobody else used did 1.6 times the work of one at 10^6 peers, 1.4 times at 10^5, and no more
 // than one at 10^3, where the work is so short that the shards' locks travel between the cores all the time
-// (BenchmarkTwoGoroutines, three runs at 10^5, one at 10^6, three at 10^3).
+// (BenchmarkTwoGoroutines in the order of arrival, medians of five runs).
 //
 // The memory is that of 8 shards. There are four for each processor (GOMAXPROCS), 256 at most, and each takes about 2 kB
 // of its own, which counts among few peers. Bytes a peer:
