@@ -27,6 +27,20 @@ type edge struct {
 	rtt       time.Duration
 }
 
+// awaits returns how many heartbeats of r after the latest known one the next that comes here is due; 0: none come.
+func (c *core) awaits(r *record) uint64 {
+	e := &r.edge
+	if !e.watched {
+		return 0
+	}
+	every := r.beatEvery(c.cfg.Beat)
+	turns := max(1, uint64((e.interval+every/2)/every)) // from one heartbeat here to the next
+	if r.Seq < e.heardSeq {
+		return e.heardSeq - r.Seq + turns
+	}
+	return turns - (r.Seq-e.heardSeq)%turns
+}
+
 // beat sends one heartbeat to the receiver whose turn it is.
 func (c *core) beat(now time.Time) {
 	if !c.speaks() || c.left {

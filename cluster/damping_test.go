@@ -85,7 +85,7 @@ func TestAllowanceAfterWrongVerdicts(t *testing.T) {
 	c, r := listener(t, begin)
 	allowed := func(now time.Time) time.Duration {
 		c.signOfLife(r, now)
-		return c.allowed(r).Sub(now) - c.cfg.Beat - minStdDev
+		return c.allowed(now, r).Sub(now) - c.cfg.Beat - minStdDev
 	}
 	if got := allowed(begin); got != DefaultStallAllowance {
 		t.Errorf("a silence of %v is allowed, want %v", got, DefaultStallAllowance)

@@ -190,7 +190,7 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 			c.det.Alive(r.Name, heard)
 		}
 		c.signOfLife(r, heard)
-		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(r)) {
+		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(now, r)) {
 			c.endInquiry(r) // others listen to it, and heard it just now
 			c.show(now, r, ReasonHeard)
 		}

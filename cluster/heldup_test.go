@@ -18,7 +18,7 @@ func TestOwnStallIsNoEvidence(t *testing.T) {
 	y := c.members["y"]
 	doubt := func() { // y says that it doubts
 		y.edge.lastHeard = now
-		c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Listens: true})
+		c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
 	}
 	wake := func(d time.Duration) { // as Node.turn does, every 10 ms
 		for end := now.Add(d); now.Before(end); {

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ type inquiry struct {
 type opinion struct {
 	seq, epoch uint64 // since that heartbeat
 	phi        float64
-	listens    bool      // heartbeats of the member come to it
+	awaits     uint64    // how many heartbeats after seq the next one to come to it is due; 0: none come
 	at         time.Time // when it came
 }
 
@@ -131,7 +132,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		in.askAt = now.Add(c.pace(in))
 	}
 	phi, supporters := c.consensus(now, r)
-	allowed := c.allowed(r)
+	allowed := c.allowed(now, r)
 	enough := supporters >= 2 || c.aloneWith(r)
 	switch {
 	case now.Sub(r.successor) < successorTime:
@@ -152,13 +153,37 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 }
 
 // allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
-// life, and took all of the allowance. Each wrong verdict about r quadruples the allowance for a while, up to sixteenfold, so that a
+// life, and took all of the allowance. That may have been one that nobody can tell of (see untold). Each wrong verdict about r quadruples the allowance for a while, up to sixteenfold, so that a
 // member that stalls again and again, or that few packets of get through, does not flap: a silence that was survived twice will
 // come again, until the losses are learnt that explain it.
-func (c *core) allowed(r *record) time.Time {
+func (c *core) allowed(now time.Time, r *record) time.Time {
 	allowance := float64(c.cfg.StallAllowance) * math.Exp2(2*min(r.wrongedBy(r.seen), mostWronged))
-	return r.seen.Add(r.beatEvery(c.cfg.Beat) + time.Duration(allowance) + minStdDev)
+	return r.seen.Add(time.Duration(1+c.untold(now, r))*r.beatEvery(c.cfg.Beat) + time.Duration(allowance) + minStdDev)
 }
+
+// untold is how many heartbeats r may have sent after the latest known one without anybody's knowing who looks into its silence.
+// Heartbeats go to one observer after the other, and the one whose turn was next may stand still itself, with a sign of life that it
+// cannot tell of. So observers say which heartbeat they wait for: r is known to be silent from the first of these on.
+func (c *core) untold(now time.Time, r *record) int {
+	if r.inquiry == nil {
+		return 0
+	}
+	next := uint64(mostUntold + 1)
+	heed := func(awaits uint64) {
+		if awaits > 0 {
+			next = min(next, awaits)
+		}
+	}
+	heed(c.awaits(r))
+	for o := range c.opinions(now, r) {
+		heed(o.awaits)
+	}
+	return int(next - 1)
+}
+
+// mostUntold bounds what is held for untold: beyond two it would take three observers that stand still at the same time, while
+// among a few members of which most died at once, the dead are silent too, and each costs the survivors a Beat.
+const mostUntold = 2
 
 // accused notes a verdict about r, of whom known is the latest that this node knew before it. It was wrong if r goes on to send
 // heartbeats of later than now: that it sent more than the verdict rests on says little, as the dead do so too. All who listen to
@@ -261,6 +286,17 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 	return phi - float64(unanswered)*math.Log10(max(minUnanswered, 1-heard*heard))
 }
 
+// opinions are those of the others that are about the present silence, and not old.
+func (c *core) opinions(now time.Time, r *record) iter.Seq[*opinion] {
+	return func(yield func(*opinion) bool) {
+		for _, o := range r.inquiry.opinions {
+			if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= 3*c.pace(r.inquiry) && !yield(o) {
+				return
+			}
+		}
+	}
+}
+
 // consensus adds up the doubts of all who look into it since the same heartbeat, this node among them, and counts those. Those
 // who do not listen to r know nothing of what their paths to it lose, so they count only where fewer than two who do are left.
 func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int) {
@@ -275,10 +311,8 @@ func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int)
 		}
 	}
 	add(c.doubt(now, r), r.edge.watched)
-	for _, o := range r.inquiry.opinions {
-		if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= 3*c.pace(r.inquiry) {
-			add(o.phi, o.listens)
-		}
+	for o := range c.opinions(now, r) {
+		add(o.phi, o.awaits > 0)
 	}
 	doubts := listeners
 	if len(listeners) < 2 {
@@ -326,7 +360,7 @@ func (c *core) ask(now time.Time, r *record) {
 
 // question asks r itself whether it is there, and returns what it said.
 func (c *core) question(now time.Time, r *record) ask {
-	q := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen)), Listens: r.edge.watched}
+	q := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen)), Awaits: c.awaits(r)}
 	c.send(r, &packet{Asks: []ask{q}})
 	c.count.send("ask")
 	return q
@@ -375,7 +409,7 @@ func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool)
 		c.inquire(now, r, true)
 	}
 	if r.inquiry != nil {
-		r.inquiry.opinions[from.Name] = &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, listens: a.Listens, at: now}
+		r.inquiry.opinions[from.Name] = &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, awaits: a.Awaits, at: now}
 		r.inquiry.urgent = true
 		c.pursue(now, r)
 	}
@@ -421,7 +455,7 @@ func (c *core) takeOver(now time.Time) {
 		if r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil {
 			continue
 		}
-		if now.Sub(r.seen) >= patience || now.After(c.allowed(r)) && c.unheard(r) {
+		if now.Sub(r.seen) >= patience || now.After(c.allowed(now, r)) && c.unheard(r) {
 			c.inquire(now, r, false)
 		}
 	}

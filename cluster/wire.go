@@ -40,13 +40,13 @@ type beat struct {
 // lives. Whoever knows later answers with a claim, and the member itself always does. Whoever else listens to the member
 // looks into it too, and says so with an ask of its own.
 type ask struct {
-	Name    string
-	Boot    uint64
-	Epoch   uint64
-	Seq     uint64 // the latest heartbeat that the sender knows of
-	Doubt   uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
-	Age     uint64 // µs since then, as far as the sender knows
-	Listens bool   // heartbeats of the member come to the sender
+	Name   string
+	Boot   uint64
+	Epoch  uint64
+	Seq    uint64 // the latest heartbeat that the sender knows of
+	Doubt  uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
+	Age    uint64 // µs since then, as far as the sender knows
+	Awaits uint64 // how many heartbeats after Seq the next one that comes to the sender is due; 0: none come
 }
 
 // claim is what somebody knows or judges of a member. See verdict.go for their order. Its age does not grow while gossip repeats

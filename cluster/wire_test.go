@@ -12,7 +12,7 @@ import (
 func samplePackets() []*packet {
 	return []*packet{
 		{From: "a", Boot: 1, Beat: &beat{Epoch: 2, Seq: 3, Edge: 4, Interval: 5000, Mutual: true, EchoEdge: 6, EchoHold: 7, Every: 5000, Deaf: true}},
-		{From: "node-7.example", Boot: maxBoot, Asks: []ask{{Name: "b", Boot: 2, Epoch: 1, Seq: 3, Doubt: 270, Age: 123456, Listens: true}}},
+		{From: "node-7.example", Boot: maxBoot, Asks: []ask{{Name: "b", Boot: 2, Epoch: 1, Seq: 3, Doubt: 270, Age: 123456, Awaits: 1}}},
 		{From: "ä", Boot: 9, Claims: []claim{
 			{Name: "b", Boot: 2, Epoch: 1, Seq: 77, State: StateDown, Addr: "10.0.0.2:7946"},
 			{Name: "c", Boot: 3, State: StateLeft, Addr: "[fd00::1]:7946"},

@@ -214,6 +214,23 @@ func TestLedgerFalseDowns(t *testing.T) {
 			t.Errorf("%d excused, want 2", d.excused)
 		}
 	})
+	t.Run("blocked again", func(t *testing.T) {
+		d := newDiary(4)
+		for _, blocked := range []float64{0.4, 0.1} {
+			d.sick(d.now, 0, 400*time.Millisecond)
+			d.after(blocked)
+			d.well(d.now, 0)
+			d.after(0.1)
+			d.sick(d.now, 0, 400*time.Millisecond)
+			d.says(1, 0, viewDown) // on its way since the long one
+			d.wantFalse(t, 0, 0)
+			d.says(1, 0, viewUp)
+			d.well(d.now, 0)
+		}
+		d.after(0.701)
+		d.says(1, 0, viewDown)
+		d.wantFalse(t, 1, 1)
+	})
 	t.Run("anomalous", func(t *testing.T) {
 		d := newDiary(4)
 		d.anomaly(0)

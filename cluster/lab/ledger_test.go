@@ -81,8 +81,8 @@ type standing struct {
 	anomalous bool // one of the blocked, the badly connected: for the whole run
 	ill       bool // blocked, isolated, badly connected: now
 	since     time.Time
-	until     time.Time     // the end of the last illness
 	allowance time.Duration // illness so short excuses nobody
+	until     time.Time     // the end of the last illness that was longer
 	side      int           // of a cut; 0: none
 	sideUntil time.Time     // the end of the cut; zero while it lasts
 	lastSide  int
@@ -250,7 +250,11 @@ func (l *ledger) sick(now time.Time, member int, allowance time.Duration) {
 }
 
 func (l *ledger) well(now time.Time, member int) {
-	l.change(now, member, func(s *standing) { s.ill, s.until = false, now })
+	l.change(now, member, func(s *standing) {
+		if s.ill = false; now.Sub(s.since) >= s.allowance {
+			s.until = now
+		}
+	})
 }
 
 // anomaly: the member is one of the few to which all is done.
@@ -392,7 +396,7 @@ func hidden(now time.Time, o, s *standing) bool {
 	if s.ill && now.Sub(s.since) >= s.allowance {
 		return true
 	}
-	if !s.ill && !s.until.IsZero() && s.until.Sub(s.since) >= s.allowance && now.Sub(s.until) <= grace {
+	if !s.until.IsZero() && now.Sub(s.until) <= grace { // whether or not it has fallen ill again
 		return true
 	}
 	return o.lastSide != s.lastSide && (s.sideUntil.IsZero() || now.Sub(s.sideUntil) <= grace)
