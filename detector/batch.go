@@ -3,7 +3,6 @@ package detector
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"time"
 )
 
@@ -17,9 +16,8 @@ type Beat[K comparable] struct {
 }
 
 // Batch reports many heartbeats at once and returns how many were of watched peers. It is the same as a HeartbeatAt for
-// each, in an order of its own across peers, but cheaper: the clock is read once, a shard locked once for all its peers
-// of up to 256 beats, and among a million peers, where each is several loads from memory, those of different peers wait
-// at the same time.
+// each, one after another, but cheaper: the clock is read once, and among a million peers, where each is several loads
+// from memory, those of different peers wait at the same time.
 func (d *Detector[K]) Batch(beats []Beat[K]) (watched int) {
 	now, next := d.listen(), never
 	for len(beats) > 0 {
@@ -32,50 +30,35 @@ func (d *Detector[K]) Batch(beats []Beat[K]) (watched int) {
 	return watched
 }
 
-const block = 256
+const block = 128
 
-// block takes up to 256 beats, and returns how many were of watched peers and the earliest look that follows. Each loop
+// block takes up to 128 beats, and returns how many were of watched peers and the earliest look that follows. Each loop
 // does one thing for many beats and is short, so that processors begin the loads of the next beats while those of
 // one are on their way.
 func (d *Detector[K]) block(beats []Beat[K], now instant) (watched int, next instant) {
 	var (
 		hashes [block]uint64
-		order  [block]uint8         // the beats, shard by shard, and as they came within one
-		ends   [maxShards + 1]int16 // where in order the shards before this one end
 		peers  [block]*peer[K]
 	)
-	last := uint64(len(d.shards) - 1)
 	for i := range beats {
-		hashes[i] = maphash.Comparable(d.seed, beats[i].ID)
-		ends[hashes[i]&last+1]++
+		s, hash := d.shard(beats[i].ID)
+		s.peers.prefetch(hash)
+		hashes[i] = hash
 	}
-	for i := range last {
-		ends[i+1] += ends[i]
-	}
-	for i := range beats {
-		end := &ends[hashes[i]&last]
-		order[*end] = uint8(i)
-		*end++
+	for i, hash := range hashes[:len(beats)] {
+		if p := d.shards[hash%shards].peers.guess(hash); p != nil {
+			p.prefetch()
+			peers[i] = p
+		}
 	}
 	next = never
-	for from := 0; from < len(beats); {
-		at := hashes[order[from]] & last
-		group := order[from:ends[at]]
-		from = int(ends[at])
-
-		s := &d.shards[at]
-		s.mu.Lock()
-		for i, b := range group {
-			peers[i] = s.peers.find(hashes[b], beats[b].ID)
+	for i := range beats {
+		b, s := &beats[i], &d.shards[hashes[i]%shards]
+		look, ok := d.beat(s, hashes[i], b.ID, peers[i], now, b.heard(now), b.number())
+		next = min(next, look)
+		if ok {
+			watched++
 		}
-		ready := instant(d.ear.ready.Load())
-		for i, b := range group {
-			if peers[i] != nil {
-				next = min(next, s.beat(peers[i], now, beats[b].heard(now), ready, beats[b].number()))
-				watched++
-			}
-		}
-		s.mu.Unlock()
 	}
 	return watched, next
 }

@@ -156,8 +156,9 @@ func BenchmarkLook(b *testing.B) {
 			r := rand.New(rand.NewPCG(1, 2))
 			somewhen := func() time.Duration { return time.Second + time.Duration(r.Int64N(int64(2*time.Second))) }
 			for i := range n {
-				p := s.peers.add(r.Uint64(), peer[int]{id: i, est: d.proto, interval: time.Second})
-				p.beat(&s.rules, 0, 0, nil)
+				p := s.peers.add(r.Uint64())
+				p.id, p.est, p.interval = i, d.proto, time.Second
+				p.beat(&s.rules, 0, 0, 0, nil)
 				s.change(p, Up, 0)
 				s.await(p, instant(somewhen()), 0)
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
-	"runtime"
 	"sync"
 	"time"
 
@@ -30,7 +29,7 @@ type Detector[K comparable] struct {
 	interval time.Duration        // Config.Interval
 	proto    phiaccrual.Estimator // what each peer's begins as
 	seed     maphash.Seed
-	shards   []shard[K] // their number is a power of two
+	shards   [shards]shard[K]
 	hub      *mailbox.Hub[K, Event[K]]
 	ear      ear
 
@@ -66,7 +65,6 @@ func newDetector[K comparable](cfg Config, epoch time.Time, now func() instant) 
 		interval: cfg.Interval,
 		proto:    *proto,
 		seed:     maphash.MakeSeed(),
-		shards:   make([]shard[K], shardCount()),
 		hub:      mailbox.NewHub[K](fold[K]),
 		wake:     make(chan struct{}, 1),
 		quit:     make(chan struct{}),
@@ -85,16 +83,9 @@ func newDetector[K comparable](cfg Config, epoch time.Time, now func() instant) 
 	return d, nil
 }
 
-const maxShards = 256
-
-// shardCount is four shards for each processor that may run us, so that two rarely want the same, as a power of two.
-func shardCount() int {
-	n := 1
-	for n < min(maxShards, 4*runtime.GOMAXPROCS(0)) {
-		n *= 2
-	}
-	return n
-}
+// shards is so many that those who watch and forget peers, and the loop, seldom want the same. Heartbeats do without
+// (see peer), so it need not grow with the number of processors, which among few peers would cost memory: 2 kB each.
+const shards = 8
 
 // listen reads the clock, and puts right what a pause of this process has done if it is the first to look.
 func (d *Detector[K]) listen() instant {
@@ -113,19 +104,17 @@ func (d *Detector[K]) Watch(id K, interval time.Duration) error {
 	if id != id {
 		return fmt.Errorf("detector: Watch(%v): the id is not equal to itself, so nobody could find it again", id)
 	}
-	p := peer[K]{id: id, est: d.proto, interval: d.interval}
-	if interval != 0 {
-		p.interval = interval
+	if interval == 0 {
+		interval = d.interval
 	}
 	now := d.listen()
-	p.since = now
 	s, hash := d.lock(id)
-	look, err := s.add(hash, p, now)
+	look, err := s.add(hash, id, interval, d.proto, now)
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("detector: Watch(%v): %w", id, err)
 	}
-	d.ear.attend(p.interval)
+	d.ear.attend(interval)
 	d.pull(look)
 	return nil
 }
@@ -158,29 +147,22 @@ func (d *Detector[K]) Restart(id K) bool {
 }
 
 // Heartbeat reports an unnumbered heartbeat of a peer, heard now. It reports whether the peer is watched.
-func (d *Detector[K]) Heartbeat(id K) bool {
-	now := d.listen()
-	return d.report(id, now, now, nil)
-}
+func (d *Detector[K]) Heartbeat(id K) bool { return d.report(id, time.Time{}, nil) }
 
 // HeartbeatSeq reports a heartbeat, heard now, with the number that the peer gave it: one more with each heartbeat
 // sent here, so that losses are seen. A number not above the highest seen is old news and no sign of life, until
 // Restart. It reports whether the peer is watched.
-func (d *Detector[K]) HeartbeatSeq(id K, seq uint64) bool {
-	now := d.listen()
-	return d.report(id, now, now, &seq)
-}
+func (d *Detector[K]) HeartbeatSeq(id K, seq uint64) bool { return d.report(id, time.Time{}, &seq) }
 
 // HeartbeatAt reports a heartbeat that was heard at the instant at: now if that is in the future or zero, and no
 // earlier than the last one. at needs a monotonic reading (time.Now), or else a wall clock that is set makes it another
 // instant. seq is as in HeartbeatSeq, but that 0 stands for a heartbeat without a number. It reports whether the peer is
 // watched.
 func (d *Detector[K]) HeartbeatAt(id K, at time.Time, seq uint64) bool {
-	now := d.listen()
 	if seq == 0 {
-		return d.report(id, now, d.instant(at, now), nil)
+		return d.report(id, at, nil)
 	}
-	return d.report(id, now, d.instant(at, now), &seq)
+	return d.report(id, at, &seq)
 }
 
 // Alive reports evidence that a peer lived at the instant at (now if that is in the future or zero) which is not one
@@ -251,22 +233,15 @@ func (d *Detector[K]) SetThresholds(suspect, down float64) error {
 // watched, which State tells apart.
 func (d *Detector[K]) Phi(id K) float64 {
 	now := d.listen()
-	s, hash := d.lock(id)
-	defer s.mu.Unlock()
-	if p := s.peers.find(hash, id); p != nil {
-		return p.phi(&s.rules, now)
-	}
-	return 0
+	phi := 0.0
+	d.see(id, func(s *shard[K], p *peer[K]) { phi = p.phi(&s.rules, now) })
+	return phi
 }
 
 // State returns what the detector thinks of a peer, as the latest event about it says, and whether it is watched.
-func (d *Detector[K]) State(id K) (State, bool) {
-	s, hash := d.lock(id)
-	defer s.mu.Unlock()
-	if p := s.peers.find(hash, id); p != nil {
-		return p.state, true
-	}
-	return Unknown, false
+func (d *Detector[K]) State(id K) (state State, watched bool) {
+	watched = d.see(id, func(_ *shard[K], p *peer[K]) { state = p.state })
+	return state, watched
 }
 
 // Events returns the changes of state from this call on, of all peers. Any number of readers may do so.
@@ -298,46 +273,75 @@ func (d *Detector[K]) Close() error {
 	return nil
 }
 
-// report takes a heartbeat of id heard at the instant at ≤ now, and sees to the look that follows.
-func (d *Detector[K]) report(id K, now, at instant, seq *uint64) bool {
-	look, watched := d.beat(id, now, at, seq)
+// report takes a heartbeat of id heard at the instant at (now for the zero time), and sees to the look that follows.
+func (d *Detector[K]) report(id K, at time.Time, seq *uint64) bool {
+	s, hash := d.shard(id)
+	s.peers.prefetch(hash) // is on its way while the clock is read
+	now := d.listen()
+	look, watched := d.beat(s, hash, id, s.peers.guess(hash), now, d.instant(at, now), seq)
 	d.pull(look)
 	return watched
 }
 
-// beat takes a heartbeat and returns the look that it has scheduled.
-func (d *Detector[K]) beat(id K, now, at instant, seq *uint64) (look instant, watched bool) {
-	s, hash := d.lock(id)
-	p := s.peers.find(hash, id)
-	if p == nil {
-		s.mu.Unlock()
-		return never, false
+// beat takes a heartbeat and returns the look that it has scheduled. guess is what the shard's roster guesses for hash.
+func (d *Detector[K]) beat(s *shard[K], hash uint64, id K, guess *peer[K], now, at instant, seq *uint64) (look instant, watched bool) {
+	if p := guess; p != nil {
+		p.mu.Lock()
+		if p.state == Up && p.is(id) { // which a free place is not
+			p.beat(&s.rules, now, at, instant(d.ear.ready.Load()), seq)
+			p.mu.Unlock()
+			return never, true
+		}
+		p.mu.Unlock()
 	}
-	look = s.beat(p, now, at, instant(d.ear.ready.Load()), seq)
-	s.mu.Unlock()
-	return look, true
+	return d.beatSlowly(s, hash, id, now, at, seq)
 }
 
-// with calls f for a watched peer, under its shard's lock, and sees to the look that f has scheduled (never: none).
+// beatSlowly takes a heartbeat of a peer in any state.
+func (d *Detector[K]) beatSlowly(s *shard[K], hash uint64, id K, now, at instant, seq *uint64) (look instant, watched bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.find(hash, id)
+	if p == nil {
+		return never, false
+	}
+	defer p.mu.Unlock()
+	return s.beat(p, now, at, instant(d.ear.ready.Load()), seq), true
+}
+
+// see calls f for a watched peer, under its lock.
+func (d *Detector[K]) see(id K, f func(s *shard[K], p *peer[K])) bool {
+	s, hash := d.shard(id)
+	return s.see(hash, id, s.peers.guess(hash), f)
+}
+
+// with calls f for a watched peer, under its shard's lock and its own, and sees to the look that f has scheduled (never:
+// none).
 func (d *Detector[K]) with(id K, f func(s *shard[K], p *peer[K], now instant) instant) bool {
 	now := d.listen()
 	s, hash := d.lock(id)
-	p := s.peers.find(hash, id)
+	p := s.find(hash, id)
 	if p == nil {
 		s.mu.Unlock()
 		return false
 	}
 	look := f(s, p, now)
+	p.mu.Unlock()
 	s.mu.Unlock()
 	d.pull(look)
 	return true
 }
 
-// lock returns the shard that id belongs to, locked, and the id's hash: its last bits say which shard, its first where
-// in the shard's roster.
-func (d *Detector[K]) lock(id K) (s *shard[K], hash uint64) {
+// shard returns the shard that id belongs to, and the id's hash: its last bits say which shard, its first where in the
+// shard's roster.
+func (d *Detector[K]) shard(id K) (s *shard[K], hash uint64) {
 	hash = maphash.Comparable(d.seed, id)
-	s = &d.shards[hash&uint64(len(d.shards)-1)]
+	return &d.shards[hash%shards], hash
+}
+
+// lock is the same with the shard's lock held.
+func (d *Detector[K]) lock(id K) (s *shard[K], hash uint64) {
+	s, hash = d.shard(id)
 	s.mu.Lock()
 	return s, hash
 }

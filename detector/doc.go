@@ -20,8 +20,9 @@
 // threshold or a change of state brings a deadline forward at once. What heartbeats teach may do so too; then the peer is
 // found when the old deadline passes, and never later. One goroutine with one timer does this for all peers.
 //
-// Peers are divided among a few shards by the hash of their id, each with a lock of its own, so that goroutines which report
-// heartbeats of different peers seldom meet.
+// A heartbeat of a peer that is Up takes no lock but the peer's own, and finds it in an index that is read without one, so
+// goroutines which report heartbeats of different peers do not meet. All else, the index and the deadlines, is divided
+// among eight shards by the hash of the peers' ids, each under one lock.
 //
 // # Pauses of this process
 //
@@ -48,33 +49,25 @@
 // bytes are found with one wait less. Beyond some ten thousand peers, huge pages of memory are asked for where the system
 // leaves that to the program (Linux: madvise). The design document says what each of these brings.
 //
-// Measured on 2 cores of an Intel Xeon (2 MB L2 each; 205 ns for a load from memory), shared with a lot of other work, as
-// nanoseconds of processor time a heartbeat, medians of three to six runs (looks: one). Ids are strings out of a packet, not those that were
+// Measured on 2 cores of an Intel Xeon (2 MB L2 each; 205 ns for a load from memory), free of other work, as nanoseconds a
+// heartbeat on one core, medians of five runs (looks: three). Ids are strings out of a packet, not those that were
 // watched. Arrival: in the order in which the peers were watched, give or take a hundredth of the interval. Random: in
 // none.
 //
 //	peers                      10^3   10^5   10^6
-//	Heartbeat, arrival           79    290    430
-//	           random            82    420    560
-//	Batch of 100, arrival        38    155    200
-//	              random         40    175    270
-//	a look at a peer            660    980   1220
-//	memory, bytes a peer        395    352    340
+//	Heartbeat, arrival           76    237    388
+//	           random            75    308    473
+//	Batch of 100, arrival        45     65     87
+//	              random         45     76    108
+//	a look at a peer            560    783    907
+//	memory, bytes a peer        395    374    353
 //
-// Among a million peers a single heartbeat waits for memory twice in a row: 1.8 to 2.3 million a second on one core. A
-// batch waits for many at once: 3.7 to 5 million. Who needs three million a second on one core needs [Detector.Batch].
+// Among a million peers a single heartbeat waits for memory twice in a row: 2.1 to 2.6 million a second on one core. A
+// batch asks for the memory of all its heartbeats first, and then waits for all at once: 9 to 11 million.
 //
-// Two goroutines on two cores that nobody else used did 1.6 times the work of one at 10^6 peers, 1.4 times at 10^5, and no more
-// than one at 10^3, where the work is so short that the shards' locks travel between the cores all the time
-// (BenchmarkTwoGoroutines in the order of arrival, medians of five runs).
-//
-// The memory is that of 8 shards. There are four for each processor (GOMAXPROCS), 256 at most, and each takes about 2 kB
-// of its own, which counts among few peers. Bytes a peer:
-//
-//	peers                      10^3   10^4   2·10^4
-//	2 processors, 8 shards      402    352      343
-//	16, 64                      508    400      370
-//	64, 256                     989    413      392
+// Two goroutines on two cores do twice the work of one: 1.9 times at 10^3 peers, 2.0 and more at 10^5 and 10^6, where
+// the second core also brings its caches (BenchmarkTwoGoroutines in the order of arrival). Only among few peers whose
+// memory lies mixed (10^3, random order) is it 1.15 times.
 //
 // Reproduce with go test ./detector -run '^$' -bench .
 package detector

@@ -85,7 +85,11 @@ func (d *Detector[K]) skip(from, to instant) (now instant) {
 	for i := range d.shards {
 		s := &d.shards[i]
 		s.mu.Lock()
-		s.peers.all(func(p *peer[K]) { p.skip(&s.rules, from, to) })
+		s.peers.all(func(p *peer[K]) {
+			p.mu.Lock()
+			p.skip(&s.rules, from, to)
+			p.mu.Unlock()
+		})
 		s.mu.Unlock()
 	}
 	return d.now()

@@ -195,12 +195,11 @@ func TestPauseTeachesNothing(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/buffer=%d", model, buffer), func(t *testing.T) {
 				inHall(t, Config{Model: model}, 10, time.Second, buffer, func(h *hall) {
 					reaches := func(id int) (silence [10]time.Duration) {
-						s, hash := h.lock(id)
-						defer s.mu.Unlock()
-						p := s.peers.find(hash, id)
-						for i := range silence {
-							silence[i] = p.instant(&s.rules, p.est.Reaches(float64(i+1))).sub(p.base(&s.rules))
-						}
+						h.see(id, func(s *shard[int], p *peer[int]) {
+							for i := range silence {
+								silence[i] = p.instant(&s.rules, p.est.Reaches(float64(i+1))).sub(p.base(&s.rules))
+							}
+						})
 						return silence
 					}
 					const warm = 101 * time.Second
@@ -288,12 +287,7 @@ func TestFirstThingAfterAPauseIsAHeartbeat(t *testing.T) {
 			h.HeartbeatSeq(2, seq)
 		}
 		h.take(isDoubt)
-		estimator := func(id int) phiaccrual.Estimator {
-			s, hash := h.lock(id)
-			defer s.mu.Unlock()
-			return s.peers.find(hash, id).est
-		}
-		before := estimator(1)
+		before := estimator(h.Detector, 1)
 
 		loop := make(chan struct{})
 		h.mu.Lock()
@@ -316,7 +310,7 @@ func TestFirstThingAfterAPauseIsAHeartbeat(t *testing.T) {
 		for seq := range uint64(10) { // what is known is their numbers
 			before.HeartbeatSeq(before.Reaches(0), 20+seq)
 		}
-		if after := estimator(1); !reflect.DeepEqual(after, before) {
+		if after := estimator(h.Detector, 1); !reflect.DeepEqual(after, before) {
 			t.Errorf("the queue was learnt from:\n%+v\nwas\n%+v", after, before)
 		}
 		close(loop)
@@ -452,9 +446,8 @@ func TestHeartbeatThatPutsAPauseRight(t *testing.T) {
 		slow.Store(true)
 		d.Heartbeat(1)
 		slow.Store(false)
-		s, hash := d.lock(1)
-		silence := instant(time.Since(start)).sub(s.peers.find(hash, 1).base(&s.rules))
-		s.mu.Unlock()
+		var silence time.Duration
+		d.see(1, func(s *shard[int], p *peer[int]) { silence = instant(time.Since(start)).sub(p.base(&s.rules)) })
 		if silence != 0 || time.Since(start) != 11*time.Second {
 			t.Errorf("at %v: silence of %v just after a heartbeat", time.Since(start), silence)
 		}
@@ -480,13 +473,13 @@ func TestSkip(t *testing.T) {
 		p := peer[int]{est: *est, interval: time.Second}
 		r := rules{epoch: time.Now()}
 		seq := uint64(1)
-		p.beat(&r, 10_000*ms, 0, &seq)
+		p.beat(&r, 10_000*ms, 10_000*ms, 0, &seq)
 		p.skip(&r, c.from, c.to)
 		if silence := c.to.sub(p.base(&r)); silence != c.silence {
 			t.Errorf("%s: silence of %v after the pause, want %v", name, silence, c.silence)
 		}
 		p.restart(c.to)
-		p.beat(&r, c.to+ms, c.to+10*ms, &seq)
+		p.beat(&r, c.to+ms, c.to+ms, c.to+10*ms, &seq)
 		if !p.heard || p.base(&r) != c.to+ms {
 			t.Errorf("%s: restarted after the pause, it is not heard", name)
 		}

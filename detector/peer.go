@@ -1,7 +1,9 @@
 package detector
 
 import (
+	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/pulsering/pulsering/phiaccrual"
 )
@@ -16,26 +18,48 @@ const never instant = 1 << 62
 func (i instant) add(d time.Duration) instant { return i + instant(d) }
 func (i instant) sub(j instant) time.Duration { return time.Duration(i - j) }
 
-// peer is one watched peer: its estimator, and what the detector needs around it. Time comes in as an argument. It
-// belongs to its shard and is guarded by the shard's lock.
+// peer is one watched peer: its estimator, and what the detector needs around it. Time comes in as an argument.
 //
 // Its estimator lives on a clock of its own, which stands still while this process could not hear the peer:
 //
 //	time of the estimator = our time − deaf
 //
 // so that a local pause is no silence of the peer (see skip).
+//
+// What a heartbeat does to a peer that is Up, and nothing else, may be done with the peer's lock alone, which is mu, so
+// that processors that report heartbeats of different peers write to no memory that others want. Whatever else changes a
+// peer holds its shard's lock, and then mu; so either is enough to read state, interval, since, short and id. number and
+// look are guarded by the shard's lock. Nobody waits for anything while holding mu, and the hub's lock is the only one
+// taken under it.
 type peer[K comparable] struct {
+	// What a heartbeat needs lies together: 192 bytes, with the first 128 of the estimator.
 	short    shortID
 	state    State
-	heard    bool          // the estimator has a heartbeat
-	resuming bool          // beats were due in a local pause: what comes next tells of the pause, not of the peer
-	number   number        // its own, in the roster
-	look     instant       // when the number's earliest entry in the schedule is due, or never
+	heard    bool // the estimator has a heartbeat
+	resuming bool // beats were due in a local pause: what comes next tells of the pause, not of the peer
+	mu       sync.Mutex
 	deaf     time.Duration // time that does not count as silence, so far
 	interval time.Duration // 0: the number is free
 	est      phiaccrual.Estimator
-	since    instant // until it is heard: when its FirstHeartbeat began
-	id       K
+
+	since  instant // until it is heard: when its FirstHeartbeat began
+	look   instant // when the number's earliest entry in the schedule is due, or never
+	number number  // its own, in the roster
+	id     K
+}
+
+// clear makes it a free place again.
+func (p *peer[K]) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var nobody K
+	p.id, p.short, p.state = nobody, shortID{}, Unknown
+	p.deaf, p.interval, p.heard, p.resuming = 0, 0, false, false
+}
+
+// prefetch asks for what a heartbeat needs.
+func (p *peer[K]) prefetch() {
+	prefetch(unsafe.Pointer(p), unsafe.Offsetof(p.est)+128)
 }
 
 // shortID is a copy of a short id that is a string, within its peer, so that comparing it waits for no other memory.
@@ -64,11 +88,19 @@ func (p *peer[K]) is(id K) bool {
 	return p.id == id
 }
 
-// rules are what all peers of a detector are judged by.
+// rules are what all peers of a detector are judged by. Thresholds change, and are guarded by the shard's lock.
 type rules struct {
 	epoch time.Time     // instant 0
 	first time.Duration // Config.FirstHeartbeat; 0: by the interval
 	phi   thresholds
+}
+
+// check reports that a peer cannot have this interval.
+func (r *rules) check(interval time.Duration) error {
+	if err := checkInterval("interval", interval); err != nil {
+		return err
+	}
+	return r.phi.check(interval)
 }
 
 func (r *rules) firstHeartbeat(interval time.Duration) time.Duration {
@@ -99,10 +131,7 @@ func (p *peer[K]) base(r *rules) instant {
 // setInterval takes the interval that the peer promises from its last heartbeat on, or returns an error and changes
 // nothing.
 func (p *peer[K]) setInterval(r *rules, interval time.Duration) error {
-	if err := checkInterval("interval", interval); err != nil {
-		return err
-	}
-	if err := r.phi.check(interval); err != nil {
+	if err := r.check(interval); err != nil {
 		return err
 	}
 	if err := p.est.SetInterval(interval); err != nil {
@@ -163,9 +192,12 @@ func (p *peer[K]) deadline(r *rules) instant {
 	return p.instant(r, t)
 }
 
-// beat takes a heartbeat that arrived at the instant at, which is not in the future, with the number seq unless that
-// is nil. Until ready the detector has not listened again after a local pause.
-func (p *peer[K]) beat(r *rules, at, ready instant, seq *uint64) {
+// beat takes a heartbeat that arrived at the instant at, which is not after now, with the number seq unless that is nil.
+// Until ready the detector has not listened again after a local pause.
+func (p *peer[K]) beat(r *rules, now, at, ready instant, seq *uint64) {
+	if at < now {
+		at = max(at, p.base(r))
+	}
 	if p.resuming {
 		if seq != nil && !p.news(*seq) {
 			return

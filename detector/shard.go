@@ -5,39 +5,49 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/internal/mailbox"
+	"github.com/pulsering/pulsering/phiaccrual"
 )
 
-// shard holds a part of the peers under one lock, so that heartbeats of different peers rarely wait for one another.
-// Nobody waits for anything else while holding it; the hub's lock is the only one taken under it. Methods but judge and
-// close require that mu is held.
+// shard holds a part of the peers, and when to look at them, under one lock; a heartbeat of a peer that is Up does without
+// (see peer). Nobody waits for anything else while holding it; peers' locks and the hub's are the only ones taken under
+// it. Methods but see, judge and close require that mu is held, and those that are given a peer that its lock is, too.
 type shard[K comparable] struct {
-	mu       sync.Mutex
-	peers    roster[K]
-	schedule schedule // of looks at peers
-	rules    rules
-	hub      *mailbox.Hub[K, Event[K]]
-	closed   bool
+	peers roster[K]
+	rules rules
+	hub   *mailbox.Hub[K, Event[K]]
 
-	_ [64]byte // keeps the next shard's lock off this one's cache line
+	_        [64]byte // keeps what heartbeats read off the cache line of what changes
+	mu       sync.Mutex
+	schedule schedule // of looks at peers
+	closed   bool
+	_        [64]byte
 }
 
 func (s *shard[K]) init(r rules, hub *mailbox.Hub[K, Event[K]]) {
 	s.rules, s.hub, s.schedule = r, hub, newSchedule()
 }
 
-// add begins to watch a peer and returns the look that it scheduled.
-func (s *shard[K]) add(hash uint64, p peer[K], now instant) (look instant, err error) {
+// add begins to watch a peer, whose estimator is to begin as est, and returns the look that it scheduled.
+func (s *shard[K]) add(hash uint64, id K, interval time.Duration, est phiaccrual.Estimator, now instant) (look instant, err error) {
 	if s.closed {
 		return never, ErrClosed
 	}
-	if s.peers.find(hash, p.id) != nil {
+	if s.peers.find(hash, id) != nil {
 		return never, ErrWatched
 	}
-	if err := p.setInterval(&s.rules, p.interval); err != nil {
+	if err := s.rules.check(interval); err != nil {
 		return never, err
 	}
-	p.est.Reset() // what is expected of a new peer depends on its interval
-	return s.plan(s.peers.add(hash, p), now), nil
+	if err := est.SetInterval(interval); err != nil {
+		return never, err
+	}
+	est.Reset() // what is expected of a new peer depends on its interval
+	p := s.peers.add(hash)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.id, p.short = id, shorten(id)
+	p.interval, p.est, p.since = interval, est, now
+	return s.plan(p, now), nil
 }
 
 // forget stops watching a peer and returns the interval that it had, if it was watched.
@@ -51,13 +61,43 @@ func (s *shard[K]) forget(hash uint64, id K) (interval time.Duration, watched bo
 	return interval, true
 }
 
+// find returns the peer with this id and the hash of it, with its lock held, or nil.
+func (s *shard[K]) find(hash uint64, id K) *peer[K] {
+	p := s.peers.find(hash, id)
+	if p != nil {
+		p.mu.Lock()
+	}
+	return p
+}
+
+// see calls f for a watched peer, under its lock. guess is what the roster guesses for hash.
+func (s *shard[K]) see(hash uint64, id K, guess *peer[K], f func(s *shard[K], p *peer[K])) bool {
+	if p := guess; p != nil {
+		p.mu.Lock()
+		right := p.watched() && p.is(id)
+		if right {
+			f(s, p)
+		}
+		p.mu.Unlock()
+		if right {
+			return true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.find(hash, id)
+	if p == nil {
+		return false
+	}
+	defer p.mu.Unlock()
+	f(s, p)
+	return true
+}
+
 // beat takes a heartbeat and returns the look that it scheduled: never for a peer that is Up, whose old deadline will
 // find out. That is what makes heartbeats cheap.
 func (s *shard[K]) beat(p *peer[K], now, at, ready instant, seq *uint64) (look instant) {
-	if at < now {
-		at = max(at, p.base(&s.rules))
-	}
-	p.beat(&s.rules, at, ready, seq)
+	p.beat(&s.rules, now, at, ready, seq)
 	if p.state == Up {
 		return never
 	}
@@ -89,19 +129,26 @@ func (s *shard[K]) judge(now instant, e *ear) (next instant, more bool) {
 		if p == nil {
 			break
 		}
-		deadline := p.deadline(&s.rules)
-		if deadline <= now {
-			if now < ready {
-				s.look(p, ready)
-				continue
-			}
-			s.change(p, max(p.state, p.level(&s.rules, now)), now)
-			deadline = p.deadline(&s.rules)
-		}
-		s.await(p, deadline, now)
+		p.mu.Lock()
+		s.judgePeer(p, now, ready)
+		p.mu.Unlock()
 	}
 	next = s.schedule.next()
 	return next, next <= now
+}
+
+// judgePeer makes p's state worse if its silence has earned that, and schedules the next look at it.
+func (s *shard[K]) judgePeer(p *peer[K], now, ready instant) {
+	deadline := p.deadline(&s.rules)
+	if deadline <= now {
+		if now < ready {
+			s.look(p, ready)
+			return
+		}
+		s.change(p, max(p.state, p.level(&s.rules, now)), now)
+		deadline = p.deadline(&s.rules)
+	}
+	s.await(p, deadline, now)
 }
 
 // due returns a peer whose look is due, which it is then no more, or nil.
@@ -171,6 +218,8 @@ func (s *shard[K]) setThresholds(suspect, down float64, now instant) {
 		return // old deadlines are early, and will find out
 	}
 	s.peers.all(func(p *peer[K]) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		// Not all now: what was planned before would be planned once more.
 		if deadline := p.deadline(&s.rules); deadline != never {
 			s.look(p, max(now, deadline.add(-moment)))
@@ -182,6 +231,6 @@ func (s *shard[K]) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.peers = roster[K]{}
+	s.peers.clear()
 	s.schedule = newSchedule()
 }

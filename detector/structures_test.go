@@ -30,7 +30,8 @@ func TestRosterAgainstAMap(t *testing.T) {
 				t.Fatalf("found %v for %d, want %v", p, id, there[id])
 			}
 			if p == nil {
-				p = r.add(hash(id), peer[int]{id: id, interval: 1})
+				p = r.add(hash(id))
+				p.id, p.short, p.interval = id, shorten(id), 1
 				if want, again := looks[p.number]; again && p.look != want || !again && p.look != never {
 					t.Fatalf("the look at number %d has become %d", p.number, p.look)
 				}
@@ -54,6 +55,24 @@ func TestRosterAgainstAMap(t *testing.T) {
 		}
 	})
 }
+
+// Numbers fill one chunk after another, of which at most a sixteenth is empty.
+func TestNumbersFillChunks(t *testing.T) {
+	chunk, place, room := -1, 0, 0
+	for n := range number(300_000) {
+		if place++; n == 0 || place == 1<<sizeOf(n-1) {
+			chunk, place, room = chunk+1, 0, room+1<<sizeOf(n)
+		}
+		if c, p, _ := locate(n); c != chunk || p != place {
+			t.Fatalf("%d is at %d in chunk %d, want %d in %d", n, p, c, place, chunk)
+		}
+		if used := int(n) + 1; room-used > max(1<<firstChunk, used/16) {
+			t.Fatalf("%d peers have room for %d", used, room)
+		}
+	}
+}
+
+func sizeOf(n number) uint8 { _, _, size := locate(n); return size }
 
 // The schedule against a plain list: it always knows the earliest entry, however close or far, and gives each once, when it
 // is due.
@@ -206,14 +225,15 @@ func TestRosterReusesNumbers(t *testing.T) {
 	var r roster[int]
 	for round := range 50 {
 		for id := range 600 {
-			r.add(uint64(id*round)<<50, peer[int]{id: id})
+			p := r.add(uint64(id*round) << 50)
+			p.id, p.short, p.interval = id, shorten(id), 1
 		}
 		for id := range 600 {
 			r.remove(uint64(id*round)<<50, id)
 		}
 	}
-	if len(r.chunks) != 1 || len(r.chunks[0]) != 600 || len(r.index) != 1024 || r.count != 0 {
-		t.Errorf("600 peers at a time left %d chunks (want 1 of 600), an index of %d and a count of %d", len(r.chunks), len(r.index), r.count)
+	if n := len(r.table.Load().index); r.used != 600 || n != 1024 || r.count != 0 {
+		t.Errorf("600 peers at a time left %d places, an index of %d and a count of %d", r.used, n, r.count)
 	}
 	if r.find(0, 0) != nil {
 		t.Error("a forgotten peer is found")
