@@ -107,9 +107,9 @@ func (d *Detector[K]) Watch(id K, interval time.Duration) error {
 	if interval == 0 {
 		interval = d.interval
 	}
-	now := d.listen()
+	d.listen()
 	s, hash := d.lock(id)
-	look, err := s.add(hash, id, interval, d.proto, now)
+	look, err := s.add(hash, id, interval, d.proto, d.now()) // under the lock, so from after any pause that was put right
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("detector: Watch(%v): %w", id, err)
@@ -139,7 +139,8 @@ func (d *Detector[K]) Forget(id K) bool {
 // heartbeats: after a silence of seven intervals, φ = 8 takes 19 to 30 intervals instead of 4 if heartbeats have no
 // numbers, since the silence may have been a run of losses, and 7 to 8 if they have, and these go on.
 func (d *Detector[K]) Restart(id K) bool {
-	return d.with(id, func(s *shard[K], p *peer[K], now instant) instant {
+	return d.with(id, func(s *shard[K], p *peer[K], _ instant) instant {
+		now := d.now() // as in Watch
 		p.restart(now)
 		s.change(p, Unknown, now)
 		return s.plan(p, now)

@@ -112,6 +112,8 @@ func (e *ear) look(now instant, skip func(from, to instant) (now instant)) {
 		e.draining = now < ready
 	default:
 		if late >= e.tick/2 {
+			// First, so that a heartbeat which read the clock before the pause is not taken for one after it.
+			e.ready.Store(int64(now.add(e.tick)))
 			now = skip(e.looked, now)
 		}
 		ready = now.add(min(max(gap, moment), e.tick))

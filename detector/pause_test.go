@@ -390,6 +390,9 @@ func TestEar(t *testing.T) {
 			if from != 1000*ms || to != c.look {
 				t.Errorf("%s: a pause from %v to %v", name, time.Duration(from), time.Duration(to))
 			}
+			if ready := instant(e.ready.Load()); ready <= to {
+				t.Errorf("%s: ready at %v while a pause up to %v is put right", name, time.Duration(ready), time.Duration(to))
+			}
 			now += 700 * ms // that is how long it takes to put right
 			return now
 		})
@@ -662,4 +665,61 @@ func TestTicksAreFew(t *testing.T) {
 			t.Errorf("%d looks at the clock in 100 s, want at most %d", n, limit)
 		}
 	})
+}
+
+// A process may be stopped anywhere, also between reading the clock and what that is for. What is reported then is from
+// before the pause, but finds the pause put right: it brings no silence back.
+func TestStoppedWithTheClockJustRead(t *testing.T) {
+	const pause = 12 * time.Second
+	for name, report := range map[string]func(d *Detector[int]){
+		"Heartbeat":    func(d *Detector[int]) { d.Heartbeat(1) },
+		"HeartbeatSeq": func(d *Detector[int]) { d.HeartbeatSeq(1, 100) },
+		"HeartbeatAt":  func(d *Detector[int]) { d.HeartbeatAt(1, time.Now(), 100) },
+		"Batch":        func(d *Detector[int]) { d.Batch([]Beat[int]{{ID: 1}, {ID: 1, Seq: 100}}) },
+		"Alive":        func(d *Detector[int]) { d.Alive(1, time.Time{}) },
+		"Watch":        func(d *Detector[int]) { d.Watch(2, 0) },
+		"Restart":      func(d *Detector[int]) { d.Restart(1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var p process
+				var events inbox[int]
+				var reading atomic.Bool
+				start, stopped := time.Now(), make(chan struct{})
+				clock := p.clock(start)
+				d, _ := newDetector[int](Config{}, start, func() instant {
+					now := clock()
+					if reading.CompareAndSwap(true, false) {
+						<-stopped
+					}
+					return now
+				})
+				defer d.Close()
+				go events.collect(d.Events(t.Context()))
+				d.Watch(1, 0)
+				for seq := range uint64(20) {
+					d.HeartbeatSeq(1, seq)
+					time.Sleep(time.Second)
+				}
+				synctest.Wait() // the loop has nothing left to do, so it is report that reads
+				reading.Store(true)
+				go report(d)
+				synctest.Wait()
+				p.stopFor(pause)
+				synctest.Wait() // it has been put right
+				close(stopped)
+				synctest.Wait()
+				if phi := d.Phi(1); phi != 0 {
+					t.Errorf("φ = %v of a peer of which no heartbeat was due since", phi)
+				}
+				d.SetThresholds(3, 6) // so that all are looked at
+				time.Sleep(900 * time.Millisecond)
+				for _, e := range events.take(math.MaxInt) {
+					if e.To >= Suspect {
+						t.Errorf("%+v", e)
+					}
+				}
+			})
+		})
+	}
 }

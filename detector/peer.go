@@ -195,7 +195,9 @@ func (p *peer[K]) deadline(r *rules) instant {
 // beat takes a heartbeat that arrived at the instant at, which is not after now, with the number seq unless that is nil.
 // Until ready the detector has not listened again after a local pause.
 func (p *peer[K]) beat(r *rules, now, at, ready instant, seq *uint64) {
-	if at < now {
+	// Until ready, now may have been read before a pause that is put right already, and so lie before the base too: going
+	// back there would make the pause a silence.
+	if at < now || now < ready {
 		at = max(at, p.base(r))
 	}
 	if p.resuming {
