@@ -264,10 +264,10 @@ func (d *Detector[K]) Events(ctx context.Context) iter.Seq[Event[K]] {
 // second Close is harmless.
 func (d *Detector[K]) Close() error {
 	d.closing.Do(func() {
+		close(d.quit) // before anybody is forgotten: SetInterval tells the two apart by it
 		for i := range d.shards {
 			d.shards[i].close()
 		}
-		close(d.quit)
 		<-d.done
 		d.hub.Close()
 	})

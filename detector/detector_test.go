@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -573,6 +574,33 @@ func TestCloseWaitsAndEndsReaders(t *testing.T) {
 			t.Error("a peer is watched after Close")
 		}
 	})
+}
+
+// While Close has forgotten some peers already, their absence is not taken for their never having been watched.
+func TestSetIntervalDuringClose(t *testing.T) {
+	d, _ := New[int](Config{})
+	id := 0
+	for s, _ := d.shard(id); s != &d.shards[0]; s, _ = d.shard(id) {
+		id++
+	}
+	if err := d.Watch(id, 0); err != nil {
+		t.Fatal(err)
+	}
+	last := &d.shards[shards-1]
+	last.mu.Lock()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		d.Close()
+	}()
+	for watched := true; watched; _, watched = d.State(id) {
+		runtime.Gosched()
+	}
+	if err := d.SetInterval(id, second); !errors.Is(err, ErrClosed) {
+		t.Errorf("SetInterval during Close: %v", err)
+	}
+	last.mu.Unlock()
+	<-closed
 }
 
 // Everybody does everything at once. Still the events of each peer form a chain, and in the end everyone who fell silent
