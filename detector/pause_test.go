@@ -667,6 +667,30 @@ func TestTicksAreFew(t *testing.T) {
 	})
 }
 
+// hold stops one who has read the clock, before it does anything with what it read.
+type hold struct {
+	next    atomic.Bool   // who reads next is the one
+	release chan struct{} // closed when it may go on
+}
+
+func (h *hold) clock(clock func() instant) func() instant {
+	return func() instant {
+		now := clock()
+		if h.next.CompareAndSwap(true, false) {
+			<-h.release
+		}
+		return now
+	}
+}
+
+// run calls f, which is held as soon as it has read the clock.
+func (h *hold) run(f func()) {
+	synctest.Wait() // nobody else is about to read
+	h.next.Store(true)
+	go f()
+	synctest.Wait()
+}
+
 // A process may be stopped anywhere, also between reading the clock and what that is for. What is reported then is from
 // before the pause, but finds the pause put right: it brings no silence back.
 func TestStoppedWithTheClockJustRead(t *testing.T) {
@@ -684,16 +708,8 @@ func TestStoppedWithTheClockJustRead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var p process
 				var events inbox[int]
-				var reading atomic.Bool
-				start, stopped := time.Now(), make(chan struct{})
-				clock := p.clock(start)
-				d, _ := newDetector[int](Config{}, start, func() instant {
-					now := clock()
-					if reading.CompareAndSwap(true, false) {
-						<-stopped
-					}
-					return now
-				})
+				start, h := time.Now(), hold{release: make(chan struct{})}
+				d, _ := newDetector[int](Config{}, start, h.clock(p.clock(start)))
 				defer d.Close()
 				go events.collect(d.Events(t.Context()))
 				d.Watch(1, 0)
@@ -701,13 +717,10 @@ func TestStoppedWithTheClockJustRead(t *testing.T) {
 					d.HeartbeatSeq(1, seq)
 					time.Sleep(time.Second)
 				}
-				synctest.Wait() // the loop has nothing left to do, so it is report that reads
-				reading.Store(true)
-				go report(d)
-				synctest.Wait()
+				h.run(func() { report(d) })
 				p.stopFor(pause)
 				synctest.Wait() // it has been put right
-				close(stopped)
+				close(h.release)
 				synctest.Wait()
 				if phi := d.Phi(1); phi != 0 {
 					t.Errorf("φ = %v of a peer of which no heartbeat was due since", phi)
@@ -718,6 +731,43 @@ func TestStoppedWithTheClockJustRead(t *testing.T) {
 					if e.To >= Suspect {
 						t.Errorf("%+v", e)
 					}
+				}
+			})
+		})
+	}
+}
+
+// Whoever reports may have read the clock a while ago. What is no sign of life does not turn back what was judged since.
+func TestOldNewsWithTheClockLongRead(t *testing.T) {
+	for name, report := range map[string]func(d *Detector[int]){
+		"HeartbeatSeq": func(d *Detector[int]) { d.HeartbeatSeq(1, 7) },
+		"Batch":        func(d *Detector[int]) { d.Batch([]Beat[int]{{ID: 1, Seq: 7}, {ID: 1, Age: time.Hour}}) },
+		"Alive":        func(d *Detector[int]) { d.Alive(1, time.Now().Add(-time.Hour)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var events inbox[int]
+				start, h := time.Now(), hold{release: make(chan struct{})}
+				d, _ := newDetector[int](Config{}, start, h.clock(new(process).clock(start)))
+				defer d.Close()
+				go events.collect(d.Events(t.Context()))
+				d.Watch(1, 0)
+				for seq := range uint64(20) {
+					time.Sleep(time.Second)
+					d.HeartbeatSeq(1, seq)
+				}
+				events.take(1)
+				var deadline instant
+				d.see(1, func(s *shard[int], p *peer[int]) { deadline = p.deadline(&s.rules) })
+				time.Sleep(deadline.sub(d.now()) - time.Millisecond)
+				h.run(func() { report(d) })
+				time.Sleep(10 * time.Millisecond)
+				if got := events.take(1); len(got) != 1 || got[0].To != Suspect {
+					t.Fatalf("%+v, want suspect", got)
+				}
+				close(h.release)
+				if got := events.take(1); len(got) > 0 {
+					t.Errorf("%+v", got[0])
 				}
 			})
 		})

@@ -19,6 +19,7 @@ type shard[K comparable] struct {
 	_        [64]byte // keeps what heartbeats read off the cache line of what changes
 	mu       sync.Mutex
 	schedule schedule // of looks at peers
+	judged   instant  // when they were last judged
 	closed   bool
 	_        [64]byte
 }
@@ -105,8 +106,9 @@ func (s *shard[K]) beat(p *peer[K], now, at, ready instant, seq *uint64) (look i
 }
 
 // improve brings p to the better state that new evidence may have earned it, and returns the look that it scheduled.
-// It never makes a state worse: that is for judge.
+// It never makes a state worse: that is for judge, nor better for the reason that now was read before judge's was.
 func (s *shard[K]) improve(p *peer[K], now instant) (look instant) {
+	now = max(now, s.judged)
 	level := p.level(&s.rules, now)
 	if p.state == Unknown && p.heard {
 		level = Up
@@ -122,6 +124,7 @@ func (s *shard[K]) improve(p *peer[K], now instant) (look instant) {
 func (s *shard[K]) judge(now instant, e *ear) (next instant, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.judged = now
 	ready := instant(e.ready.Load())
 	const some = 64 // bounds how long heartbeats wait, at a fraction of a millisecond
 	for range some {
