@@ -128,7 +128,9 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		c.show(now, r, ReasonHeard) // what is not heard here any more is not judged here either
 		return
 	}
-	c.hears(now, r, !b.Deaf)
+	if r.suspicion.deaf = b.Deaf; b.Deaf {
+		c.suspect(now, r, ReasonDeaf)
+	}
 	interval := duration(b.Interval)
 	if numbersAnew {
 		c.det.Restart(r.Name)
@@ -163,7 +165,7 @@ func (c *core) watch(r *record, interval time.Duration) {
 }
 
 func (c *core) unwatch(now time.Time, r *record) {
-	r.deaf.end(now)
+	r.suspicion.end(now)
 	if r.edge.watched {
 		c.det.Forget(r.Name)
 		r.edge.watched = false

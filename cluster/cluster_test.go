@@ -455,6 +455,32 @@ func TestDeafMember(t *testing.T) {
 	})
 }
 
+// A member that eight packets in ten are lost of, and to, is not up and suspect in turns for hours, nor are the others there.
+func TestSuspicionsAreDamped(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(8)
+		everyone, it := []string{clustertest.Everyone}, []string{w.nodes["n03"].transport.Addr()}
+		bad := clustertest.Link{Loss: clustertest.Independent(0.8)}
+		for _, way := range [][2][]string{{everyone, it}, {it, everyone}} {
+			if err := w.network.SetLink(way[0], way[1], bad); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.forget()
+		time.Sleep(20 * time.Minute)
+		for name := range w.nodes {
+			if name == "n03" {
+				continue
+			}
+			for _, pair := range [][2]string{{name, "n03"}, {"n03", name}} {
+				if got := w.nodes[pair[0]].told(pair[1]); len(got) > 12 {
+					t.Errorf("%s was told %d times of %s: %v", pair[0], len(got), pair[1], got)
+				}
+			}
+		}
+	})
+}
+
 // A deaf member that was cut off for good and comes back is up, and not what it was before.
 func TestDeafMemberComesBack(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {

@@ -102,7 +102,7 @@ type record struct {
 	refutedEpoch, refutedSeq uint64 // the evidence that refuted the last of them
 	accusedSeq               uint64 // a verdict was wrong if r sends a later heartbeat than this; 0: there is none
 
-	deaf deafness
+	suspicion suspicion
 
 	askedAt time.Time // the last question to it
 }
@@ -355,6 +355,7 @@ func (c *core) leave(now time.Time) {
 	c.left = true
 	for _, r := range c.inquiries { // the others stop beating to it: that says nothing of them
 		c.endInquiry(r)
+		r.suspicion.end(now)
 		c.show(now, r, ReasonHeard)
 	}
 	c.spread(now, c.selfClaim())
@@ -429,8 +430,8 @@ const maxParts = 20
 func (c *core) show(now time.Time, r *record, reason string) {
 	state := r.State
 	if state != StateUp {
-		r.deaf.end(now)
-	} else if r.deaf.shown || r.inquiry != nil && r.inquiry.suspect {
+		r.suspicion.confirm()
+	} else if r.suspicion.shown {
 		state = StateSuspect
 	}
 	if state == r.shown {

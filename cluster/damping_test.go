@@ -203,7 +203,7 @@ func TestLastHeartbeatEndsDeafness(t *testing.T) {
 			t.Errorf("shown %v after heartbeat %d, want %v", r.shown, b.Seq, want)
 		}
 	}
-	if r.deaf.ended.IsZero() {
+	if r.suspicion.ended.IsZero() {
 		t.Error("the deafness is not remembered")
 	}
 }

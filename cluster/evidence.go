@@ -28,11 +28,15 @@ func (c *core) received(now time.Time, buf []byte) {
 	var answers []claim
 	asksUs := false
 	for _, a := range p.Asks {
-		asksUs = asksUs || a.Name == c.cfg.Name
 		c.count.receive("ask")
-		if answer, ok := c.asked(now, from, a); ok {
+		if a.Name == c.cfg.Name {
+			asksUs = true
+		} else if answer, ok := c.asked(now, from, a); ok {
 			answers = append(answers, answer)
 		}
+	}
+	if asksUs { // however often
+		answers = append(answers, c.selfClaim())
 	}
 	for _, cl := range p.Claims {
 		if later, ok := c.merge(now, from, cl); ok {
@@ -40,6 +44,9 @@ func (c *core) received(now time.Time, buf []byte) {
 		}
 	}
 	if len(answers) > 0 {
+		for i := range answers {
+			answers[i].Addr = "" // which only memberlist is believed, and it would make the answer longer than the question
+		}
 		c.send(from, &packet{Claims: answers})
 		c.count.send("claim")
 	}
@@ -192,7 +199,7 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 		c.signOfLife(r, heard)
 		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(now, r)) {
 			c.endInquiry(r) // others listen to it, and heard it just now
-			c.show(now, r, ReasonHeard)
+			c.trust(now, r)
 		}
 	}
 	c.survived(now, r)
@@ -217,7 +224,7 @@ func (c *core) alive(now time.Time, r *record) {
 		c.det.Alive(r.Name, now)
 	case r.inquiry != nil:
 		c.endInquiry(r)
-		c.show(now, r, ReasonHeard)
+		c.trust(now, r)
 	}
 	c.review(now, r)
 }
@@ -275,7 +282,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	c.unwatch(now, r)
 	c.endInquiry(r)
 	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = now, 0, 0, 0, 0
-	r.deaf = deafness{}
+	r.suspicion = suspicion{}
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}

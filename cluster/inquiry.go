@@ -27,7 +27,6 @@ type inquiry struct {
 	firstAsk time.Time           // the first question since the latest sign of life
 	asked    int                 // questions since then
 	opinions map[string]*opinion // of the others who look into it
-	suspect  bool                // subscribers know
 }
 
 // opinion is another member's doubt.
@@ -81,9 +80,9 @@ func (c *core) review(now time.Time, r *record) {
 		c.inquire(now, r, false)
 	case late:
 		c.pursue(now, r)
-	case r.inquiry != nil && r.edge.watched:
+	case r.edge.watched && (r.inquiry != nil || r.suspicion.shown):
 		c.endInquiry(r)
-		c.show(now, r, ReasonHeard)
+		c.trust(now, r)
 	}
 }
 
@@ -142,8 +141,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		return time.Time{}
 	case enough && phi >= c.downPhi/2 && !now.Before(allowed.Add(-c.cfg.StallAllowance/4)),
 		!enough && c.unanswered(now, r) >= fewestPaths && !now.Before(allowed):
-		in.suspect = true
-		c.show(now, r, ReasonSilent)
+		c.suspect(now, r, ReasonSilent)
 	}
 	c.checkIsolation(now)
 	if now.Before(allowed) && allowed.Before(in.askAt) {
@@ -239,8 +237,7 @@ func (c *core) pursueAlone(now time.Time, r *record) time.Time {
 		c.condemn(now, r, ReasonSilent)
 		return time.Time{}
 	}
-	r.inquiry.suspect = true
-	c.show(now, r, ReasonSilent)
+	c.suspect(now, r, ReasonSilent)
 	return now.Add(probeInterval)
 }
 
@@ -395,11 +392,8 @@ func (c *core) witnesses(r *record, asked []*record) []*record {
 	return found
 }
 
-// asked acts on a question of another member.
+// asked acts on a question of another member about a third one.
 func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool) {
-	if a.Name == c.cfg.Name {
-		return c.selfClaim(), true
-	}
 	later, ok := c.merge(now, from, a.claim())
 	r := c.members[a.Name]
 	if ok || r == nil || r.plain || r.State != StateUp || r.Boot != a.Boot || a.Doubt == 0 {
