@@ -13,7 +13,8 @@ const (
 	// Up: the member is alive: it joined, restarted, or came back.
 	Up
 	// Suspect: this node observes the member and finds it silent for longer than its link explains, or deaf.
-	// An Up or a Down follows.
+	// An Up or a Down follows: the Up at once, but for a member that was suspect within the last five minutes before, which is
+	// up again once there was no reason for suspicion for five minutes.
 	Suspect
 	// Down: the member is taken for dead, or its Boot is over because a new one has begun (Reason "restarted").
 	// Work that this boot held may be handed to others.

@@ -7,12 +7,11 @@ import (
 )
 
 // Block holds back all that goes in and out of addrs until [Network.Unblock],
-// as for a process that the system does not run: packets and stream data that
-// arrive wait, up to Options.Queue packets each way, and so does what the node
-// sends. Unlike that of a process that really stands still, the node's own
-// timers go on, as in the anomalies of the Lifeguard paper (Dadgar, Phillips,
-// Currey, DSN 2018, section V), which blocks each message just before sending
-// and just after receiving it. To block a blocked address does nothing. It is
+// as in the anomalies of the Lifeguard paper (Dadgar, Phillips, Currey, DSN
+// 2018, section V), which blocks each message just before sending and just after
+// receiving it: packets and stream data that arrive wait, up to Options.Queue
+// packets each way, and so does what the node sends, while the node itself goes
+// on. For one that stands still see [Network.Stall]. To block a blocked address does nothing. It is
 // an error, and nobody is blocked, if one has no live transport.
 func (n *Network) Block(addrs ...string) error {
 	es, err := n.live(addrs)
@@ -46,7 +45,7 @@ func (n *Network) Unblock(addrs ...string) error {
 
 func (e *endpoint) unblock() {
 	e.mu.Lock()
-	if e.blocked == nil {
+	if e.blocked == nil || e.stalled != nil {
 		e.mu.Unlock()
 		return
 	}

@@ -34,7 +34,7 @@
 //   - [Network.Cut], [Network.Split], [Network.Isolate] and [Network.Heal]
 //     lose everything between sets of addresses, one way or both.
 //   - [Network.Block] and [Network.Unblock] hold everything back at a node, and
-//     let it go.
+//     let it go; [Network.Stall] and [Network.Resume] stop the node's senders too.
 //   - [Network.Kill] crashes a node; [Network.Transport] at the same address
 //     is its restart.
 //
@@ -49,7 +49,7 @@
 //
 // Packets have no limit of bandwidth, and processing takes no virtual time.
 // Nodes share one clock, so a node that stands still has timers that do not:
-// see [Network.Block].
+// see [Network.Stall].
 //
 // For memberlist in virtual time: turn EnableCompression off (half of all
 // garbage), create nodes some 37 ms apart (otherwise all their tickers beat at

@@ -42,6 +42,8 @@ type endpoint struct {
 	heldIn  []*packet
 	heldOut []outgoing
 
+	stalled chan struct{} // closed by Resume; nil while not stalled
+
 	ports uint16 // of outgoing streams so far
 }
 
@@ -242,6 +244,10 @@ func (e *endpoint) vacate(t *Transport, shut bool) []*conn {
 		e.counters.Dead.count(len(p.Buf))
 	}
 	e.heldIn = nil
+	if e.stalled != nil {
+		close(e.stalled)
+		e.stalled = nil
+	}
 	close(t.done)
 	return slices.Collect(maps.Keys(t.conns))
 }

@@ -96,6 +96,84 @@ func TestCutsAndHealing(t *testing.T) {
 	})
 }
 
+// A node that stands still sends nothing, not even late: its sender waits. What came meanwhile is there when it goes on.
+func TestStallStopsTheSender(t *testing.T) {
+	inBubble(t, clustertest.Options{}, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		var sent []time.Duration
+		begin := time.Now()
+		done := make(chan struct{})
+		go func() { // a heartbeat a second
+			defer close(done)
+			for i := range 6 {
+				if _, err := b.WriteTo([]byte{byte('0' + i)}, addrA); err != nil {
+					t.Error(err)
+				}
+				sent = append(sent, time.Since(begin))
+				time.Sleep(time.Second)
+			}
+		}()
+		time.Sleep(500 * ms)
+		check(t, n.Stall(addrB))
+		check(t, n.Stall(addrB))   // again: nothing
+		check(t, n.Block(addrB))   // it is
+		check(t, n.Unblock(addrB)) // and remains so
+		send(t, a, addrB, "in")
+		time.Sleep(3 * time.Second)
+		wantReceived(t, a, "0")
+		wantReceived(t, b)
+		check(t, n.Resume(addrB))
+		check(t, n.Resume(addrB))
+		<-done
+		wantReceived(t, b, "in")
+		wantReceived(t, a, "1", "2", "3", "4", "5")
+		for i, want := range []time.Duration{0, 3500, 4500, 5500, 6500, 7500} {
+			if sent[i] != want*ms {
+				t.Errorf("heartbeat %d was sent after %v, want %v", i, sent[i], want*ms)
+			}
+		}
+	})
+}
+
+// Whoever waits goes on when the stalled node ends, and others may stall and go on meanwhile.
+func TestStallEndsWithTheNode(t *testing.T) {
+	inBubble(t, clustertest.Options{}, func(t *testing.T, n *clustertest.Network) {
+		r := newTrio(t, n)
+		if err := n.Stall(addrA, "10.9.9.9:1"); err == nil {
+			t.Error("stalled an address without a node")
+		}
+		if err := n.Resume("nowhere"); err == nil {
+			t.Error("resumed what is no address")
+		}
+		r.wantReach("A>B", "A>C", "B>A", "B>C", "C>A", "C>B")
+		check(t, n.Block(addrA))
+		check(t, n.Stall(addrA, addrB, addrC))
+		errs := make(chan error, 3)
+		for _, tr := range r.nodes {
+			go func() {
+				_, err := tr.WriteTo([]byte("x"), addrC)
+				errs <- err
+			}()
+		}
+		time.Sleep(time.Second)
+		if len(errs) > 0 {
+			t.Fatal("somebody sent while it stood still")
+		}
+		check(t, n.Resume(addrA))
+		if err := <-errs; err != nil {
+			t.Errorf("after Resume: %v", err)
+		}
+		check(t, n.Kill(addrB))
+		if err := <-errs; err != nil {
+			t.Errorf("after Kill: %v", err)
+		}
+		check(t, r.nodes[2].Shutdown())
+		if err := <-errs; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Shutdown: %v, want %v", err, net.ErrClosed)
+		}
+	})
+}
+
 func TestCutSparesWhatIsInFlight(t *testing.T) {
 	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
 	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {

@@ -40,7 +40,7 @@
 // # Limits
 //
 // A process that stands still stops its timers as well. In one process with one clock that cannot be. A stalled member here
-// is one whose goroutines wait where they send, and to which nothing comes in: it beats, probes, gossips, asks and answers
+// is one of [clustertest.Network.Stall], whose goroutines wait where they send, and to which nothing comes in: it beats, probes, gossips, asks and answers
 // nothing, and wakes with a backlog, as after SIGSTOP. But the timers of suspicions and of φ go on, so that it wakes with alarms
 // that were raised on time, and cannot find out about its own pause from a timer that fires late: harsher than life. A
 // blocked member is one behind Network.Block, as in the Lifeguard paper: all of it goes on, and what it sends comes out late.

@@ -41,7 +41,7 @@ type member struct {
 	index int
 	name  string
 	addr  string
-	tr    *stallable
+	tr    *clustertest.Transport
 	node  node // nil while it joins
 	gone  bool
 }
@@ -148,7 +148,7 @@ func (w *world) start(i int, addr string) <-chan struct{} {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	m := &member{index: i, name: name(i), addr: tr.Addr(), tr: &stallable{Transport: tr}}
+	m := &member{index: i, name: name(i), addr: tr.Addr(), tr: tr}
 	seeds := w.seeds(i)
 	w.mu.Lock()
 	w.members[i] = m
@@ -320,13 +320,13 @@ func (w *world) unblock(members ...int) {
 
 // stall makes a member stand still until resume. Others may call it down once that has lasted longer than excuse.
 func (w *world) stall(excuse time.Duration, member int) {
-	w.members[member].tr.stop()
-	w.block(excuse, member)
+	w.must(w.network.Stall(w.addrs(member)...))
+	w.ledger.sick(time.Now(), member, excuse)
 }
 
 func (w *world) resume(member int) {
-	w.unblock(member)
-	w.members[member].tr.goOn()
+	w.must(w.network.Resume(w.addrs(member)...))
+	w.ledger.well(time.Now(), member)
 }
 
 // check compares what the ledger believes of the members' views with what they answer when asked, and returns the number of
