@@ -16,7 +16,7 @@
 //
 // Without -scenario, TestLab runs a small version of every scenario against generous bounds. With -series it runs the whole
 // series behind docs/results/lab.md, each run in a process of its own. It can be stopped and started again: runs that are
-// there, made by the same code, are not made again. Comments, tests of the instrument and the report do not count as code.
+// there, made by the same code, are not made again; -only and -seeds make a part of it. Comments, tests of the instrument and the report do not count as code.
 //
 // # What is measured
 //

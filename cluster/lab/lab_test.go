@@ -22,6 +22,7 @@ var (
 	oneCase = flag.String("case", "", "one case of the series, such as crash/5-of-100; -seed and further flags change it")
 	all     = flag.Bool("series", false, "make all runs of the series that -results does not have yet, then the report")
 	only    = flag.String("only", "", "with -series: the cases that this regular expression matches")
+	seeds   = flag.Uint64("seeds", 0, "with -series: no more than so many seeds of each case; 0: all")
 	report  = flag.Bool("report", false, "make the report from the runs that -results has")
 	keep    = flag.Bool("keep", false, "with -series: keep runs of other code than the present one")
 	build   = flag.String("build", "", "what the result calls the code that made it; empty: its hash")
@@ -43,7 +44,7 @@ func TestLab(t *testing.T) {
 			if err != nil {
 				t.Fatalf("lab: -only: %v", err)
 			}
-			runSeries(t, *results, chosen, *keep)
+			runSeries(t, *results, chosen, *seeds, *keep)
 		}
 		if err := writeReport(*results); err != nil {
 			t.Fatal(err)

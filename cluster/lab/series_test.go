@@ -168,7 +168,7 @@ func jobs(dir string) ([]job, error) {
 
 // runSeries makes all runs that are not there yet, each in a process of its own: one for each core, with one core each, which
 // is faster than to let the goroutines of one bubble wander over all.
-func runSeries(t *testing.T, dir string, only *regexp.Regexp, keep bool) {
+func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep bool) {
 	build, err := buildID()
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, keep bool) {
 	}
 	var todo []job
 	for _, j := range all {
-		if !only.MatchString(j.name) {
+		if !only.MatchString(j.name) || seeds > 0 && j.seed > seeds {
 			continue
 		}
 		want, err := j.params(j.seed)
