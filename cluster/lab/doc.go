@@ -36,6 +36,8 @@
 //   - agree_s: seconds from the fault's end until all views agree, and do so for a second: with the truth about members that
 //     run and that do not, and with each other about those that the fault makes ill. Suspect counts as up. After several
 //     faults it is the longest; null if they never agree before the run ends.
+//   - changes_per_ill_member: how often a healthy member saw an ill one go down, or up again, over pairs of the two. Suspect
+//     counts as up; suspects is the number of all Suspect events, also of those at ill members about healthy ones.
 //
 // # Limits
 //

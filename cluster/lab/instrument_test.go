@@ -390,7 +390,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, j := range all {
-		if j.seed > 2 || j.section == sectionStall {
+		if j.seed > 2 || j.section == sectionStall || j.name == "loss/20" || j.section == sectionBlock && j.name != "block/threshold-C1-D128ms" {
 			continue
 		}
 		p, err := j.params(j.seed)
@@ -417,19 +417,20 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"runs are missing",
+		"runs are missing, all those of 66 of ",
 		"| crash/1-of-8 | 8 | 2 | 1 / 2 / 3 | 2 / 3 / 4 | 0 / 0 / 0 of 14 | 0; 0 / 6; 0 / 0; 0 | 200; ≤ 0.015 / 0.03 (≤ 0.059) / ≤ 0.015 |",
 		"| crash at 10 % loss: median ≤ 1.2 s | 1 (crash/loss-10) | yes |",
 		"| crash of 1 and 5, 8 to 1000 members: median ≤ 0.7 s | 1 (crash/1-of-8) | **no** |",
 		"| … the median at 1000 within 1.3 times that at 8 | 1 | yes |",
+		"| stalls: no false down | – | not run |",
+		"| loss of 1 to 20 %, bursts: no false down | 0 (loss/1) | so far: loss/20 not run |",
+		"| Lifeguard's experiments: no false down at unblocked members | 0 (block/threshold-C1-D128ms) | so far: 63 of 64 cases were not run |",
+		"| cost: at most 15 packets per node and second | 10 (loss/none-8) | yes |",
 		"](lab/detection-over-size.svg)",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the report lacks %q", want)
 		}
-	}
-	if strings.Contains(string(page), "stalls: no false down") {
-		t.Error("the report judges what was not run")
 	}
 	for _, file := range []string{"lab.json", "lab/detection-over-size.svg", "lab/detection-over-loss.svg", "lab/false-downs.svg", "lab/cost-over-size.svg"} {
 		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
