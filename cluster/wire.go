@@ -69,7 +69,7 @@ var msgpack = func() *codec.MsgpackHandle {
 	return h
 }()
 
-// Encoders and decoders are used again: each is garbage of several hundred bytes, for a heartbeat of about 60.
+// Encoders and decoders are used again: each is garbage of several hundred bytes, for a heartbeat of about 50.
 var (
 	encoders = sync.Pool{New: func() any { return codec.NewEncoderBytes(new([]byte), msgpack) }}
 	decoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nil, msgpack) }}

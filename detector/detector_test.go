@@ -776,3 +776,38 @@ func TestStateStrings(t *testing.T) {
 		}
 	}
 }
+
+// Ranging ends with its context, while nothing happens too, and is over then for good; who ranges on with another one is told
+// of what comes.
+func TestRangingEndsWithItsContext(t *testing.T) {
+	tell(t, Config{}, func(s *story) {
+		ctx, cancel := context.WithCancel(s.Context())
+		events := s.Events(ctx)
+		told, ended := 0, make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range events {
+				told++
+			}
+		}()
+		s.watch("a", 0)
+		s.Heartbeat("a")
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			s.Fatal("it goes on after its context's end")
+		}
+		s.Restart("a")
+		s.Heartbeat("a")
+		for range events {
+			s.Error("it goes on when ranged over again")
+		}
+		if told != 1 {
+			s.Errorf("told %d events before the end, want 1", told)
+		}
+		s.events.take(3)
+	})
+}

@@ -126,7 +126,7 @@ func (s *shard[K]) judge(now instant, e *ear) (next instant, more bool) {
 	defer s.mu.Unlock()
 	s.judged = now
 	ready := instant(e.ready.Load())
-	const some = 64 // bounds how long heartbeats wait, at a fraction of a millisecond
+	const some = 64 // bounds how long others wait for the lock, at a fraction of a millisecond
 	for range some {
 		p := s.due(now)
 		if p == nil {
