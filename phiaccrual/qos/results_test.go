@@ -293,16 +293,22 @@ func TestQuality(t *testing.T) {
 		"Toueg and Aguilera (IEEE TC 51(5), 2002, section 2) of Calibrated as it is by default. %d heartbeats of each trace, seed %d; the\n"+
 		"first 1,000 train and are not counted. λ_M is the rate of mistakes about a live peer, E(T_MR) the time from one to the\n"+
 		"next, E(T_M) how long one lasts, 1 − P_A the share of time in which the live peer is wrongly suspected; T_D the time from a crash\n"+
-		"right after a heartbeat was sent until it is suspected, mean and 99.9 %% quantile. Interval 100 ms unless the trace changes it.\n\n"+
+		"right after a heartbeat was sent until it is suspected, mean and 99.9 %% quantile. In brackets the 95 %% interval, by batch\n"+
+		"means where mistakes come in clusters. Interval 100 ms unless the trace changes it.\n\n"+
 		"| trace | φ | λ_M, 1/h | E(T_MR), s | E(T_M), ms | 1 − P_A | T_D, ms | T_D 99.9 %%, ms |\n|---|---|---|---|---|---|---|---|\n", beats, seed)
 	for _, l := range Links() {
 		for _, r := range Run(l.Generate(beats, seed), mustAccrual(t, phiaccrual.Config{}, true), 1000, 2, 3, 4) {
-			recurrence, duration := "–", "–"
-			if r.Mistakes > 0 {
-				recurrence, duration = fmt.Sprintf("%.4g", r.MistakeRecurrence), fmt.Sprintf("%.3g", 1000*r.MistakeDuration.Value)
+			cell := func(format string, by float64, e Estimate) string {
+				return fmt.Sprintf(format+" ["+format+", "+format+"]", by*e.Value, max(0, by*e.Low), by*e.High)
 			}
-			fmt.Fprintf(&b, "| %s | %v | %.3g | %s | %s | %.2g | %.0f | %.0f |\n", l.Name, r.Threshold, 3600*r.MistakeRate,
-				recurrence, duration, 1-r.QueryAccuracy, 1000*r.DetectionTime.Value, 1000*r.DetectionTime999)
+			recurrence, duration, wrong := "–", "–", "0"
+			if r.Mistakes > 0 {
+				recurrence, duration = cell("%.3g", 1, r.MistakeRecurrence), cell("%.3g", 1000, r.MistakeDuration)
+				pa := r.QueryAccuracy
+				wrong = cell("%.2g", 1, Estimate{1 - pa.Value, 1 - pa.High, 1 - pa.Low})
+			}
+			fmt.Fprintf(&b, "| %s | %v | %s | %s | %s | %s | %s | %s |\n", l.Name, r.Threshold, cell("%.3g", 3600, r.MistakeRate),
+				recurrence, duration, wrong, cell("%.0f", 1000, r.DetectionTime), cell("%.0f", 1000, r.DetectionTime999))
 		}
 		t.Log(l.Name)
 	}

@@ -80,11 +80,27 @@ func PooledShare(results ...Result) Estimate {
 	return share(all)
 }
 
-// quantile returns the q-quantile of xs, which it sorts.
-func quantile(xs []float64, q float64) float64 {
-	if len(xs) == 0 {
-		return 0
+// quantile returns the q-quantile of xs, which it sorts, with its 95 % interval:
+// that of order statistics for independent values (David and Nagaraja, "Order
+// Statistics", 7.1), or that by the quantiles of batches where it is wider.
+func quantile(xs []float64, q float64) Estimate {
+	n := len(xs)
+	if n == 0 {
+		return Estimate{}
+	}
+	half := 0.0
+	if float64(n)*(1-q) >= batches { // a value or more beyond it in each batch
+		parts := make([]float64, batches)
+		for i := range parts {
+			part := slices.Sorted(slices.Values(xs[i*n/batches : (i+1)*n/batches]))
+			parts[i] = part[int(q*float64(len(part)))]
+		}
+		_, v := moments(parts)
+		half = student * math.Sqrt(v/batches)
 	}
 	slices.Sort(xs)
-	return xs[min(len(xs)-1, int(q*float64(len(xs))))]
+	at := func(rank float64) float64 { return xs[int(min(float64(n-1), max(0, rank)))] }
+	rank, spread := q*float64(n), 1.96*math.Sqrt(q*(1-q)*float64(n))
+	value := at(rank)
+	return Estimate{value, min(at(rank-spread), value-half), max(at(rank+spread), value+half)}
 }
