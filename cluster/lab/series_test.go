@@ -66,10 +66,13 @@ func series() []seriesCase {
 			}
 		}
 	}
-	for _, n := range []int{8, 32, 100, 300} {
-		add(sectionFast, fmt.Sprintf("crash/fast-1-of-%d", n), seedsOf[n], func(p *params) {
-			p.Nodes, p.Minutes, p.Beat, p.StallAllowance = n, 3, 25*time.Millisecond, 100*time.Millisecond
-		})
+	fastSeedsOf := map[int]int{8: 5, 32: 5, 100: 5, 300: 2, 1000: 1} // they beat five times as often
+	for _, n := range []int{8, 32, 100, 300, 1000} {
+		for _, kill := range []int{1, 5} {
+			add(sectionFast, fmt.Sprintf("crash/fast-%d-of-%d", kill, n), fastSeedsOf[n], func(p *params) {
+				p.Nodes, p.Kill, p.Minutes, p.Beat, p.StallAllowance = n, kill, minutesOf[n], 25*time.Millisecond, 100*time.Millisecond
+			})
+		}
 	}
 	add(sectionMany, "crash/30-of-100", 5, func(p *params) { p.Nodes, p.Kill, p.Minutes = 100, 30, 4 })
 	add(sectionMany, "crash/300-of-1000", 1, func(p *params) { p.Nodes, p.Kill, p.Minutes = 1000, 300, 2 })
