@@ -151,9 +151,9 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 }
 
 // allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
-// life, and took all of the allowance. That may have been one that nobody can tell of (see untold). Each wrong verdict about r quadruples the allowance for a while, up to sixteenfold, so that a
-// member that stalls again and again, or that few packets of get through, does not flap: a silence that was survived twice will
-// come again, until the losses are learnt that explain it.
+// life, and took all of the allowance. That may have been one that nobody can tell of (see untold). Each wrong verdict about r
+// quadruples the allowance for a while, up to sixteenfold, so that a member that stalls again and again, or that few packets of get
+// through, does not flap: a silence that was survived twice will come again, until the losses are learnt that explain it.
 func (c *core) allowed(now time.Time, r *record) time.Time {
 	allowance := float64(c.cfg.StallAllowance) * math.Exp2(2*min(r.wrongedBy(r.seen), mostWronged))
 	return r.seen.Add(time.Duration(1+c.untold(now, r))*r.beatEvery(c.cfg.Beat) + time.Duration(allowance) + minStdDev)
