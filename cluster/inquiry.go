@@ -136,6 +136,8 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	switch {
 	case now.Sub(r.successor) < successorTime:
 		// It was restarted, by all signs, and in a moment its new boot says so better than a verdict could.
+	case enough && phi >= c.downPhi && !now.Before(allowed) && now.Before(c.ready):
+		return c.ready
 	case enough && phi >= c.downPhi && !now.Before(allowed):
 		c.condemn(now, r, ReasonSilent)
 		return time.Time{}
