@@ -288,7 +288,7 @@ func (n *node) key() string {
 		str(r.gossipName)
 		about(r.claim)
 		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
-		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.deaf, r.suspicion.ended.IsZero())
+		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero())
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent)

@@ -7,6 +7,7 @@ import "time"
 // either. What a deaf member thinks of others needs no guard here: it has no doubt to offer (see doubt).
 type suspicion struct {
 	shown bool
+	again bool      // it had been shown shortly before it was this time
 	deaf  bool      // its last heartbeat said so
 	last  time.Time // when there was last a reason for it
 	ended time.Time // when it was last shown no more, and not down either
@@ -19,7 +20,11 @@ const suspicionMemory = 5 * time.Minute
 
 // suspect shows r as suspect, for a reason that there is now.
 func (c *core) suspect(now time.Time, r *record, reason string) {
-	r.suspicion.shown, r.suspicion.last = true, now
+	s := &r.suspicion
+	if !s.shown {
+		s.again = !s.ended.IsZero() && now.Sub(s.ended) < suspicionMemory
+	}
+	s.shown, s.last = true, now
 	c.show(now, r, reason)
 }
 
@@ -27,10 +32,10 @@ func (c *core) suspect(now time.Time, r *record, reason string) {
 // node suspected before it was cut off itself does not count: nobody here could be heard.
 func (c *core) trust(now time.Time, r *record) {
 	s := &r.suspicion
-	switch again := s.shown && !s.ended.IsZero() && s.last.Sub(s.ended) < suspicionMemory && s.last.After(c.connected); {
+	switch {
 	case s.deaf:
 		s.last = now
-	case again && r.edge.watched && now.Sub(s.last) < suspicionMemory: // its next heartbeat leads here again
+	case s.shown && s.again && s.last.After(c.connected) && r.edge.watched && now.Sub(s.last) < suspicionMemory: // its next heartbeat leads here again
 	default:
 		s.end(now)
 	}
