@@ -35,7 +35,9 @@ func (c *core) trust(now time.Time, r *record) {
 	switch {
 	case s.deaf:
 		s.last = now
-	case s.shown && s.again && s.last.After(c.connected) && r.edge.watched && now.Sub(s.last) < suspicionMemory: // its next heartbeat leads here again
+	case !s.last.After(c.connected):
+		s.confirm() // nor is it remembered
+	case s.shown && s.again && r.edge.watched && now.Sub(s.last) < suspicionMemory: // its next heartbeat leads here again
 	default:
 		s.end(now)
 	}

@@ -43,3 +43,23 @@ func TestSuspicionIsHeldAsLongAsItFlaps(t *testing.T) {
 		}
 	})
 }
+
+// Whom this node suspected because it was cut off itself is not held for it when there is a reason shortly after.
+func TestOwnIsolationIsNotRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := listener(t, time.Now())
+		told := recorded(c)
+		never := func(time.Duration) bool { return false }
+		hears(c, r, time.Minute, never)
+		c.suspect(time.Now(), r, ReasonSilent)
+		c.isolated = true
+		time.Sleep(time.Second)
+		c.reconnect(time.Now())
+		hears(c, r, time.Minute, never)
+		c.suspect(time.Now(), r, ReasonSilent)
+		hears(c, r, 2*time.Second, never)
+		if want := []string{"suspect/silent", "up/heard", "suspect/silent", "up/heard"}; !slices.Equal(*told, want) {
+			t.Errorf("told %v, want %v", *told, want)
+		}
+	})
+}
