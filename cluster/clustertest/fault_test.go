@@ -174,6 +174,29 @@ func TestStallEndsWithTheNode(t *testing.T) {
 	})
 }
 
+// What is left of a node that was killed does not wait for the stall of the next one at its address.
+func TestStallIsOfTheHolder(t *testing.T) {
+	inBubble(t, clustertest.Options{}, func(t *testing.T, n *clustertest.Network) {
+		open(t, n, addrA)
+		old := open(t, n, addrB)
+		check(t, n.Kill(addrB))
+		open(t, n, addrB)
+		check(t, n.Stall(addrB))
+		time.AfterFunc(time.Minute, func() { n.Resume(addrB) })
+		begin := time.Now()
+		if _, err := old.WriteTo([]byte("x"), addrA); err != nil {
+			t.Errorf("after Kill: %v", err)
+		}
+		check(t, old.Shutdown())
+		if _, err := old.WriteTo([]byte("x"), addrA); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Shutdown: %v, want %v", err, net.ErrClosed)
+		}
+		if waited := time.Since(begin); waited > 0 {
+			t.Errorf("it waited for %v", waited)
+		}
+	})
+}
+
 func TestCutSparesWhatIsInFlight(t *testing.T) {
 	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(10 * ms)}}
 	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {

@@ -46,12 +46,14 @@ func (n *Network) Resume(addrs ...string) error {
 	return nil
 }
 
-// still waits while e is stalled.
-func (e *endpoint) still() {
+// still waits while t stands still. What is left of an earlier holder of the address does not.
+func (e *endpoint) still(t *Transport) {
 	e.mu.Lock()
-	stalled := e.stalled
-	e.mu.Unlock()
-	if stalled != nil {
+	defer e.mu.Unlock()
+	for e.holder == t && e.stalled != nil {
+		stalled := e.stalled
+		e.mu.Unlock()
 		<-stalled
+		e.mu.Lock()
 	}
 }

@@ -50,7 +50,7 @@ func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	if len(b) > maxPacket {
 		return time.Time{}, t.packetError(to, syscall.EMSGSIZE)
 	}
-	t.at.still()
+	t.at.still(t)
 	now := time.Now()
 	if err := t.at.send(t, to, b, now); err != nil {
 		return time.Time{}, t.packetError(to, err)
