@@ -668,6 +668,34 @@ func TestProbesAlone(t *testing.T) {
 	})
 }
 
+// Who was cut off holds that against nobody, also where probes are all it has to go by.
+func TestProbesAloneAfterIsolation(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Heartbeats = cluster.Probes }
+		w.startAll(6)
+		time.Sleep(time.Minute)
+		w.forget()
+		n, everyone := w.nodes["n00"], []string{clustertest.Everyone}
+		for range 2 {
+			if err := w.network.Isolate(n.transport.Addr()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Minute)
+			if err := w.network.Heal(everyone, everyone); err != nil {
+				t.Fatal(err)
+			}
+			w.within(2*time.Minute, "all up everywhere", w.allUp)
+		}
+		for name := range w.nodes {
+			for _, told := range n.told(name) {
+				if told == "down/silent" || told == "down/memberlist" {
+					t.Errorf("called %s %s", name, told)
+				}
+			}
+		}
+	})
+}
+
 // Each member is probed less often the more there are, and that is no reason to suspect anybody.
 func TestProbesAloneWhileTheClusterGrows(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {

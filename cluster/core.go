@@ -56,7 +56,8 @@ type core struct {
 	inquiries map[string]*record // whose inquiry is open
 	downPhi   float64            // the verdict's threshold, for the present number of members
 	isolated  bool               // this node hears nobody
-	connected time.Time          // the end of its last isolation
+	connected time.Time          // the end of its last isolation, or with Probes of a silence of all
+	heardAt   time.Time          // the last word of anybody
 
 	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
 	floodAt time.Time

@@ -21,7 +21,7 @@ func (c *core) received(now time.Time, buf []byte) {
 		return
 	}
 	from.edge.lastHeard = now
-	c.reconnect(now)
+	c.reconnect(now, from)
 	if p.Beat != nil {
 		c.heartbeat(now, from, p.Beat)
 	}

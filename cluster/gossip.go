@@ -173,7 +173,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 	r.edge.rtt = max(0, a.rtt)
 	if r.plain { // it has no boot to tell
 		r.edge.lastHeard, r.reported = now, time.Time{}
-		c.reconnect(now)
+		c.reconnect(now, r)
 		return
 	}
 	var s sign
@@ -190,7 +190,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		return
 	}
 	r.edge.lastHeard, r.reported = now, time.Time{}
-	c.reconnect(now)
+	c.reconnect(now, r)
 	wasDown := r.State == StateDown
 	if !c.heard(now, r, s.Epoch, s.Seq) && wasDown {
 		return
@@ -209,6 +209,10 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 func (c *core) probedEvery() time.Duration {
 	return time.Duration(max(1, c.graph.len()-1)) * probeInterval
 }
+
+// mostUnprobed is how long a member may go without an ack though it lives: memberlist probes its members in rounds of random order, so
+// two probes of one are up to 2n−1 intervals apart (Das, Gupta and Motivala, SWIM, DSN 2002), and one of those may find nobody to probe.
+func (c *core) mostUnprobed() time.Duration { return 2*c.probedEvery() + probeInterval }
 
 // rewatch begins the history of acks anew where the cluster has grown, and each member is probed less often. Where it has shrunk
 // the history learns.

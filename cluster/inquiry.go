@@ -229,10 +229,13 @@ const (
 )
 
 // pursueAlone judges by φ alone, which has reached half of DownPhi, as long as memberlist's probes reach anybody else. φ does not
-// know that there is an end to the gaps: memberlist probes its members in rounds of random order, so two probes of one are up to
-// 2n−1 intervals apart (Das, Gupta and Motivala, SWIM, DSN 2002), and one of those may find nobody to probe.
+// know that there is an end to the gaps: see mostUnprobed.
 func (c *core) pursueAlone(now time.Time, r *record) time.Time {
-	if due := r.edge.lastHeard.Add(2*c.probedEvery() + probeInterval); now.Before(due) {
+	since := r.edge.lastHeard
+	if since.Before(c.connected) { // this node was cut off itself: its turn has to come anew
+		since = c.connected
+	}
+	if due := since.Add(c.mostUnprobed()); now.Before(due) {
 		return due
 	}
 	if c.detected(r) == detector.Down && c.probesArrive(now, r) {

@@ -34,8 +34,13 @@ func (c *core) checkIsolation(now time.Time) {
 }
 
 // reconnect ends an isolation with the first packet of anybody. Whoever is still silent is asked anew, and judged by what
-// is left unanswered from now on.
-func (c *core) reconnect(now time.Time) {
+// is left unanswered from now on. With Probes nothing begins an isolation: this node was cut off
+// if nobody said a word for longer than any one member may be silent.
+func (c *core) reconnect(now time.Time, by *record) {
+	if c.cfg.Heartbeats == Probes && !c.heardAt.IsZero() && now.Sub(c.heardAt) > c.mostUnprobed() && !c.aloneWith(by) {
+		c.connected = now
+	}
+	c.heardAt = now
 	if !c.isolated {
 		return
 	}

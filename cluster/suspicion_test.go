@@ -54,7 +54,7 @@ func TestOwnIsolationIsNotRemembered(t *testing.T) {
 		c.suspect(time.Now(), r, ReasonSilent)
 		c.isolated = true
 		time.Sleep(time.Second)
-		c.reconnect(time.Now())
+		c.reconnect(time.Now(), r)
 		hears(c, r, time.Minute, never)
 		c.suspect(time.Now(), r, ReasonSilent)
 		hears(c, r, 2*time.Second, never)
