@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -579,6 +580,80 @@ func TestPartitionHealsByItself(t *testing.T) {
 		w.forget()
 		time.Sleep(2 * time.Minute)
 		w.quiet()
+	})
+}
+
+// Who meets the other half again is told that all of its own half are down, since a minute ago. Most of them it does not listen to,
+// and knows of no later heartbeat; it asks them before it believes that. Who is really down it does believe.
+func TestHealingBelievesNoOldVerdicts(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(30)
+		names := slices.Sorted(maps.Keys(w.nodes))
+		var one, two []string
+		for i, name := range names {
+			if i%2 == 0 {
+				one = append(one, w.nodes[name].transport.Addr())
+			} else {
+				two = append(two, w.nodes[name].transport.Addr())
+			}
+		}
+		time.Sleep(time.Minute)
+		w.network.Split(one, two)
+		time.Sleep(5 * time.Second)
+		for i, other := range names {
+			if down := w.nodes[names[2]].state(other) == cluster.StateDown; down != (i%2 == 1) {
+				t.Fatalf("%s holds %s for down: %v, want the other half", names[2], other, down)
+			}
+		}
+		w.crash(names[0])            // half of them are told, and the others know it for down since the split
+		time.Sleep(10 * time.Second) // less than it takes for tables to be exchanged by chance
+		w.forget()
+		w.network.Heal(one, two)
+		w.within(10*time.Second, "all but it up again", func() bool {
+			for _, name := range names[1:] {
+				for _, other := range names[1:] {
+					if w.nodes[name].state(other) != cluster.StateUp {
+						return false
+					}
+				}
+			}
+			return true
+		})
+		time.Sleep(time.Minute)
+		for _, name := range names[1:] {
+			if down := w.nodes[name].downs(); len(down) > 0 {
+				t.Errorf("%s called %v down when the halves met", name, down)
+			}
+			if got := w.nodes[name].state(names[0]); got != cluster.StateDown {
+				t.Errorf("%s holds the crashed member for %v", name, got)
+			}
+		}
+	})
+}
+
+// A member that was alone while another one died, which it does not listen to, believes the others' old verdict when it is back.
+func TestOldVerdictsAreBelievedOfTheDead(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Observers = 2 }
+		w.startAll(20)
+		alone := w.nodes["n07"]
+		i := slices.IndexFunc(alone.Members(), func(m cluster.Member) bool { return m.Name != "n07" && !m.Observed })
+		victim := alone.Members()[i].Name
+		if err := w.network.Isolate(alone.transport.Addr()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		w.crash(victim)
+		time.Sleep(10 * time.Second)
+		everyone := []string{clustertest.Everyone}
+		if err := w.network.Heal(everyone, everyone); err != nil {
+			t.Fatal(err)
+		}
+		took := w.within(time.Minute, "down everywhere", w.everywhere(victim, cluster.StateDown))
+		t.Logf("down everywhere %v after the isolation", took)
+		if down := alone.downs(); !slices.Equal(down, []string{victim}) {
+			t.Errorf("the member that was alone called %v down, want %s", down, victim)
+		}
 	})
 }
 

@@ -95,8 +95,32 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 			r.since = now.Add(-age)
 			continue
 		}
-		c.merge(now, c.members[p.From], cl)
+		if !c.alleged(now, cl) {
+			c.merge(now, c.members[p.From], cl)
+		}
 	}
+}
+
+// oldVerdict is the age from which a verdict is no news: flood and gossip take a fraction of it to reach everybody. Who is told later
+// was not connected to who gave it.
+const oldVerdict = 2 * time.Second
+
+// alleged takes up an old verdict of another member's table about one that is up here. It may come from the other half of a network
+// that was cut, which calls all of this half down, and this node knows no later evidence of members to whom it does not listen. So it asks
+// the member first (see pursue). It reports false for all other claims.
+func (c *core) alleged(now time.Time, cl claim) bool {
+	r := c.members[cl.Name]
+	if r == nil || r.plain || r.State != StateUp || r.edge.watched || cl.State != StateDown || cl.Boot != r.Boot || !cl.after(r.claim) ||
+		cl.Epoch > maxEpoch || duration(cl.Age) < oldVerdict || !c.speaks() || c.left || c.isolated || c.cfg.Heartbeats == Probes {
+		return false
+	}
+	if r.inquiry == nil {
+		c.inquire(now, r, false)
+	}
+	if r.inquiry != nil {
+		r.inquiry.alleged = &cl
+	}
+	return true
 }
 
 // heard takes evidence from the member itself: it lived when it sent heartbeat seq. It reports whether that was later than

@@ -27,6 +27,7 @@ type inquiry struct {
 	firstAsk time.Time           // the first question since the latest sign of life
 	asked    int                 // questions since then
 	opinions map[string]*opinion // of the others who look into it
+	alleged  *claim              // an old verdict of others, to be believed if the member does not answer; nil: none
 }
 
 // opinion is another member's doubt.
@@ -124,6 +125,12 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	in := r.inquiry
 	if in.asked == 0 && !in.urgent && r.edge.watched && !c.overdue(now, r) {
 		return now.Add(lookEvery)
+	}
+	if cl := in.alleged; cl != nil && c.unanswered(now, r) >= fewestPaths {
+		in.alleged = nil
+		if c.merge(now, nil, *cl); r.State != StateUp {
+			return time.Time{}
+		}
 	}
 	in.urgent = in.urgent || c.unanswered(now, r) > 0
 	if !now.Before(in.askAt) {

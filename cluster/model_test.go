@@ -291,7 +291,7 @@ func (n *node) key() string {
 		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero())
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
-			flag(in.urgent)
+			flag(in.urgent, in.alleged != nil)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.table)) {
