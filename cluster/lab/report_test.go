@@ -445,6 +445,7 @@ var goals = []goal{
 	{"… at all members less than a hundredth of memberlist's", share(sectionBlock, 0.01)},
 	{"half and half: each side told within 3 s", limit(named("cut/36", "cut/100"), worst, 3)},
 	{"half and half: views agree within 10 s of healing", limit(named("cut/36", "cut/100"), agree, 10)},
+	{"half and half: no false down", limit(named("cut/36", "cut/100"), falseAll, 0)},
 	{"isolated: Isolated within 2 s", limit(named("isolate/50"), func(s *systemResult) *float64 { return s.Isolated.Max }, 2)},
 	{"isolated: no false down", limit(named("isolate/50"), falseAll, 0)},
 	{"isolated: told to the others within 1.2 s", limit(named("isolate/50"), worst, 1.2)},
