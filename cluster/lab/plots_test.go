@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"image/color"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	vgdraw "gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 var colours = map[string]color.Color{
@@ -43,12 +45,24 @@ func draw(dir string, found []*outcome) ([]string, error) {
 		if picture == nil {
 			continue
 		}
-		if err := picture.Save(16*vg.Centimeter, 10*vg.Centimeter, filepath.Join(dir, p.file)); err != nil {
+		if err := save(picture, filepath.Join(dir, p.file)); err != nil {
 			return nil, err
 		}
 		made = append(made, p.file)
 	}
 	return made, nil
+}
+
+// save leaves room on the right for the half of the last tick's label that the plot does not reckon with.
+func save(picture *plot.Plot, path string) error {
+	canvas := vgsvg.New(16*vg.Centimeter, 10*vg.Centimeter)
+	picture.Draw(vgdraw.Crop(vgdraw.New(canvas), 0, -5*vg.Millimeter, 0, 0))
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = canvas.WriteTo(f)
+	return errors.Join(err, f.Close())
 }
 
 // curve adds a line of one system: whole with filled points, or dashed.
@@ -123,7 +137,7 @@ func costOverSize(found []*outcome) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = "Nobody crashes, no loss", "members", "packets per node and second"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, sizeTicks{}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	p.Add(plotter.NewGrid())
 	any := false
 	for _, s := range systemNames {
@@ -153,7 +167,7 @@ func falseDowns(found []*outcome) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text = "False downs (rings: none; the 95 % upper bound)", "per member and hour"
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, secondTicks{}
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	p.NominalX(labels...)
 	p.Add(plotter.NewGrid())
 	any := false
