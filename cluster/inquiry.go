@@ -126,13 +126,17 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	if in.asked == 0 && !in.urgent && r.edge.watched && !c.overdue(now, r) {
 		return now.Add(lookEvery)
 	}
-	if cl := in.alleged; cl != nil && c.unanswered(now, r) >= fewestPaths {
-		in.alleged = nil
-		if c.merge(now, nil, *cl); r.State != StateUp {
-			return time.Time{}
+	switch unanswered := c.unanswered(now, r); {
+	case in.alleged == nil:
+		in.urgent = in.urgent || unanswered > 0
+	case unanswered >= fewestPaths: // and nobody else was asked to doubt: those who listen to it know better
+		c.endInquiry(r)
+		c.merge(now, nil, *in.alleged)
+		if r.State == StateUp {
+			c.trust(now, r)
 		}
+		return time.Time{}
 	}
-	in.urgent = in.urgent || c.unanswered(now, r) > 0
 	if !now.Before(in.askAt) {
 		c.ask(now, r)
 		in.askAt = now.Add(c.pace(in))
