@@ -11,8 +11,9 @@ import (
 // 2018, section V), which blocks each message just before sending and just after
 // receiving it: packets and stream data that arrive wait, up to Options.Queue
 // packets each way, and so does what the node sends, while the node itself goes
-// on. For one that stands still see [Network.Stall]. To block a blocked address does nothing. It is
-// an error, and nobody is blocked, if one has no live transport.
+// on. For one that stands still see [Network.Stall]. To block a blocked address
+// does nothing. It is an error, and nobody is blocked, if one has no live
+// transport.
 func (n *Network) Block(addrs ...string) error {
 	es, err := n.live(addrs)
 	if err != nil {

@@ -38,8 +38,8 @@ func (t *Transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 }
 
 // WriteTo sends a copy of b as one packet to addr and returns the time. It
-// never blocks but while the node is stalled. As with UDP, an error means that the packet could not be sent
-// at all: an address that does not parse, more than 65507 bytes, a transport
+// never blocks but while the node is stalled. As with UDP, an error means that
+// the packet could not be sent at all: an address that does not parse, more than 65507 bytes, a transport
 // that was shut down. A transport that was killed sends nothing and gives no
 // error, so that what is left of its node makes no noise.
 func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {

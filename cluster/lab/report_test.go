@@ -332,70 +332,63 @@ func verdict(figure string, kept bool, ran int, missing []string) string {
 	return figure + " | " + answer
 }
 
+// split returns what those cases that were run found, and the names of the others.
+func split(cases []*outcome, in func(*outcome) bool) (ran []*outcome, missing []string) {
+	for _, o := range cases {
+		switch {
+		case !in(o):
+		case o.Seeds > 0:
+			ran = append(ran, o)
+		default:
+			missing = append(missing, o.Case)
+		}
+	}
+	return ran, missing
+}
+
 // limit judges by the worst figure over some cases, which may be most. A case without a figure fails.
 func limit(in func(*outcome) bool, figure func(*systemResult) *float64, most float64) func([]*outcome) string {
 	return func(cases []*outcome) string {
+		ran, missing := split(cases, in)
 		worst, at := math.Inf(-1), ""
-		ran, missing := 0, []string(nil)
-		for _, o := range cases {
-			if !in(o) {
-				continue
-			}
-			s := o.Systems["pulsering"]
-			if s == nil {
-				missing = append(missing, o.Case)
-				continue
-			}
-			ran++
-			v := figure(s)
+		for _, o := range ran {
+			v := figure(o.Systems["pulsering"])
 			if v == nil {
-				return verdict("no figure for "+o.Case, false, ran, nil)
+				return verdict("no figure for "+o.Case, false, len(ran), nil)
 			}
 			if *v > worst {
 				worst, at = *v, o.Case
 			}
 		}
-		return verdict(fmt.Sprintf("%.3g (%s)", worst, at), worst <= most, ran, missing)
+		return verdict(fmt.Sprintf("%.3g (%s)", worst, at), worst <= most, len(ran), missing)
 	}
 }
 
-// flat judges the greatest figure over some cases against the least.
+// flat judges the greatest figure over some cases against the least. A case without a figure fails.
 func flat(in func(*outcome) bool, figure func(*systemResult) *float64, most float64) func([]*outcome) string {
 	return func(cases []*outcome) string {
+		ran, missing := split(cases, in)
 		least, greatest := math.Inf(1), math.Inf(-1)
-		ran, missing := 0, []string(nil)
-		for _, o := range cases {
-			if !in(o) {
-				continue
+		for _, o := range ran {
+			v := figure(o.Systems["pulsering"])
+			if v == nil {
+				return verdict("no figure for "+o.Case, false, len(ran), nil)
 			}
-			if s := o.Systems["pulsering"]; s != nil && figure(s) != nil {
-				ran++
-				least, greatest = min(least, *figure(s)), max(greatest, *figure(s))
-			} else {
-				missing = append(missing, o.Case)
-			}
+			least, greatest = min(least, *v), max(greatest, *v)
 		}
-		return verdict(fmt.Sprintf("%.3g", greatest/least), greatest <= most*least, ran, missing)
+		return verdict(fmt.Sprintf("%.3g", greatest/least), greatest <= most*least, len(ran), missing)
 	}
 }
 
 // share judges the sum of false downs over a section against memberlist's.
 func share(section string, most float64) func([]*outcome) string {
 	return func(cases []*outcome) string {
+		ran, missing := split(cases, in(section))
 		mine, theirs := 0, 0
-		ran, missing := 0, []string(nil)
-		for _, o := range cases {
-			if o.Section != section {
-				continue
-			}
-			if p, m := o.Systems["pulsering"], o.Systems["memberlist"]; p != nil && m != nil {
-				ran++
-				mine, theirs = mine+p.False.All, theirs+m.False.All
-			} else {
-				missing = append(missing, o.Case)
-			}
+		for _, o := range ran {
+			mine, theirs = mine+o.Systems["pulsering"].False.All, theirs+o.Systems["memberlist"].False.All
 		}
-		return verdict(fmt.Sprintf("%d against %d", mine, theirs), float64(mine) < most*float64(theirs) || mine == 0, ran, missing)
+		return verdict(fmt.Sprintf("%d against %d", mine, theirs), float64(mine) < most*float64(theirs) || mine == 0, len(ran), missing)
 	}
 }
 

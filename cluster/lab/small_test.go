@@ -117,9 +117,9 @@ func (b bounds) illAre(t *testing.T, pairs int) {
 			t.Errorf("%d pairs of healthy observer and ill member, want %d", s.Changes.Count, pairs)
 		}
 	}
-	// The promise is 4 in ten minutes, of which this is the worst: nothing is learnt yet. One run of a hundred has 6.
-	if m := b.ours.Changes.Max; m == nil || *m > 8 {
-		t.Errorf("%s changes of an ill member for one of the others, want at most 8", figures(m))
+	// The promise is 4 in ten minutes, of which this is the worst: nothing is learnt yet. Three runs of some 600 had 6.
+	if m := b.ours.Changes.Max; m == nil || *m > 6 {
+		t.Errorf("%s changes of an ill member for one of the others, want at most 6", figures(m))
 	}
 }
 
