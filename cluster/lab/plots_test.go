@@ -1,10 +1,8 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
 	"image/color"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +12,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	vgdraw "gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/pulsering/pulsering/internal/picture"
 )
 
 var colours = map[string]color.Color{
@@ -38,31 +37,19 @@ func draw(dir string, found []*outcome) ([]string, error) {
 		{"false-downs.svg", falseDowns},
 		{"cost-over-size.svg", costOverSize},
 	} {
-		picture, err := p.make(found)
+		drawn, err := p.make(found)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.file, err)
 		}
-		if picture == nil {
+		if drawn == nil {
 			continue
 		}
-		if err := save(picture, filepath.Join(dir, p.file)); err != nil {
+		if err := picture.Save(drawn, nil, filepath.Join(dir, p.file)); err != nil {
 			return nil, err
 		}
 		made = append(made, p.file)
 	}
 	return made, nil
-}
-
-// save leaves room on the right for the half of the last tick's label that the plot does not reckon with.
-func save(picture *plot.Plot, path string) error {
-	canvas := vgsvg.New(16*vg.Centimeter, 10*vg.Centimeter)
-	picture.Draw(vgdraw.Crop(vgdraw.New(canvas), 0, -5*vg.Millimeter, 0, 0))
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = canvas.WriteTo(f)
-	return errors.Join(err, f.Close())
 }
 
 // curve adds a line of one system: whole with filled points, or dashed.
@@ -89,7 +76,7 @@ func curve(p *plot.Plot, system, label string, points plotter.XYs, dashed bool) 
 func detectionOver(found []*outcome, title, xLabel string, x func(*outcome) (float64, bool)) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, xLabel, "seconds until the survivors were told"
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, secondTicks{}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, picture.Decades{}
 	p.Legend.Top, p.Legend.Left = true, true
 	p.Add(plotter.NewGrid())
 	any := false
@@ -166,7 +153,7 @@ func falseDowns(found []*outcome) (*plot.Plot, error) {
 	labels := []string{"loss", "stalls", "blocked", "bad links", "come and go", "WAN"}
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text = "False downs (rings: none; the 95 % upper bound)", "per member and hour"
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, secondTicks{}
+	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, picture.Decades{}
 	p.Legend.Top, p.Legend.Left = true, true
 	p.NominalX(labels...)
 	p.Add(plotter.NewGrid())
@@ -216,25 +203,6 @@ func falseDowns(found []*outcome) (*plot.Plot, error) {
 	}
 	p.Y.Max *= 30 // room for the legend
 	return p, nil
-}
-
-// secondTicks marks 1, 2 and 5 of each decade.
-type secondTicks struct{}
-
-func (secondTicks) Ticks(low, high float64) []plot.Tick {
-	var ticks []plot.Tick
-	for decade := math.Pow(10, math.Floor(math.Log10(low))); decade <= high; decade *= 10 {
-		for _, m := range []float64{1, 2, 5} {
-			if v := m * decade; v >= low && v <= high {
-				label := strconv.FormatFloat(v, 'g', 3, 64)
-				if m != 1 && high/low > 1e4 {
-					label = ""
-				}
-				ticks = append(ticks, plot.Tick{Value: v, Label: label})
-			}
-		}
-	}
-	return ticks
 }
 
 // sizeTicks marks the sizes of clusters in the series.

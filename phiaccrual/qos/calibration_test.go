@@ -81,6 +81,22 @@ func (rs replicas) mistakes() (k, n int) {
 // optimism is by how many decades mistakes are more frequent than φ promises.
 func optimism(r Result) float64 { return math.Log10(r.Share.Value) + r.Threshold }
 
+// timesBest is Result.Ratio without its interval.
+func timesBest(r Result) float64 { return r.Timeout.Value / r.BestFixed }
+
+// average is the mean over the seeds, whose traces are independent.
+func (rs replicas) average(of func(Result) Estimate) (mean Estimate) {
+	var below, above float64
+	n := float64(len(rs))
+	for _, r := range rs {
+		e := of(r)
+		mean.Value += e.Value / n
+		below, above = math.Hypot(below, (e.Value-e.Low)/n), math.Hypot(above, (e.High-e.Value)/n)
+	}
+	mean.Low, mean.High = mean.Value-below, mean.Value+above
+	return mean
+}
+
 // optimism is the median and the worst over the seeds, as the tables show it.
 func (rs replicas) optimism() string {
 	median, worst := rs.spread(optimism)
@@ -90,7 +106,7 @@ func (rs replicas) optimism() string {
 func (rs replicas) String() string {
 	k, n := rs.mistakes()
 	pooled := PooledShare(rs...)
-	ratio, longest := rs.spread(Result.Ratio)
+	ratio, longest := rs.spread(timesBest)
 	return fmt.Sprintf("φ = %v: %d of %d, %.2g [%.2g, %.2g], optimistic by (median, worst) %s decades; time-out %.2f × the best fixed one, at worst %.2f",
 		rs[0].Threshold, k, n, pooled.Value, pooled.Low, pooled.High, rs.optimism(), ratio, longest)
 }
@@ -136,7 +152,7 @@ func TestCalibration(t *testing.T) {
 					if phi > 3 || !*full && phi > 2 {
 						most = 1.5
 					}
-					if _, ratio := rs.spread(Result.Ratio); ratio > most {
+					if _, ratio := rs.spread(timesBest); ratio > most {
 						t.Errorf("φ = %v: time-out %.2f × the best fixed one, want at most %v", phi, ratio, most)
 					}
 				}
@@ -161,19 +177,24 @@ func TestCalibrationFar(t *testing.T) {
 	}
 }
 
-// phase is a stretch of a cycle of a link that turns bad and good.
+// phase is a stretch of a cycle of a link that turns bad and good, and what happened in it at φ = 1 … 4.
 type phase struct {
 	bad      bool
 	from, to int // heartbeats since the turn
-	beats    int
-	mistakes [4]int     // at φ = 1 … 4
-	timeout  [4]float64 // mean, s
+	mistaken [4][]bool
+	timeouts [4][]float64 // s
 }
+
+// mistakes is their share at φ = k+1.
+func (p *phase) mistakes(k int) Estimate { return share(p.mistaken[k]) }
+
+// timeout is the mean time-out at φ = k+1, in seconds.
+func (p *phase) timeout(k int) Estimate { return mean(p.timeouts[k]) }
 
 const turnGood, turnBad = 8000, 2000
 
 // turn replays cycles of the link that turns, less the first, under each seed, and
-// returns what happened at φ = 1 … 4 in each phase.
+// returns what happened in each phase of all of them together.
 func turn(t testing.TB, cycles int, seeds ...uint64) []phase {
 	phases := []phase{}
 	for _, edges := range [][]int{{0, 50, 100, 200, 300, 500, 1000, turnBad}, {0, 100, 300, 1000, 2000, 3000, 4000, 5000, 6000, turnGood}} {
@@ -195,12 +216,9 @@ func turn(t testing.TB, cycles int, seeds ...uint64) []phase {
 				}
 				for i := range phases {
 					if p := &phases[i]; p.bad == bad && p.from <= since && since < p.to {
-						p.beats++
 						for k := range deadline {
-							p.timeout[k] += (deadline[k] - last.Arrived.Seconds() - p.timeout[k]) / float64(p.beats)
-							if b.Arrived.Seconds() > deadline[k] {
-								p.mistakes[k]++
-							}
+							p.timeouts[k] = append(p.timeouts[k], deadline[k]-last.Arrived.Seconds())
+							p.mistaken[k] = append(p.mistaken[k], b.Arrived.Seconds() > deadline[k])
 						}
 					}
 				}
@@ -223,14 +241,17 @@ func TestTurning(t *testing.T) {
 	steady := []float64{good[0].Timeout.Value, good[1].Timeout.Value}
 	check := func(t *testing.T, phases []phase) {
 		for _, p := range phases {
-			t.Logf("bad=%v %d…%d: %d heartbeats, mistakes %v, time-outs %.3f s", p.bad, p.from, p.to, p.beats, p.mistakes, p.timeout)
-			excess := math.Log10(float64(p.mistakes[1])/float64(p.beats)) + 2
+			for k := range 4 {
+				t.Logf("bad=%v %d…%d, φ = %d: of %d heartbeats, mistakes %.3g; time-out %.3f s", p.bad, p.from, p.to, k+1,
+					len(p.mistaken[k]), p.mistakes(k), p.timeout(k))
+			}
+			excess := math.Log10(p.mistakes(1).Value) + 2
 			switch {
 			case p.bad && p.from >= 300 && excess > 0.5, p.bad && p.from >= 50 && excess > 1:
 				t.Errorf("φ = 2 is optimistic by %.2f decades, %d heartbeats after the turn", excess, p.from)
 			case !p.bad && p.from >= 5000:
 				for k := range 2 {
-					if ratio := p.timeout[k] / steady[k]; ratio > 1.2 {
+					if ratio := p.timeout(k).Value / steady[k]; ratio > 1.2 {
 						t.Errorf("φ = %d: time-out %.2f × that of a good link, %d heartbeats after the turn", k+1, ratio, p.from)
 					}
 				}

@@ -66,6 +66,9 @@ type Result struct {
 	mistaken  []bool   // which they were
 	Timeout   Estimate // mean time from an arrival to the deadline
 
+	timeouts [batches]float64 // sum of the time-outs in each batch
+	gaps     []float64        // from one to the next, in their order; all results of a run share it
+
 	// BestFixed is the smallest constant time-out that makes at most as many
 	// mistakes on the same trace: what hindsight would have chosen.
 	BestFixed float64
@@ -78,9 +81,6 @@ type Result struct {
 	MistakeDuration   Estimate // E(T_M); zero without a mistake
 	QueryAccuracy     Estimate // P_A, share of the time in which the live process is trusted; 1 to 1 without a mistake
 }
-
-// Ratio is the mean time-out as a multiple of the best fixed one.
-func (r Result) Ratio() float64 { return r.Timeout.Value / r.BestFixed }
 
 // Run replays trace through d and returns a result for each threshold. The
 // first warmUp heartbeats train the detector and are not counted. Of a trace that
@@ -112,10 +112,10 @@ func Run(trace *Trace, d Detector, warmUp int, thresholds ...float64) []Result {
 			runs[i].deadline = d.Deadline(threshold)
 		}
 	}
-	slices.Sort(gaps)
+	sorted := slices.Sorted(slices.Values(gaps))
 	results := make([]Result, len(thresholds))
 	for i := range runs {
-		results[i] = runs[i].result(thresholds[i], gaps, (end - begin).Seconds())
+		results[i] = runs[i].result(thresholds[i], gaps, sorted, (end - begin).Seconds())
 	}
 	return results
 }
@@ -163,7 +163,7 @@ func (r *run) gap(last, next time.Duration, sent []Beat) {
 
 func seconds(d time.Duration) float64 { return d.Seconds() }
 
-func (r *run) result(threshold float64, sortedGaps []float64, span float64) Result {
+func (r *run) result(threshold float64, gaps, sortedGaps []float64, span float64) Result {
 	if span == 0 {
 		return Result{Threshold: threshold, Share: share(nil)}
 	}
@@ -173,10 +173,16 @@ func (r *run) result(threshold float64, sortedGaps []float64, span float64) Resu
 		Mistakes:         len(r.durations),
 		Share:            share(r.mistaken),
 		mistaken:         r.mistaken,
+		gaps:             gaps,
 		Timeout:          mean(r.timeouts),
 		DetectionTime:    mean(r.detection),
 		DetectionTime999: quantile(r.detection, 0.999),
 		MistakeDuration:  mean(r.durations),
+	}
+	for i := range res.timeouts {
+		for _, timeout := range batch(r.timeouts, i) {
+			res.timeouts[i] += timeout
+		}
 	}
 	if n := len(sortedGaps); n > 0 {
 		res.BestFixed = sortedGaps[max(0, n-1-res.Mistakes)]

@@ -116,6 +116,51 @@ func TestClusters(t *testing.T) {
 	}
 }
 
+// alternating suspects after the threshold, and after twice as long every other time.
+type alternating struct{ last Beat }
+
+func (a *alternating) Heartbeat(b Beat) { a.last = b }
+
+func (a *alternating) Deadline(threshold float64) time.Duration {
+	return a.last.Arrived + fromSeconds(threshold*float64(1+a.last.Seq%2))
+}
+
+// Silences are exponential with mean 1 s, so the share of mistakes of two time-outs in turn, and the one time-out that makes as
+// many, are known: about 95 of 100 intervals hold their ratio.
+func TestRatio(t *testing.T) {
+	of := Link{Interval: func(int) time.Duration { return time.Nanosecond }}
+	for _, threshold := range []float64{1, 2} {
+		best := -math.Log((math.Exp(-threshold) + math.Exp(-2*threshold)) / 2)
+		truth := 1.5 * threshold / best
+		const runs = 200
+		covered := 0
+		for seed := range uint64(runs) {
+			r := rand.New(rand.NewPCG(seed, 5))
+			at := 0.0
+			of.Delay = func(int, *rand.Rand) float64 { at += r.ExpFloat64(); return at }
+			got := Run(of.Generate(5000, seed), &alternating{}, 0, threshold)[0].Ratio()
+			if !near(got.Value, truth, 0.3) || got.Low > got.Value || got.High < got.Value {
+				t.Fatalf("%+v, want about %.3f", got, truth)
+			}
+			if got.Low <= truth && truth <= got.High {
+				covered++
+			}
+		}
+		t.Logf("threshold %v: %.3f is within %d of %d intervals", threshold, truth, covered, runs)
+		if covered < 178 {
+			t.Errorf("threshold %v: %.3f is within %d of %d intervals, want about 190", threshold, truth, covered, runs)
+		}
+	}
+	short := &Trace{Beats: []Beat{{Seq: 0}, {Seq: 1, Arrived: time.Second}, {Seq: 2, Arrived: 3 * time.Second}}}
+	if got := Run(short, &Fixed{}, 0, 1.5)[0].Ratio(); got.Low != 0 || !math.IsInf(got.High, 1) {
+		t.Errorf("of two silences: %+v", got)
+	}
+	all := Run(of.Generate(5000, 1), &Fixed{}, 0, 1e-9)[0] // every heartbeat is late
+	if got := all.Ratio(); all.Mistakes != all.Beats || math.IsNaN(got.Low) || math.IsInf(got.High, 0) {
+		t.Errorf("of mistakes alone: %+v", got)
+	}
+}
+
 func TestPooledShare(t *testing.T) {
 	const s = time.Second
 	trace := func(late time.Duration) *Trace {

@@ -11,6 +11,12 @@ import (
 // (the method of batch means; Law, "Simulation Modeling and Analysis", 9.5.3).
 const batches = 30
 
+// batch is the i-th of the batches of xs.
+func batch[T any](xs []T, i int) []T {
+	n := len(xs)
+	return xs[i*n/batches : (i+1)*n/batches]
+}
+
 // student is the 97.5 % quantile of Student's t with batches − 1 degrees of
 // freedom.
 const student = 2.0452
@@ -27,7 +33,7 @@ func mean(xs []float64) Estimate {
 	if n >= 2*batches {
 		parts := make([]float64, batches)
 		for i := range parts {
-			parts[i], _ = moments(xs[i*n/batches : (i+1)*n/batches])
+			parts[i], _ = moments(batch(xs, i))
 		}
 		_, v = moments(parts)
 		half = student * math.Sqrt(v/batches)
@@ -66,8 +72,8 @@ func share(xs []bool) Estimate {
 	p := k / n
 	centre := (p + z2/(2*n)) / (1 + z2/n)
 	half := math.Sqrt(z2*p*(1-p)/n+z2*z2/(4*n*n)) / (1 + z2/n)
-	batch := mean(ones)
-	return Estimate{p, max(0, min(centre-half, batch.Low)), min(1, max(centre+half, batch.High))}
+	means := mean(ones)
+	return Estimate{p, max(0, min(centre-half, means.Low)), min(1, max(centre+half, means.High))}
 }
 
 // PooledShare is the share of mistakes of several runs taken together: of one
@@ -92,7 +98,7 @@ func quantile(xs []float64, q float64) Estimate {
 	if float64(n)*(1-q) >= batches { // a value or more beyond it in each batch
 		parts := make([]float64, batches)
 		for i := range parts {
-			part := slices.Sorted(slices.Values(xs[i*n/batches : (i+1)*n/batches]))
+			part := slices.Sorted(slices.Values(batch(xs, i)))
 			parts[i] = part[int(q*float64(len(part)))]
 		}
 		_, v := moments(parts)

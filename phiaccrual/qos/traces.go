@@ -64,6 +64,16 @@ func pareto(smallest, index float64, r *rand.Rand) float64 {
 
 func lan(_ int, r *rand.Rand) float64 { return 0.0005 + 0.001*r.ExpFloat64() }
 
+// stalls begins one with probability p when a heartbeat is due.
+func stalls(p float64, length func(int, *rand.Rand) float64) func(int, *rand.Rand) float64 {
+	return func(i int, r *rand.Rand) float64 {
+		if r.Float64() < p {
+			return length(i, r)
+		}
+		return 0
+	}
+}
+
 func independent(p float64) func(int, *rand.Rand) bool {
 	return func(_ int, r *rand.Rand) bool { return r.Float64() < p }
 }
@@ -101,18 +111,8 @@ func Links() []Link {
 		{Name: "loss 5 %", Delay: lan, Lost: independent(0.05)},
 		{Name: "loss 20 %", Delay: lan, Lost: independent(0.2)},
 		{Name: "loss in bursts", Delay: lan, Lost: gilbertElliott(0.002, 0.25, 0.0005, 0.8)},
-		{Name: "stalls, exponential", Delay: lan, Stall: func(_ int, r *rand.Rand) float64 {
-			if r.Float64() < 0.002 {
-				return 0.15 * r.ExpFloat64()
-			}
-			return 0
-		}},
-		{Name: "stalls, Pareto", Delay: lan, Stall: func(_ int, r *rand.Rand) float64 {
-			if r.Float64() < 0.002 {
-				return pareto(0.02, 1.5, r)
-			}
-			return 0
-		}},
+		{Name: "stalls, exponential", Delay: lan, Stall: stalls(0.002, exponential(0.15))},
+		{Name: "stalls, Pareto", Delay: lan, Stall: stalls(0.002, func(_ int, r *rand.Rand) float64 { return pareto(0.02, 1.5, r) })},
 		{Name: "day and night", Delay: func(i int, r *rand.Rand) float64 {
 			return 0.01 + 0.002*math.Pow(10, math.Sin(2*math.Pi*float64(i)/100_000))*r.ExpFloat64()
 		}, Lost: func(i int, r *rand.Rand) bool {
@@ -133,12 +133,7 @@ func Links() []Link {
 		}},
 		{Name: "drifting sender", Drift: 0.01, Delay: lan, Lost: independent(0.01)},
 		{Name: "reordering", Overtake: true, Lost: independent(0.005), Delay: exponential(0.15)},
-		{Name: "stalls, reordered", Overtake: true, Delay: exponential(0.01), Stall: func(_ int, r *rand.Rand) float64 {
-			if r.Float64() < 0.002 {
-				return 0.15 * r.ExpFloat64()
-			}
-			return 0
-		}},
+		{Name: "stalls, reordered", Overtake: true, Delay: exponential(0.01), Stall: stalls(0.002, exponential(0.15))},
 	}
 }
 
