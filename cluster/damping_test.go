@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -185,6 +186,35 @@ func TestTableTellsTheAgeOfEvidence(t *testing.T) {
 	d.receivedState(later, c.state(later))
 	if other.Seq != 1001 || !other.seen.Equal(now) {
 		t.Errorf("seen at heartbeat %d, %v after it was heard, want 1001 and 0", other.Seq, other.seen.Sub(now))
+	}
+}
+
+// An old verdict may come from the other side of a cut, in an answer as well as in a table: the member is asked first. What was
+// decided just now is news.
+func TestOldVerdictInAnAnswerIsChecked(t *testing.T) {
+	for _, told := range []struct {
+		age  time.Duration
+		want State
+	}{{oldVerdict - time.Millisecond, StateDown}, {oldVerdict, StateUp}} {
+		now := time.Now()
+		c, x := listener(t, now)
+		m, err := encodeMeta(meta{Boot: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
+		buf, err := encodePacket(&packet{From: "y", Boot: 1, Claims: []claim{{Name: "x", Boot: 1, Seq: 1005, State: StateDown, Age: micros(told.age)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.received(now, buf)
+		if x.shown != told.want {
+			t.Errorf("%v after a verdict of %v ago, want %v", x.shown, told.age, told.want)
+		}
+		asked := slices.ContainsFunc(c.takeOut().packets, func(o outgoing) bool { return o.to == x.Addr && len(o.packet.Asks) == 1 })
+		if want := told.want == StateUp; asked != want {
+			t.Errorf("after a verdict of %v ago the member is asked: %v, want %v", told.age, asked, want)
+		}
 	}
 }
 

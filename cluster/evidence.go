@@ -39,6 +39,9 @@ func (c *core) received(now time.Time, buf []byte) {
 		answers = append(answers, c.selfClaim())
 	}
 	for _, cl := range p.Claims {
+		if c.alleged(now, cl) {
+			continue
+		}
 		if later, ok := c.merge(now, from, cl); ok {
 			answers = append(answers, later)
 		}
@@ -105,7 +108,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 // was not connected to who gave it.
 const oldVerdict = 2 * time.Second
 
-// alleged takes up an old verdict of another member's table about one that is up here. It may come from the other half of a network
+// alleged takes up an old verdict of another member, from its table or in an answer, about one that is up here. It may come from the other half of a network
 // that was cut, which calls all of this half down, and this node knows no later evidence of members to whom it does not listen. So it asks
 // the member first (see pursue). It reports false for all other claims.
 func (c *core) alleged(now time.Time, cl claim) bool {
