@@ -364,7 +364,7 @@ func (c *core) selfClaim() claim {
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
 func (c *core) leave(now time.Time) {
 	c.left = true
-	for _, r := range c.inquiries { // the others stop beating to it: that says nothing of them
+	for _, r := range c.members { // the others stop beating to it: that says nothing of them
 		c.endInquiry(r)
 		r.suspicion.end(now)
 		c.show(now, r, ReasonHeard)

@@ -63,3 +63,18 @@ func TestOwnIsolationIsNotRemembered(t *testing.T) {
 		}
 	})
 }
+
+// Who leaves will hear nothing more of a member that it suspects, nor of one that it goes on suspecting after it was heard.
+func TestLeaverSuspectsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := listener(t, time.Now())
+		hears(c, r, 3*time.Minute, func(at time.Duration) bool { return at%time.Minute == 0 })
+		if r.shown != StateSuspect || r.inquiry != nil {
+			t.Fatalf("%v, want suspect though nothing is to be asked", r.shown)
+		}
+		c.leave(time.Now())
+		if r.shown != StateUp {
+			t.Errorf("%v after the node left, want up", r.shown)
+		}
+	})
+}
