@@ -632,7 +632,7 @@ func TestHealingBelievesNoOldVerdicts(t *testing.T) {
 }
 
 // A member that was alone while another one died, which it does not listen to, believes the others' old verdict when it is back.
-func TestOldVerdictsAreBelievedOfTheDead(t *testing.T) {
+func TestMemberThatWasAloneLearnsWhoDied(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.config = func(cfg *cluster.Config) { cfg.Observers = 2 }
 		w.startAll(20)

@@ -218,6 +218,41 @@ func TestOldVerdictInAnAnswerIsChecked(t *testing.T) {
 	}
 }
 
+// Who does not answer for itself is what the old verdict says, without others being asked to doubt; who answers is up.
+func TestOldVerdictStandsWithoutAnAnswer(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		begin := time.Now()
+		c, x := listener(t, begin)
+		table, err := encodePacket(&packet{From: "y", Boot: 1, Claims: []claim{{Name: "x", Boot: 1, Seq: 1005, State: StateDown, Age: micros(time.Minute)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.receivedState(begin, table)
+		questions, downAt := 0, time.Duration(0)
+		for at := time.Duration(0); at < 600*time.Millisecond; at += time.Millisecond {
+			now := begin.Add(at)
+			c.wake(now)
+			if x.shown == StateDown && downAt == 0 {
+				downAt = at
+			}
+			for _, o := range c.takeOut().packets {
+				if questions += len(o.packet.Asks); len(o.packet.Asks) > 0 && o.to != x.Addr {
+					t.Errorf("%s is asked", o.to)
+				}
+			}
+			if answers && questions > 0 && x.Seq == 1000 {
+				c.merge(now, x, claim{Name: "x", Boot: 1, Epoch: 1, Seq: 1480, State: StateUp}) // it was told of the verdict too
+			}
+		}
+		if want := map[bool]time.Duration{false: fewestPaths * c.askEvery(), true: 0}[answers]; downAt != want {
+			t.Errorf("answers: %v; down after %v, want %v", answers, downAt, want)
+		}
+		if want := map[bool]int{false: fewestPaths, true: 1}[answers]; questions != want {
+			t.Errorf("answers: %v; asked %d times, want %d", answers, questions, want)
+		}
+	}
+}
+
 // A last heartbeat says nothing of the ear of a member that is not heard here any more, and ends what the ones before it said.
 func TestLastHeartbeatEndsDeafness(t *testing.T) {
 	now := time.Now()
