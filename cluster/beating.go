@@ -117,7 +117,8 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		lost := b.Edge - e.heardEdge - 1
 		e.loss.observe(lost)
 		if lost == 0 {
-			e.late += (now.Sub(e.heardAt.Add(e.interval)).Abs() - e.late) / 8
+			// More than a stall may take is no lateness of the path: it was cut off, or one of the two stood still.
+			e.late += (min(now.Sub(e.heardAt.Add(e.interval)).Abs(), c.cfg.StallAllowance) - e.late) / 8
 		}
 	}
 	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt = b.Edge, b.Epoch, b.Seq, now
