@@ -109,8 +109,9 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	}
 	c.count.receive("beat")
 
-	if b.EchoEdge != 0 && b.EchoEdge == e.sent {
-		e.rtt = max(0, now.Sub(e.sentAt)-duration(b.EchoHold))
+	// The echo of the last one comes within a round, or it waited where somebody stood still: no round trip.
+	if way := now.Sub(e.sentAt); b.EchoEdge != 0 && b.EchoEdge == e.sent && way <= time.Duration(len(c.rotation.round))*c.cfg.Beat {
+		e.rtt = max(0, way-duration(b.EchoHold))
 	}
 	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
 	if e.heardEdge > 0 && !numbersAnew {

@@ -35,3 +35,8 @@ func diesAfterStall(t *testing.T, n int, stall, lives time.Duration) {
 func TestLongStallTeachesNoLateness(t *testing.T) {
 	diesAfterStall(t, 6, 3*time.Minute, 5*time.Second)
 }
+
+// Nor does what it answers to a heartbeat that had waited in its queue tell how long an answer takes.
+func TestLongStallIsNoRoundTrip(t *testing.T) {
+	diesAfterStall(t, 3, time.Minute, 200*time.Millisecond)
+}
