@@ -185,20 +185,21 @@ func (c *core) wake(now time.Time) time.Time {
 }
 
 // heldUp notices, before what has come is handled, that this node stood still itself. Answers to its questions, and to those of the
-// others, may have come meanwhile and not be read yet. So it judges nobody until it has listened again for as long; and if it was for as
-// long as an answer may take, it asks anew, and what others said before counts no more.
+// others, may have come meanwhile and not be read yet. So it judges nobody until it has listened again for as long, or for as long as
+// an answer may take; and if it was for that long, it asks anew, and what others said before counts no more.
 func (c *core) heldUp(now time.Time) {
-	if c.due.IsZero() {
+	late := now.Sub(c.due)
+	if c.due.IsZero() || late < overslept {
 		return
 	}
-	switch late := now.Sub(c.due); {
-	case late >= c.askEvery():
+	if late >= c.askEvery() {
 		for _, r := range c.inquiries {
 			r.inquiry.asked, r.inquiry.askAt = 0, now
 			clear(r.inquiry.opinions)
 		}
-	case late >= overslept && now.Sub(c.ready) > c.askEvery(): // a machine on which timers are always late must judge all the same
-		c.ready = now.Add(late)
+	}
+	if now.Sub(c.ready) > c.askEvery() { // a machine on which timers are always late must judge all the same
+		c.ready = now.Add(min(late, c.askEvery()))
 	}
 }
 

@@ -40,6 +40,7 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 		c.wake(now)
 		now = now.Add(stall)
 		c.heldUp(now)
+		doubts() // waited in its queue, before their newer word
 		c.wake(now)
 		if known := x.State == StateDown; known != (stall < overslept) {
 			t.Errorf("stood still for %v when x was due for a verdict: down at once is %v", stall, known)
