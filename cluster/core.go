@@ -43,6 +43,9 @@ type core struct {
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
 	reported map[string]*record // those with a record.reported, and some that had one
 
+	// Who was forgotten lately: others may remember for longer, and one death is told once.
+	forgotten map[string]burial
+
 	graph     *rings             // members that listen and are listened to, itself included; see regraph
 	living    int                // those of them that are not down
 	displaced []*record          // members whose place in the graph is to be looked at
@@ -74,6 +77,12 @@ type output struct {
 	broadcasts []claim
 	meta       bool           // this node's metadata changed
 	contests   []gossipMember // members that claim this node's name under a higher boot
+}
+
+// burial is all that is kept of a member that was forgotten.
+type burial struct {
+	boot uint64
+	at   time.Time
 }
 
 type outgoing struct {
@@ -126,8 +135,8 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
-		reported: map[string]*record{},
-		graph:    newRings(cfg.Observers), courtesy: map[string]*record{},
+		reported: map[string]*record{}, forgotten: map[string]burial{},
+		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	for _, s := range cfg.seeds {
@@ -227,6 +236,11 @@ func (c *core) tidy(now time.Time) {
 			c.condemn(now, r, ReasonMemberlist)
 		}
 	}
+	for name, f := range c.forgotten {
+		if now.Sub(f.at) >= c.cfg.ForgetAfter {
+			delete(c.forgotten, name)
+		}
+	}
 	for _, r := range c.courtesy {
 		c.stale = c.stale || !now.Before(r.edge.courtesyUntil)
 	}
@@ -234,6 +248,7 @@ func (c *core) tidy(now time.Time) {
 
 func (c *core) forget(now time.Time, name string) {
 	r := c.members[name]
+	c.forgotten[name] = burial{r.Boot, now}
 	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)

@@ -88,7 +88,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
 			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || cl.Epoch > maxEpoch || cl.Boot >= maxBoot {
+			if age >= c.cfg.ForgetAfter || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > maxEpoch || cl.Boot >= maxBoot {
 				continue
 			}
 			cl.Age = 0
