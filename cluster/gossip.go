@@ -79,7 +79,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.show(now, r, ReasonRestarted)
 	case m.Boot == r.Boot:
 		changed := !maps.Equal(r.tags, m.Tags)
-		fresh := r.gossipName == "" // known from claims so far
+		fresh := r.gossipName == "" && r.State != StateUp // known from claims so far, and to nobody as up without its tags
 		c.introduce(now, r, g, m)
 		if changed && !fresh {
 			c.publish(name, c.event(now, r, Updated, ReasonTags))

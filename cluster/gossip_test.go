@@ -1,0 +1,42 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Half of a network learnt of y from claims alone, down, and the news that it is back overtakes what memberlist brings: the tags are news.
+func TestTagsOfMemberKnownFromClaims(t *testing.T) {
+	now := time.Now()
+	tags := map[string]string{"zone": "b"}
+	for name, story := range map[string]struct {
+		back bool
+		want []string
+	}{
+		"up before its tags came": {true, []string{"down/verdict", "up/heard", "updated/tags"}},
+		"down all the while":      {false, []string{"down/verdict"}},
+	} {
+		c, _ := listener(t, now)
+		var told []string
+		var last Event
+		c.publish = func(_ string, e Event) { told, last = append(told, e.Kind.String()+"/"+e.Reason), e }
+		buf, err := encodePacket(&packet{From: "b", Boot: 1, Claims: []claim{{Name: "y", Boot: 1, Seq: 3000, State: StateDown, Addr: "10.0.0.2:7946"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.receivedState(now, buf)
+		if story.back {
+			c.merge(now, nil, claim{Name: "y", Boot: 1, Seq: 3010, State: StateUp})
+		}
+		m, err := encodeMeta(meta{Boot: 1, Tags: tags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
+		if !slices.Equal(told, story.want) || story.back && !maps.Equal(last.Member.Tags, tags) {
+			t.Errorf("%s: told %v, at last with tags %v; want %v", name, told, last.Member.Tags, story.want)
+		}
+	}
+}
