@@ -64,8 +64,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	}
 	r := c.members[name]
 	if r != nil && r.plain {
-		c.forget(now, name)
-		r = nil
+		r.plain = false // and its boot, 0, is over
 	}
 	switch {
 	case r == nil:

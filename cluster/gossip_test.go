@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -37,6 +38,36 @@ func TestTagsOfMemberKnownFromClaims(t *testing.T) {
 		c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
 		if !slices.Equal(told, story.want) || story.back && !maps.Equal(last.Member.Tags, tags) {
 			t.Errorf("%s: told %v, at last with tags %v; want %v", name, told, last.Member.Tags, story.want)
+		}
+	}
+}
+
+// A process that runs memberlist alone and one of the ring that takes its name are two boots: the first one ends.
+func TestPlainMemberIsReplaced(t *testing.T) {
+	now := time.Now()
+	m, err := encodeMeta(meta{Boot: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, story := range map[string]struct {
+		dead bool // before
+		want []string
+	}{
+		"while it was up":  {false, []string{"0 up/joined", "0 down/restarted", "1 up/restarted"}},
+		"when it was down": {true, []string{"0 up/joined", "0 down/memberlist", "1 up/restarted"}},
+	} {
+		c, _ := listener(t, now)
+		var told []string
+		c.publish = func(_ string, e Event) { told = append(told, fmt.Sprintf("%d %v/%s", e.Member.Boot, e.Kind, e.Reason)) }
+		c.gossipAlive(now, gossipMember{"y", "10.0.0.2:7946", nil})
+		if story.dead {
+			c.gossipDead(now, "y")
+		}
+		c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
+		c.gossipDead(now, "y")
+		c.regraph(now)
+		if r := c.members["y"]; !slices.Equal(told, story.want) || r.plain || !r.placed || r.Addr != "10.0.0.2:7946" {
+			t.Errorf("%s: told %v of it, want %v; known as %+v", name, told, story.want, r.claim)
 		}
 	}
 }
