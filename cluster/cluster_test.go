@@ -122,8 +122,12 @@ func TestLeaveIsNotDown(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(5)
 		w.forget()
+		begin := time.Now()
 		if err := w.nodes["n03"].Leave(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		if self := w.nodes["n03"].Self(); self.State != cluster.StateLeft || !self.Since.Equal(begin) {
+			t.Errorf("it is %v itself since %v, want left since %v", self.State, self.Since, begin)
 		}
 		if err := w.nodes["n03"].Leave(t.Context()); err != nil {
 			t.Errorf("second Leave: %v", err)

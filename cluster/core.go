@@ -379,7 +379,7 @@ func (c *core) selfClaim() claim {
 
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
 func (c *core) leave(now time.Time) {
-	c.left = true
+	c.left, c.since = true, now
 	for _, r := range c.members { // the others stop beating to it: that says nothing of them
 		c.endInquiry(r)
 		r.suspicion.end(now)
