@@ -320,6 +320,55 @@ func TestNameIsTakenByOneOfTwo(t *testing.T) {
 	})
 }
 
+// Two halves that knew a name under a boot ahead of their clocks give its next process the same one each. One of the two goes on.
+func TestNameIsHeldByOneOfTwoWithOneBoot(t *testing.T) {
+	inTown(t, clustertest.Options{Link: clustertest.Link{Delay: clustertest.Uniform(20*time.Millisecond, 200*time.Millisecond)}}, func(t *testing.T, w *town) {
+		w.startAll(4)
+		x := w.start("x", "10.0.1.1:7946").Self()
+		time.Sleep(time.Second)
+		ahead := cluster.Claim{Name: "x", Boot: x.Boot + uint64(time.Hour.Microseconds()), State: cluster.StateDown}
+		w.stranger().send(w.nodes["x"], &cluster.Packet{From: "n00", Boot: w.nodes["n00"].Self().Boot, Claims: []cluster.Claim{ahead}})
+		time.Sleep(5 * time.Second)
+		w.crash("x")
+		one := []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.1.2:7946"}
+		two := []string{"10.0.0.3:7946", "10.0.0.4:7946", "10.0.1.3:7946"}
+		if err := w.network.Split(one, two); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		first := w.start("x", one[2])
+		delete(w.nodes, "x")
+		time.Sleep(time.Second)
+		second := w.start("x", two[2])
+		delete(w.nodes, "x")
+		defer func() {
+			first.Close()
+			second.Close()
+			<-first.ended
+			<-second.ended
+		}()
+		if a, b := first.Self().Boot, second.Self().Boot; a != b || a <= ahead.Boot {
+			t.Fatalf("boots %d and %d, want the same above %d", a, b, ahead.Boot)
+		}
+		time.Sleep(5 * time.Second)
+		if err := w.network.Heal(one, two); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if err := first.Err(); err != nil {
+			t.Errorf("the one that started first ended: %v", err)
+		}
+		if err := second.Err(); !errors.Is(err, cluster.ErrNameTaken) {
+			t.Errorf("the other one ended with %v, want ErrNameTaken", err)
+		}
+		for name, n := range w.nodes {
+			if !slices.ContainsFunc(n.Members(), func(m cluster.Member) bool { return m.Name == "x" && m.Addr == one[2] && m.State == cluster.StateUp }) {
+				t.Errorf("%s does not see x up at %s: %s", name, one[2], w.describe())
+			}
+		}
+	})
+}
+
 func TestTags(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.config = func(cfg *cluster.Config) { cfg.Tags = map[string]string{"zone": "a"} }

@@ -289,8 +289,9 @@ func (n *Node) contest(g gossipMember) {
 		return
 	}
 	n.contests[g.name] = true
+	first := m.Boot == n.core.boot && n.core.gossipName < g.name // of two with one boot the one that started first goes on, above it
 	n.background(func() {
-		taken := g.addr != n.core.addr && n.answers(n.ctx, g)
+		taken := !first && g.addr != n.core.addr && n.answers(n.ctx, g)
 		n.mu.Lock()
 		delete(n.contests, g.name)
 		if n.ctx.Err() != nil || n.core.left {
