@@ -571,16 +571,19 @@ func TestIsolatedNodesAskLittle(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		asks := func(d time.Duration) (mean uint64) { // each of them in that time
-			time.Sleep(d)
-			for _, n := range alone {
-				mean += n.Stats().Sent["ask"]
-			}
-			return mean / uint64(len(alone))
+		w.within(3*time.Second, "isolated, all of them", func() bool { // before that it asks their other observers too
+			return !slices.ContainsFunc(alone, func(n *citizen) bool { return !slices.Contains(n.told(n.Self().Name), "isolated/silent") })
+		})
+		before := map[*citizen]uint64{}
+		for _, n := range alone {
+			before[n] = n.Stats().Sent["ask"]
 		}
-		knows := asks(1500 * time.Millisecond)
-		if got := asks(time.Second) - knows; got == 0 || got > 88 { // memberlist's word makes it ask a few more
-			t.Errorf("%d questions in a second of isolation, want at most 10 to each of 8 members", got)
+		time.Sleep(time.Second)
+		// Each has been asked twice by then; the next six questions are 100 ms apart, those after them 200 ms: eight in a second.
+		for _, n := range alone {
+			if got := n.Stats().Sent["ask"] - before[n]; got == 0 || got > 8*cluster.DefaultObservers {
+				t.Errorf("%d questions in a second of isolation, want at most 8 to each of %d members", got, cluster.DefaultObservers)
+			}
 		}
 	})
 }
