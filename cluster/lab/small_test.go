@@ -117,7 +117,8 @@ func (b bounds) illAre(t *testing.T, pairs int) {
 			t.Errorf("%d pairs of healthy observer and ill member, want %d", s.Changes.Count, pairs)
 		}
 	}
-	// The promise is 4 in ten minutes, of which this is the worst: nothing is learnt yet. Three runs of some 600 had 6.
+	// The promise is 4 in ten minutes, of which this is the worst: nothing is learnt yet. One run of some 300 has 6: docs/design.md,
+	// section 10, says how.
 	if m := b.ours.Changes.Max; m == nil || *m > 6 {
 		t.Errorf("%s changes of an ill member for one of the others, want at most 6", figures(m))
 	}
