@@ -98,6 +98,12 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 			c.count.drop(dropSeq)
 			return
 		}
+		// Each heartbeat takes a number of both kinds, so the edge's grows no faster: this one is of another edge, to the member that had
+		// this node's address before.
+		if b.Epoch == e.heardEpoch && b.Edge > e.heardEdge && b.Edge-e.heardEdge > b.Seq-e.heardSeq {
+			c.count.drop(dropEdge)
+			return
+		}
 	}
 	wasDown := r.State == StateDown
 	if c.heard(now, r, b.Epoch, b.Seq) {

@@ -27,6 +27,7 @@ const (
 	dropAbout      = "about no member"
 	dropEpoch      = "epoch jump"
 	dropSeq        = "sequence jump"
+	dropEdge       = "heartbeat for another member"
 	dropReplay     = "replayed heartbeat"
 	dropInbox      = "inbox full"
 	dropImpossible = "announcement of an impossible member"
