@@ -282,6 +282,30 @@ func TestNameIsTakenWhileItsHolderAnswers(t *testing.T) {
 	})
 }
 
+// A name whose last holders all vanished with their machines costs the wait for one of them, not for each in turn.
+func TestFormerHoldersAreAskedAtOnce(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(5)
+		var took []time.Duration
+		for range 3 {
+			if err := w.network.Isolate(w.nodes["n02"].transport.Addr()); err != nil {
+				t.Fatal(err)
+			}
+			w.close("n02")
+			began := time.Now()
+			w.start("n02", "")
+			took = append(took, time.Since(began))
+		}
+		t.Logf("joined after %v", took)
+		if longest := slices.Max(took); longest > took[0]+100*time.Millisecond {
+			t.Errorf("with more to ask than one a holder joined after %v, with one after %v", longest, took[0])
+		}
+		if took[0] < 500*time.Millisecond {
+			t.Errorf("the first holder joined after %v: the one before it was not asked", took[0])
+		}
+	})
+}
+
 // Of two processes that start under one name at one time, one gets it.
 func TestNameIsTakenByOneOfTwo(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
