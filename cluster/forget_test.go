@@ -18,10 +18,7 @@ func TestForgottenDeathIsNoNews(t *testing.T) {
 	}
 	table := func(boot uint64) {
 		cl := claim{Name: "x", Boot: boot, Seq: 3000, State: StateDown, Addr: "10.0.0.1:7946", Age: micros(DefaultForgetAfter - time.Hour)}
-		buf, err := encodePacket(&packet{From: "b", Boot: 1, Claims: []claim{cl}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		buf := encoded(t, &packet{From: "b", Boot: 1, Claims: []claim{cl}})
 		c.receivedState(now, buf)
 	}
 	c.condemn(now, x, ReasonSilent)

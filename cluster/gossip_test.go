@@ -23,19 +23,12 @@ func TestTagsOfMemberKnownFromClaims(t *testing.T) {
 		var told []string
 		var last Event
 		c.publish = func(_ string, e Event) { told, last = append(told, e.Kind.String()+"/"+e.Reason), e }
-		buf, err := encodePacket(&packet{From: "b", Boot: 1, Claims: []claim{{Name: "y", Boot: 1, Seq: 3000, State: StateDown, Addr: "10.0.0.2:7946"}}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		buf := encoded(t, &packet{From: "b", Boot: 1, Claims: []claim{{Name: "y", Boot: 1, Seq: 3000, State: StateDown, Addr: "10.0.0.2:7946"}}})
 		c.receivedState(now, buf)
 		if story.back {
 			c.merge(now, nil, claim{Name: "y", Boot: 1, Seq: 3010, State: StateUp})
 		}
-		m, err := encodeMeta(meta{Boot: 1, Tags: tags})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
+		meet(t, c, now, "y", "10.0.0.2:7946", tags)
 		if !slices.Equal(told, story.want) || story.back && !maps.Equal(last.Member.Tags, tags) {
 			t.Errorf("%s: told %v, at last with tags %v; want %v", name, told, last.Member.Tags, story.want)
 		}

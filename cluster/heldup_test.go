@@ -12,11 +12,7 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 		c, x := listener(t, now)
 		others := []string{"u", "v", "y", "z"}
 		for _, name := range others {
-			m, err := encodeMeta(meta{Boot: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.gossipAlive(now, gossipMember{name + "#1", "10.0.0.2:7946", m})
+			meet(t, c, now, name, "10.0.0.2:7946", nil)
 		}
 		c.inquire(now, x, true)
 		step := func(d time.Duration) {
@@ -60,11 +56,7 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 func TestOwnStallIsNoEvidence(t *testing.T) {
 	now := time.Now()
 	c, x := listener(t, now)
-	m, err := encodeMeta(meta{Boot: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
+	meet(t, c, now, "y", "10.0.0.2:7946", nil)
 	y := c.members["y"]
 	doubt := func() { // y says that it doubts
 		y.edge.lastHeard = now

@@ -28,11 +28,7 @@ func TestSilentObserverMayHaveHeardMore(t *testing.T) {
 			begin := time.Now()
 			c, x := listener(t, begin)
 			for _, o := range story.opinions {
-				m, err := encodeMeta(meta{Boot: 1})
-				if err != nil {
-					t.Fatal(err)
-				}
-				c.gossipAlive(begin, gossipMember{o.of + "#1", "10.0.0.2:7946", m})
+				meet(t, c, begin, o.of, "10.0.0.2:7946", nil)
 			}
 			c.inquire(begin, x, true)
 			var downAt time.Duration

@@ -1,0 +1,48 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pulsering/pulsering/detector"
+)
+
+// listener is a core that knows one other member, x, which lived at heartbeat 1000.
+func listener(t *testing.T, now time.Time) (*core, *record) {
+	t.Helper()
+	cfg, err := Config{Name: "a"}.prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
+	det, err := detector.New[string](detector.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { det.Close() })
+	c := newCore(cfg, det, newCounters(), func(string, Event) {}, now)
+	c.assume(1)
+	r := meet(t, c, now, "x", "10.0.0.1:7946", nil)
+	c.heard(now, r, 0, 1000)
+	return c, r
+}
+
+// meet has memberlist bring a member under boot 1.
+func meet(t *testing.T, c *core, now time.Time, name, addr string, tags map[string]string) *record {
+	t.Helper()
+	m, err := encodeMeta(meta{Boot: 1, Tags: tags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.gossipAlive(now, gossipMember{name + "#1", addr, m})
+	return c.members[name]
+}
+
+// encoded is a packet or table as it travels.
+func encoded(t *testing.T, p *packet) []byte {
+	t.Helper()
+	buf, err := encodePacket(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buf
+}
