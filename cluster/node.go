@@ -66,6 +66,11 @@ const probeInterval = time.Second
 // with the next push/pull only, half a minute later; with 8, one time in 3000.
 const retransmitMult = 8
 
+// indirectChecks is how many others memberlist has probe a member that does not answer it. Each suspicion that turns out wrong is gossiped
+// to everybody, and refuted to everybody, so with memberlist's default of 3 they are most of the bytes in a large cluster that loses
+// packets: of 300 members at 10 % loss each sent 2,383 bytes a second, with 5 (and with 6) 1,150, and 20 packets instead of 26.
+const indirectChecks = 5
+
 // Join starts a node and makes it a member of a cluster: the one that any of the seeds belongs to, or a new one where there
 // are no seeds or only this node's own address among them.
 //
@@ -143,6 +148,7 @@ func start(p *prepared) (*Node, error) {
 	conf.AdvertiseAddr, conf.AdvertisePort = adv.host, adv.port
 	conf.ProbeInterval = probeInterval
 	conf.RetransmitMult = retransmitMult
+	conf.IndirectChecks = indirectChecks
 	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
 	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
 	conf.Logger = gossipLogger
