@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -119,8 +121,9 @@ func merge(runs []*systemResult) *systemResult {
 	return m
 }
 
-// gather reads what there is of the series: each of its cases, also those without a run.
-func gather(dir string) (cases []*outcome, builds []string, err error) {
+// gather reads what there is of the series: each of its cases, also those without a run, and how many runs each build made.
+func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
+	builds = map[string]int{}
 	all, err := jobs(dir)
 	if err != nil {
 		return nil, nil, err
@@ -146,9 +149,7 @@ func gather(dir string) (cases []*outcome, builds []string, err error) {
 		if o.Seeds++; o.Seeds == 1 {
 			o.Params = r.Params
 		}
-		if !slices.Contains(builds, r.Build) {
-			builds = append(builds, r.Build)
-		}
+		builds[r.Build]++
 		for name, s := range r.Systems {
 			runs[j.name][name] = append(runs[j.name][name], s)
 		}
@@ -193,7 +194,7 @@ func writeReport(dir string) error {
 var systemNames = []string{"pulsering", "memberlist", "memberlist-tuned"}
 
 // page is lab.md: cases is the whole series, found what there are runs of.
-func page(cases, found []*outcome, builds, pictures []string) string {
+func page(cases, found []*outcome, builds map[string]int, pictures []string) string {
 	var b strings.Builder
 	runs, planned, wall := 0, 0, 0.0
 	for _, o := range cases {
@@ -214,11 +215,18 @@ cases, %.1f hours of computing on one core, %s, %d core(s). The comment of packa
 - Bytes are those of packets, unencrypted, without headers; streams (push/pull) are apart.
 `, runs, len(found), wall/3600, runtime.Version(), runtime.NumCPU())
 	if runs < planned {
-		fmt.Fprintf(&b, "- **Not finished**: %d of %d runs are missing, all those of %d of %d cases among them. The tables say how many seeds each case has.\n",
-			planned-runs, planned, len(cases)-len(found), len(cases))
+		none := "Each case has one at least"
+		if n := len(cases) - len(found); n > 0 {
+			none = fmt.Sprintf("Of %d cases there is none", n)
+		}
+		fmt.Fprintf(&b, "- **Not finished**: %d of %d runs are missing. %s; the tables say how many seeds.\n", planned-runs, planned, none)
 	}
 	if len(builds) > 1 {
-		fmt.Fprintf(&b, "- **Mixed**: the runs were made by %d builds.\n", len(builds))
+		names := slices.SortedFunc(maps.Keys(builds), func(a, b string) int { return cmp.Or(cmp.Compare(builds[b], builds[a]), cmp.Compare(a, b)) })
+		for i, name := range names {
+			names[i] = fmt.Sprintf("%d by %s", builds[name], name)
+		}
+		fmt.Fprintf(&b, "- **Mixed**: the runs were made by %d builds, %s.\n", len(builds), strings.Join(names, ", "))
 	}
 	for _, p := range pictures {
 		fmt.Fprintf(&b, "\n![%s](lab/%s)\n", strings.TrimSuffix(p, ".svg"), p)
