@@ -108,9 +108,9 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 // was not connected to who gave it.
 const oldVerdict = 2 * time.Second
 
-// alleged takes up an old verdict of another member, from its table or in an answer, about one that is up here. It may come from the other half of a network
-// that was cut, which calls all of this half down, and this node knows no later evidence of members to whom it does not listen. So it asks
-// the member first (see pursue). It reports false for all other claims.
+// alleged takes up an old verdict of another member, from its table or in an answer, about one that is up here. It may come from the
+// other half of a network that was cut, which calls all of this half down, and this node knows no later evidence of members to whom it
+// does not listen. So it asks the member first (see pursue). It reports false for all other claims.
 func (c *core) alleged(now time.Time, cl claim) bool {
 	r := c.members[cl.Name]
 	if r == nil || r.plain || r.State != StateUp || r.edge.watched || cl.State != StateDown || cl.Boot != r.Boot || !cl.after(r.claim) ||
