@@ -51,26 +51,38 @@ type inbox struct {
 	mu       sync.Mutex
 	items    []any
 	messages int // of items, those whose number is up to strangers
+	tables   int // bytes of tables, likewise
 	closed   bool
 }
 
-// maxMessages bounds the messages that wait: a second's worth at ten times the traffic of a thousand members.
-const maxMessages = 16384
+const (
+	// maxMessages bounds the messages that wait: a second's worth at ten times the traffic of a thousand members.
+	maxMessages = 16384
+	// maxTables bounds the bytes of tables that wait: a few of the largest that memberlist lets through, of 20 MB (v0.7.0,
+	// maxPushStateBytes), and hundreds of those of ten thousand members.
+	maxTables = 64 << 20
+)
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
-// put reports false where the item was dropped: a message too many. After close everything is dropped silently.
+// put reports false where the item was dropped: a message or table too many. After close everything is dropped silently.
 func (b *inbox) put(item any) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return true
 	}
-	if _, ok := item.(userMessage); ok {
+	switch in := item.(type) {
+	case userMessage:
 		if b.messages >= maxMessages {
 			return false
 		}
 		b.messages++
+	case remoteState:
+		if b.tables+len(in.buf) > maxTables {
+			return false
+		}
+		b.tables += len(in.buf)
 	}
 	b.items = append(b.items, item)
 	select {
@@ -84,7 +96,7 @@ func (b *inbox) take() []any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	items := b.items
-	b.items, b.messages = nil, 0
+	b.items, b.messages, b.tables = nil, 0, 0
 	return items
 }
 
@@ -126,7 +138,9 @@ func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
 func (d *delegate) LocalState(bool) []byte { return d.state() }
 
 func (d *delegate) MergeRemoteState(buf []byte, _ bool) {
-	d.inbox.put(remoteState{time.Now(), slices.Clone(buf)})
+	if !d.inbox.put(remoteState{time.Now(), slices.Clone(buf)}) {
+		d.count.drop(dropInbox)
+	}
 }
 
 func (d *delegate) NotifyJoin(n *memberlist.Node) { d.notifyAlive(n) }

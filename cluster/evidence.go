@@ -39,10 +39,7 @@ func (c *core) received(now time.Time, buf []byte) {
 		answers = append(answers, c.selfClaim())
 	}
 	for _, cl := range p.Claims {
-		if c.alleged(now, cl) {
-			continue
-		}
-		if later, ok := c.merge(now, from, cl); ok {
+		if later, ok := c.told(now, from, cl); ok {
 			answers = append(answers, later)
 		}
 	}
@@ -98,10 +95,16 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 			r.since = now.Add(-age)
 			continue
 		}
-		if !c.alleged(now, cl) {
-			c.merge(now, c.members[p.From], cl)
-		}
+		c.told(now, c.members[p.From], cl)
 	}
+}
+
+// told takes up a claim that came as such, in an answer, a flood or a table.
+func (c *core) told(now time.Time, from *record, cl claim) (later claim, ok bool) {
+	if c.alleged(now, cl) {
+		return claim{}, false
+	}
+	return c.merge(now, from, cl)
 }
 
 // oldVerdict is the age from which a verdict is no news: flood and gossip take a fraction of it to reach everybody. Who is told later
