@@ -99,7 +99,8 @@ type Config struct {
 	// Transport replaces the network; Bind and Advertise are then ignored. Join owns it from the call on and shuts
 	// it down, also where Join fails.
 	Transport memberlist.Transport
-	// Logger receives the log lines, memberlist's among them. Nil: no logs.
+	// Logger receives the log lines, memberlist's among them, from a goroutine of their own: while it is stuck the node goes on,
+	// and lines beyond a few thousand are lost. Close, and a Join that fails, wait for it for a second at most. Nil: no logs.
 	Logger hclog.Logger
 }
 
@@ -109,6 +110,7 @@ type prepared struct {
 	seeds []hostPort
 	bind  hostPort
 	adv   hostPort // zero host: to be found
+	log   logger   // to Logger
 }
 
 type hostPort struct {
@@ -208,6 +210,7 @@ func (c Config) prepare() (*prepared, error) {
 	if p.Logger == nil {
 		p.Logger = hclog.NewNullLogger()
 	}
+	p.log = newLogger(p.Logger)
 	if len(errs) > 0 {
 		return nil, refused{errors.Join(errs...)}
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/pulsering/pulsering/detector"
 )
 
@@ -20,7 +18,7 @@ import (
 // to a verdict, gossip.go for what memberlist reports.
 type core struct {
 	cfg     *prepared
-	log     hclog.Logger
+	log     logger
 	count   *counters
 	det     *detector.Detector[string]
 	publish func(name string, e Event)
@@ -132,7 +130,7 @@ const (
 
 func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
 	c := &core{
-		cfg: cfg, log: cfg.Logger, count: count, det: det, publish: publish,
+		cfg: cfg, log: cfg.log, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		reported: map[string]*record{}, forgotten: map[string]burial{},

@@ -33,7 +33,7 @@ func (n *Node) heal() {
 		busy, wait = now, retry.NextBackOff()
 		seed := targets[rand.IntN(len(targets))]
 		if _, err := n.trySeed(n.ctx, seed); err != nil {
-			n.cfg.Logger.Debug("lost member does not answer", "addr", seed.String(), "error", err)
+			n.cfg.log.Debug("lost member does not answer", "addr", seed.String(), "error", err)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (n *Node) enter(ctx context.Context) error {
 	if member != "" {
 		// Once more, now under our boot: whoever joins through that member next shall find us there. If it fails, gossip will do.
 		if err := n.exchange(ctx, member); err != nil {
-			n.cfg.Logger.Debug("seed did not answer again", "addr", member, "error", err)
+			n.cfg.log.Debug("seed did not answer again", "addr", member, "error", err)
 		}
 	}
 
@@ -98,12 +98,12 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 	for {
 		select {
 		case <-patience.C:
-			n.cfg.Logger.Warn("no seed answers yet; still trying", "seeds", n.cfg.Seeds, "last", errors.Join(last...))
+			n.cfg.log.Warn("no seed answers yet; still trying", "seeds", n.cfg.Seeds, "last", errors.Join(last...))
 		case r := <-reports:
 			switch {
 			case r.err != nil:
 				last[r.seed] = r.err
-				n.cfg.Logger.Debug("seed did not answer", "seed", n.cfg.Seeds[r.seed], "error", r.err)
+				n.cfg.log.Debug("seed did not answer", "seed", n.cfg.Seeds[r.seed], "error", r.err)
 			case r.member != "":
 				return r.member, nil
 			default:
@@ -300,7 +300,7 @@ func (n *Node) contest(g gossipMember) {
 		}
 		if taken {
 			n.mu.Unlock()
-			n.cfg.Logger.Error("another process took this node's name; ending", "name", n.cfg.Name, "addr", g.addr)
+			n.cfg.log.Error("another process took this node's name; ending", "name", n.cfg.Name, "addr", g.addr)
 			go n.close(fmt.Errorf("cluster: Name: %q at %s: %w", n.cfg.Name, g.addr, ErrNameTaken)) // close waits for this goroutine
 			return
 		}

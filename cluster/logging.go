@@ -3,14 +3,53 @@ package cluster
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/internal/aside"
 )
+
+// logger hands lines to Config.Logger, which may get stuck: behind it is a pipe that nobody reads, or a disk that hangs. The node logs
+// under its own lock and memberlist under its locks, and a node that waits there sends no heartbeats and has no word about others.
+type logger struct {
+	to    hclog.Logger
+	queue *aside.Queue
+}
+
+const (
+	// maxLines bounds the lines that wait: a few megabytes.
+	maxLines = 4096
+	// lastLines is how long the end of a node waits for its last lines to be written.
+	lastLines = time.Second
+)
+
+func newLogger(to hclog.Logger) logger {
+	return logger{to, &aside.Queue{Max: maxLines, Lost: func(n int) {
+		to.Warn("the log was stuck, lines are missing here", "lines", n)
+	}}}
+}
+
+func (l logger) named(name string) logger { return logger{l.to.Named(name), l.queue} }
+
+func (l logger) Debug(msg string, args ...any) { l.log(l.to.IsDebug(), hclog.Debug, msg, args) }
+func (l logger) Info(msg string, args ...any)  { l.log(l.to.IsInfo(), hclog.Info, msg, args) }
+func (l logger) Warn(msg string, args ...any)  { l.log(l.to.IsWarn(), hclog.Warn, msg, args) }
+func (l logger) Error(msg string, args ...any) { l.log(l.to.IsError(), hclog.Error, msg, args) }
+
+func (l logger) log(wanted bool, level hclog.Level, msg string, args []any) {
+	if wanted {
+		l.queue.Do(func() { l.to.Log(level, msg, args...) })
+	}
+}
+
+// flush waits for the lines so far to be written, for a second at most.
+func (l logger) flush() { l.queue.Wait(lastLines) }
 
 // gossipLog passes memberlist's log lines on to the configured logger. Lines that a stranger's packet can cause are
 // counted by cause and logged at debug level only, so that noise from the network cannot fill a disk.
 type gossipLog struct {
-	log   hclog.Logger
+	log   logger
 	count *counters
 }
 
@@ -39,14 +78,11 @@ var strangers = []struct{ says, cause string }{ // the first that matches, in lo
 
 func (g gossipLog) Write(line []byte) (int, error) {
 	text := string(bytes.TrimSpace(line))
-	level := hclog.Debug
+	say := g.log.Debug // memberlist's opinion of members, at INFO and WARN, is not ours
 	if rest, ok := strings.CutPrefix(text, "["); ok {
 		name, msg, _ := strings.Cut(rest, "] ")
-		switch name {
-		case "INFO", "WARN":
-			level = hclog.Debug // memberlist's opinion of members is not ours
-		case "ERR", "ERROR":
-			level = hclog.Warn
+		if name == "ERR" || name == "ERROR" {
+			say = g.log.Warn
 		}
 		text = msg
 	}
@@ -55,13 +91,13 @@ func (g gossipLog) Write(line []byte) (int, error) {
 	for _, s := range strangers {
 		if strings.Contains(lower, s.says) {
 			g.count.drop(s.cause)
-			level = hclog.Debug
+			say = g.log.Debug
 			break
 		}
 	}
 	if strings.Contains(text, "network may be misconfigured") {
-		level = hclog.Warn // TCP works and UDP does not: worth a person's time
+		say = g.log.Warn // TCP works and UDP does not: worth a person's time
 	}
-	g.log.Log(level, text)
+	say(text)
 	return len(line), nil
 }

@@ -88,6 +88,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n, err := start(p)
 	if err != nil {
+		p.log.flush()
 		return nil, err
 	}
 	if err := n.enter(ctx); err != nil {
@@ -107,7 +108,7 @@ func start(p *prepared) (*Node, error) {
 		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	gossipLogger := log.New(gossipLog{p.Logger.Named("memberlist"), n.count}, "", 0)
+	gossipLogger := log.New(gossipLog{p.log.named("memberlist"), n.count}, "", 0)
 
 	inner, adv := p.Transport, hostPort{}
 	if inner == nil {
@@ -226,7 +227,7 @@ func (n *Node) perform() {
 	out := n.core.takeOut()
 	n.size.Store(int64(len(n.core.members) + 1))
 	if err := n.publishSelf(out.meta); err != nil {
-		n.cfg.Logger.Error("metadata not encoded", "error", err)
+		n.cfg.log.Error("metadata not encoded", "error", err)
 	}
 	for _, g := range out.contests {
 		n.contest(g)
@@ -243,7 +244,7 @@ func (n *Node) perform() {
 		}
 		if err != nil && n.ctx.Err() == nil {
 			n.count.drop("not sent")
-			n.cfg.Logger.Debug("packet not sent", "to", o.to, "error", err)
+			n.cfg.log.Debug("packet not sent", "to", o.to, "error", err)
 		}
 	}
 	if out.meta {
@@ -273,7 +274,7 @@ func (n *Node) broadcast(cl claim, done chan struct{}) {
 	p := &packet{From: n.cfg.Name, Boot: n.core.boot, Claims: []claim{cl}}
 	buf, err := encodePacket(p)
 	if err != nil {
-		n.cfg.Logger.Error("claim not encoded", "error", err)
+		n.cfg.log.Error("claim not encoded", "error", err)
 		return
 	}
 	n.delegate.queue.QueueBroadcast(&broadcast{name: cl.Name, buf: buf, done: done})
@@ -457,11 +458,12 @@ func (n *Node) close(why error) {
 		err := n.ml.Shutdown()
 		<-n.goodbye
 		if err != nil {
-			n.cfg.Logger.Warn("memberlist's shutdown", "error", err)
+			n.cfg.log.Warn("memberlist's shutdown", "error", err)
 		}
 		n.wg.Wait()
 		n.det.Close()
 		n.hub.Close()
+		n.cfg.log.flush()
 		close(n.done)
 	})
 	<-n.done
