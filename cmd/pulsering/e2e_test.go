@@ -355,25 +355,44 @@ func TestBrokenOutput(t *testing.T) {
 	onlyDown(t, []*member{ant, bee})
 }
 
-// Standard output that blocks: a signal still ends the node in good order.
+// Standard output that blocks, and standard error with it, as in "pulsering node 2>&1 | less": a signal still ends the node in good order.
 func TestBlockedOutput(t *testing.T) {
-	reader, writer, err := os.Pipe()
-	must(t, err)
-	defer reader.Close()
-	for _, size := range []int{4096, 1} { // until it is full to the last byte
-		for err = nil; err == nil; {
-			must(t, writer.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
-			_, err = writer.Write(make([]byte, size))
-		}
-	}
 	ant := town(t, []string{"ant"})[0]
-	cmd, log := nodeWithOutput(t, "stuck", writer, ant)
+	cmd, log := nodeWithOutput(t, "stuck", fullPipe(t), ant)
 	ant.expect("up", "stuck")
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	ant.expect("left", "stuck")
 	if code := ends(cmd); code != 0 {
 		t.Errorf("exit code %d, log:\n%s", code, log)
 	}
+
+	full := fullPipe(t)
+	cmd = exec.Command(binary, "node", "--name", "mute", "--bind", freshAddr(t), "--join", ant.addr, "--log-level", "debug")
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = full, full, ownGroup()
+	must(t, cmd.Start())
+	full.Close()
+	t.Cleanup(func() { cmd.Process.Kill() })
+	ant.expect("up", "mute")
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	ant.expect("left", "mute")
+	if code := ends(cmd); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// fullPipe is a pipe that takes not a byte more, as nobody reads it.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() { reader.Close() })
+	for _, size := range []int{4096, 1} { // until it is full to the last byte
+		for err = nil; err == nil; {
+			must(t, writer.SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
+			_, err = writer.Write(make([]byte, size))
+		}
+	}
+	return writer
 }
 
 // nodeWithOutput starts a node that prints to a file, which it alone has open then.

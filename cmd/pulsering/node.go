@@ -76,10 +76,12 @@ const goodbye = 5 * time.Second
 // Run takes part in the cluster until ctx ends.
 func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error to act upon here, not a sudden death
+	lines := newPatientWriter(con.err)
+	defer lines.flush()
 	log := hclog.New(&hclog.LoggerOptions{
 		Name:   "pulsering",
 		Level:  hclog.LevelFromString(c.LogLevel),
-		Output: con.err,
+		Output: lines,
 		Color:  logColor(con),
 	})
 	if c.KeyFile.exposed {
