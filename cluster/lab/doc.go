@@ -25,9 +25,9 @@
 //
 //   - detect_s: seconds from the fault to each survivor's first Down, over all pairs of victim and survivor. first, median,
 //     p99 and max are over the pairs that were told, and null where there are none; never counts the others.
-//   - false_down: Down events about members that live and are not blocked, at all members and at unblocked ones. A
-//     member's former boot, and a member that the fault hides from the observer, or did until a second ago, is none of
-//     these. In the block scenario the blocked members do not count while they run either, as in the Lifeguard paper
+//   - false_down: Down events about members that live and are not blocked, and Left events about members that run and never
+//     said goodbye, at all members and at unblocked ones. Downs of a member's former boot, and of a member that the fault hides
+//     from the observer, or did until a second ago, are none of these. In the block scenario the blocked members do not count while they run either, as in the Lifeguard paper
 //     (section V: an event "about an agent outside the anomalous set"); events about them are in resumed.
 //   - member_hours: the sum of the virtual times that members ran. No event in h hours bounds the rate at 3.0/h with 95 %
 //     confidence (-ln 0.05, the Poisson distribution; for more events see per_hour_95).
@@ -36,6 +36,8 @@
 //   - agree_s: seconds from the fault's end until all views agree, and do so for a second: with the truth about members that
 //     run and that do not, and with each other about those that the fault makes ill. Suspect counts as up. After several
 //     faults it is the longest; null if they never agree before the run ends.
+//     A fault that lasts to the end of the run has no agree_s (lossy-few): apart_s is the longest that views about one member
+//     differed at a stretch, in all of the run.
 //   - changes_per_ill_member: how often a healthy member saw an ill one go down, or up again, over pairs of the two. Suspect
 //     counts as up; suspects is the number of all Suspect events, also of those at ill members about healthy ones.
 //

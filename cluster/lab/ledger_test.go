@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -343,11 +344,13 @@ func (l *ledger) told(e news) {
 	if (s.ill || s.anomalous) && was != e.view && (e.view == viewUp && was == viewDown || e.view == viewDown) {
 		l.changes[[2]int{e.observer, e.subject}]++
 	}
-	switch e.view {
-	case viewSuspect:
+	switch {
+	case e.view == viewSuspect:
 		l.suspects++
-	case viewDown:
+	case e.view == viewDown:
 		l.judge(e, former)
+	case e.view == viewNone && was.up() && s.running && !s.departing && !former: // no fault makes a goodbye
+		l.accuse(e, "said to have left")
 	}
 }
 
@@ -379,15 +382,21 @@ func (l *ledger) judge(e news, former bool) {
 	case s.anomalous:
 		l.resumed++
 	default:
-		l.falseAll++
-		l.reasons[e.reason]++
-		if len(l.examples) < maxExamples {
-			l.examples = append(l.examples, fmt.Sprintf("at %v %s called %s (boot %d, started %v before) down: %s",
-				e.at.Sub(l.begun), name(e.observer), name(e.subject), e.boot, e.at.Sub(s.born), e.reason))
-		}
-		if !o.ill && !o.anomalous {
-			l.falseUnblocked++
-		}
+		l.accuse(e, e.reason)
+	}
+}
+
+// accuse counts an event that is false. l.mu is held.
+func (l *ledger) accuse(e news, reason string) {
+	o, s := &l.members[e.observer], &l.members[e.subject]
+	l.falseAll++
+	l.reasons[reason]++
+	if len(l.examples) < maxExamples {
+		l.examples = append(l.examples, fmt.Sprintf("at %v %s called %s (boot %d, started %v before) down: %s",
+			e.at.Sub(l.begun), name(e.observer), name(e.subject), e.boot, e.at.Sub(s.born), reason))
+	}
+	if !o.ill && !o.anomalous {
+		l.falseUnblocked++
 	}
 }
 
@@ -477,13 +486,33 @@ func (l *ledger) agreement() (seconds []float64, unsettled int) {
 				}
 			}
 		}
-		if at.IsZero() || at.After(l.now) {
+		if at.IsZero() || l.now.Sub(at) < holds {
 			unsettled++
 		} else {
 			seconds = append(seconds, at.Sub(f.end).Seconds())
 		}
 	}
 	return seconds, unsettled
+}
+
+// apart is the longest time that views about one member differed at a stretch, since the measurement began.
+func (l *ledger) apart() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var longest time.Duration
+	for i := range l.members {
+		from, agreed := l.begun, true
+		for _, t := range append(slices.Clip(l.members[i].turns), turn{l.now, true}) {
+			if !agreed {
+				longest = max(longest, t.at.Sub(from))
+			}
+			agreed = t.agreed
+			if t.at.After(from) {
+				from = t.at
+			}
+		}
+	}
+	return longest
 }
 
 // agreesFrom returns the first time from at on from which views of s agree for a while; zero: never.

@@ -41,6 +41,7 @@ type systemResult struct {
 
 	Settled   summary `json:"settled"`          // agree_s of each fault that views agreed after
 	Unsettled int     `json:"unsettled"`        // faults after which they did not
+	Apart     float64 `json:"apart_s"`          // the longest that views about one member differed at a stretch
 	Back      returns `json:"back_s"`           // from a member's return until each other calls its new boot up
 	Isolated  summary `json:"isolated_s"`       // from the fault until the member says Isolated
 	Alone     int     `json:"isolated_healthy"` // times that a member without a fault said so
@@ -111,6 +112,7 @@ func (w *world) result() *systemResult {
 	}
 	agree, unsettled := l.agreement()
 	r.Settled, r.Unsettled = summarize(agree), unsettled
+	r.Apart = *rounded(l.apart().Seconds())
 	if unsettled == 0 {
 		r.Agree = r.Settled.Max
 	}
@@ -218,7 +220,7 @@ func (r *result) String() string {
 	row("  in streams: bytes per node and second", func(s *systemResult) string { return fmt.Sprintf("%.0f", s.StreamBytes) })
 	row("  peak packets of a node in a second", func(s *systemResult) string { return fmt.Sprint(s.Peak) })
 	row("  dropped by full queues", func(s *systemResult) string { return fmt.Sprint(s.DroppedFull) })
-	row("views agree after (s)", func(s *systemResult) string { return figures(s.Agree) })
+	row("views agree after (s); apart at most (s)", func(s *systemResult) string { return fmt.Sprintf("%s; %.3g", figures(s.Agree), s.Apart) })
 	if r.any(func(s *systemResult) bool { return s.Isolated.Count > 0 || s.Alone > 0 }) {
 		row("isolated said after (s), by healthy ones", func(s *systemResult) string {
 			return fmt.Sprintf("%s, %d", figures(s.Isolated.Median, s.Isolated.Max), s.Alone)

@@ -116,7 +116,11 @@ func (w *world) victims() []int {
 				w.shared.victims = append(w.shared.victims, i)
 			}
 		}
-		if len(w.shared.victims) == 1 {
+		switch {
+		case len(w.shared.victims) > 1:
+		case w.system.name == "pulsering":
+			w.t.Fatalf("nobody observes %s", name(subject))
+		default:
 			w.shared.victims = w.pick(9)
 		}
 	}
@@ -276,8 +280,7 @@ func lossyFew(w *world) {
 	for _, m := range few {
 		w.ledger.awaitDown(time.Now(), m, nil)
 	}
-	w.ledger.ended(time.Now(), nil)
-	w.wait(w.p.length())
+	w.wait(w.p.length()) // the fault has no end
 }
 
 func restart(w *world) {
