@@ -454,7 +454,7 @@ func TestGoals(t *testing.T) {
 	restarts := told(0.5, 980, 0)
 	restarts.Back = returns{seconds(0.5), seconds(0.5), seconds(0.5), 0, 980}
 	alone := &systemResult{Isolated: summarize([]float64{0.5})}
-	apart := &systemResult{Apart: 599, Agree: seconds(0)}
+	apart := &systemResult{Apart: seconds(599), Agree: seconds(0)}
 	leavers := &systemResult{False: falseDown{LeftAsDown: 1}}
 
 	type runs map[string][]*systemResult // by case

@@ -48,17 +48,10 @@ func merge(runs []*systemResult) *systemResult {
 		}
 		return reduce(get, slices.Max)
 	}
-	each := func(get func(*systemResult) float64) []float64 {
-		values := make([]float64, len(runs))
-		for i, r := range runs {
-			values[i] = get(r)
-		}
-		return values
-	}
 	mean := func(get func(*systemResult) float64) float64 {
 		sum := 0.0
-		for _, v := range each(get) {
-			sum += v
+		for _, r := range runs {
+			sum += get(r)
 		}
 		return *rounded(sum / float64(len(runs)))
 	}
@@ -121,7 +114,7 @@ func merge(runs []*systemResult) *systemResult {
 	m.Suspects = sum(func(r *systemResult) int { return r.Suspects })
 	m.ViewsDiffer = sum(func(r *systemResult) int { return r.ViewsDiffer })
 	m.FormedS = all(func(r *systemResult) *float64 { return r.FormedS })
-	m.Apart = slices.Max(each(func(r *systemResult) float64 { return r.Apart }))
+	m.Apart = all(func(r *systemResult) *float64 { return r.Apart })
 	m.Packets = mean(func(r *systemResult) float64 { return r.Packets })
 	m.Bytes = mean(func(r *systemResult) float64 { return r.Bytes })
 	m.StreamBytes = mean(func(r *systemResult) float64 { return r.StreamBytes })
@@ -278,7 +271,7 @@ cases, %.1f hours of computing on one core, %s, %d core(s). The comment of packa
 			cell(func(s *systemResult) string { return fmt.Sprintf("%d; %d", s.False.All, s.False.Unblocked) }),
 			fmt.Sprintf("%.4g; ", ours.False.MemberHours)+cell(func(s *systemResult) string { return bound(s.False) }),
 			cell(func(s *systemResult) string { return figures(s.Agree) }),
-			cell(func(s *systemResult) string { return fmt.Sprintf("%.3g", s.Apart) }),
+			cell(func(s *systemResult) string { return figures(s.Apart) }),
 			cell(func(s *systemResult) string { return fmt.Sprintf("%.3g, %.0f", s.Packets, s.Bytes) }),
 			cell(func(s *systemResult) string { return fmt.Sprint(s.Peak) }),
 			cell(func(s *systemResult) string { return fmt.Sprint(s.DroppedFull) }))
@@ -504,7 +497,7 @@ var (
 		return o.ours().Isolated.Max
 	}
 	agree     = func(o *outcome) *float64 { return o.ours().Agree }
-	apart     = func(o *outcome) *float64 { return &o.ours().Apart }
+	apart     = func(o *outcome) *float64 { return o.ours().Apart }
 	changes   = func(o *outcome) *float64 { return o.ours().Changes.Max }
 	falseAll  = func(o *outcome) *float64 { return number(o.ours().False.All) }
 	unblocked = func(o *outcome) *float64 { return number(o.ours().False.Unblocked) }

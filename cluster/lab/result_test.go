@@ -39,15 +39,15 @@ type systemResult struct {
 	Peak        uint64   `json:"peak_packets_node_s"` // the most that one member sent in one second
 	DroppedFull uint64   `json:"dropped_full"`        // by full queues, of the network and of the members
 
-	Settled   summary `json:"settled"`          // agree_s of each fault that views agreed after
-	Unsettled int     `json:"unsettled"`        // faults after which they did not
-	Apart     float64 `json:"apart_s"`          // the longest that views about one member differed at a stretch
-	Back      returns `json:"back_s"`           // from a member's return until each other calls its new boot up
-	Isolated  summary `json:"isolated_s"`       // from the fault until the member says Isolated
-	Alone     int     `json:"isolated_healthy"` // times that a member without a fault said so
-	Excused   int     `json:"down_excused"`     // Downs of members that the fault hid for longer than its allowance
-	Suspects  int     `json:"suspects"`
-	Changes   summary `json:"changes_per_ill_member"` // ups and downs, over pairs of healthy observer and ill member
+	Settled   summary  `json:"settled"`          // agree_s of each fault that views agreed after
+	Unsettled int      `json:"unsettled"`        // faults after which they did not
+	Apart     *float64 `json:"apart_s"`          // the longest that views about one member differed at a stretch
+	Back      returns  `json:"back_s"`           // from a member's return until each other calls its new boot up
+	Isolated  summary  `json:"isolated_s"`       // from the fault until the member says Isolated
+	Alone     int      `json:"isolated_healthy"` // times that a member without a fault said so
+	Excused   int      `json:"down_excused"`     // Downs of members that the fault hid for longer than its allowance
+	Suspects  int      `json:"suspects"`
+	Changes   summary  `json:"changes_per_ill_member"` // ups and downs, over pairs of healthy observer and ill member
 
 	Memory       uint64  `json:"memory_bytes_per_member"` // heap and stacks after forming, network included
 	Goroutines   float64 `json:"goroutines_per_member"`
@@ -112,7 +112,7 @@ func (w *world) result() *systemResult {
 	}
 	agree, unsettled := l.agreement()
 	r.Settled, r.Unsettled = summarize(agree), unsettled
-	r.Apart = *rounded(l.apart().Seconds())
+	r.Apart = rounded(l.apart().Seconds())
 	if unsettled == 0 {
 		r.Agree = r.Settled.Max
 	}
@@ -220,7 +220,7 @@ func (r *result) String() string {
 	row("  in streams: bytes per node and second", func(s *systemResult) string { return fmt.Sprintf("%.0f", s.StreamBytes) })
 	row("  peak packets of a node in a second", func(s *systemResult) string { return fmt.Sprint(s.Peak) })
 	row("  dropped by full queues", func(s *systemResult) string { return fmt.Sprint(s.DroppedFull) })
-	row("views agree after (s); apart at most (s)", func(s *systemResult) string { return fmt.Sprintf("%s; %.3g", figures(s.Agree), s.Apart) })
+	row("views agree after (s); apart at most (s)", func(s *systemResult) string { return figures(s.Agree) + "; " + figures(s.Apart) })
 	if r.any(func(s *systemResult) bool { return s.Isolated.Count > 0 || s.Alone > 0 }) {
 		row("isolated said after (s), by healthy ones", func(s *systemResult) string {
 			return fmt.Sprintf("%s, %d", figures(s.Isolated.Median, s.Isolated.Max), s.Alone)
