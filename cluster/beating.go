@@ -18,6 +18,7 @@ type edge struct {
 	heardSeq   uint64
 	heardEpoch uint64
 	heardAt    time.Time     // the last heartbeat
+	jumpedSeq  uint64        // of one after it that was too far ahead to be believed; 0: none
 	interval   time.Duration // promised with it
 	every      time.Duration // the member's own Beat
 	late       time.Duration // mean deviation of arrivals from the promise
@@ -94,7 +95,12 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 			c.count.drop(dropReplay)
 			return
 		}
-		if b.Seq-e.heardSeq > maxSeqJump+uint64(now.Sub(e.heardAt)/minBeat) { // no member beats so fast
+		// No member beats so fast. But a machine that slept finds the others far ahead, and by its own clock no time has passed: it
+		// believes the second one.
+		far := b.Seq-e.heardSeq > maxSeqJump+uint64(now.Sub(e.heardAt)/minBeat)
+		follows := b.Seq > e.jumpedSeq && b.Seq-e.jumpedSeq <= maxSeqJump
+		if far && !(e.jumpedSeq > 0 && follows) {
+			e.jumpedSeq = b.Seq
 			c.count.drop(dropSeq)
 			return
 		}
@@ -128,7 +134,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 			e.late += (min(now.Sub(e.heardAt.Add(e.interval)).Abs(), c.cfg.StallAllowance) - e.late) / 8
 		}
 	}
-	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt = b.Edge, b.Epoch, b.Seq, now
+	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt, e.jumpedSeq = b.Edge, b.Epoch, b.Seq, now, 0
 	e.every = duration(b.Every)
 	if b.Interval == 0 {
 		c.unwatch(now, r)

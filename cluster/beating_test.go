@@ -45,3 +45,35 @@ func TestLastHeartbeatEndsDeafness(t *testing.T) {
 		t.Error("the deafness is not remembered")
 	}
 }
+
+// A machine that slept for a day, a laptop or a paused virtual one, finds the heartbeats of the others numbered hundreds of thousands later,
+// while its own monotonic clock, which stood still, explains none of that. It believes the second one; a single one it does not.
+func TestHearingAfterTheMachineSlept(t *testing.T) {
+	for _, every := range []time.Duration{minBeat, DefaultBeat} {
+		now := time.Now()
+		c, r := listener(t, now)
+		turns := uint64(8)
+		b := beat{Seq: 2000, Edge: 10, Interval: micros(time.Duration(turns) * every), Every: micros(every)}
+		next := func(slept uint64) {
+			now = now.Add(time.Duration(turns) * every)
+			b.Seq, b.Edge = b.Seq+(1+slept)*turns, b.Edge+1+slept
+			c.heartbeat(now, r, &b)
+		}
+		next(0)
+		forged := b
+		forged.Seq += 1 << 40
+		c.heartbeat(now, r, &forged)
+		next(0)
+		if r.edge.heardSeq != b.Seq {
+			t.Errorf("Beat %v: after a forged one no heartbeat was taken", every)
+		}
+		next(uint64(24*time.Hour/every) / turns)
+		if r.edge.heardSeq == b.Seq {
+			t.Errorf("Beat %v: the first heartbeat after a day that did not pass here was taken", every)
+		}
+		next(0)
+		if r.edge.heardSeq != b.Seq {
+			t.Errorf("Beat %v: the second heartbeat after a day that did not pass here was not taken either: %v", every, c.count.stats().Dropped)
+		}
+	}
+}
