@@ -7,6 +7,8 @@ import (
 	"iter"
 	"log"
 	"maps"
+	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,8 +50,9 @@ type Node struct {
 	end    sync.Once
 
 	// Locks that are held while time passes, hence channels of one: in a synctest bubble no time passes for who waits for a mutex.
-	leaving chan struct{} // one Leave at a time
-	goodbye chan struct{} // memberlist panics if it is asked to leave after its shutdown
+	leaving  chan struct{} // one Leave at a time
+	goodbye  chan struct{} // memberlist panics if it is asked to leave after its shutdown
+	updating chan struct{} // one change of metadata at a time
 
 	mu       sync.Mutex
 	core     *core
@@ -105,7 +108,7 @@ func start(p *prepared) (*Node, error) {
 		cfg: p, count: newCounters(), inbox: newInbox(), done: make(chan struct{}),
 		hub:      mailbox.NewHub[string](foldEvents),
 		contests: map[string]bool{},
-		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1),
+		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1), updating: make(chan struct{}, 1),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	gossipLogger := log.New(gossipLog{p.log.named("memberlist"), n.count}, "", 0)
@@ -119,6 +122,13 @@ func start(p *prepared) (*Node, error) {
 		inner, adv = nt, at
 	}
 	n.transport = wrapTransport(inner)
+	if ip, port, err := n.transport.FinalAdvertiseAddr(adv.host, adv.port); err != nil || ip.IsUnspecified() {
+		n.transport.Shutdown()
+		if err == nil { // memberlist would go on without itself, as no member can be there: see NotifyAlive
+			err = fmt.Errorf("it advertises %s, where nobody can reach it: want the address of an interface", net.JoinHostPort(ip.String(), strconv.Itoa(port)))
+		}
+		return nil, fmt.Errorf("cluster: Transport: %w", err)
+	}
 
 	det, err := detector.New[string](detectorConfig(p))
 	if err != nil {
@@ -248,8 +258,11 @@ func (n *Node) perform() {
 		}
 	}
 	if out.meta {
-		// The time-out is for others to have been told, which nobody waits for here; the change itself is made at once.
+		// The time-out is for others to have been told, which nobody waits for here; the change itself is made at once. One at a time:
+		// memberlist reads the metadata before it takes a number for it, and the older of two would stay.
+		n.updating <- struct{}{}
 		_ = n.ml.UpdateNode(time.Millisecond)
+		<-n.updating
 	}
 }
 

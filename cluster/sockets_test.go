@@ -3,11 +3,14 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/memberlist"
 	"go.uber.org/goleak"
 
 	"github.com/pulsering/pulsering/cluster"
@@ -105,6 +108,20 @@ func TestAddressInUse(t *testing.T) {
 	_, err = cluster.Join(t.Context(), cluster.Config{Name: "a", Bind: l.Addr().String()})
 	if err == nil || !strings.Contains(err.Error(), "Bind") || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("Join: %v, want the field, the address and that it is in use", err)
+	}
+	noneLeft(t, before)
+}
+
+// A transport on all addresses of a dual-stack host says that [::] is where it can be reached; memberlist's own does.
+func TestTransportThatNobodyCanReach(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	inner, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{"::"}, Logger: log.New(io.Discard, "", 0)})
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	_, err = cluster.Join(t.Context(), cluster.Config{Name: "a", Transport: inner})
+	if err == nil || !strings.Contains(err.Error(), "Transport") || !strings.Contains(err.Error(), "[::]:") {
+		t.Errorf("Join: %v, want the field, the address and what is wrong with it", err)
 	}
 	noneLeft(t, before)
 }
