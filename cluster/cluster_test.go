@@ -871,15 +871,15 @@ func TestProbesAloneWhileTheClusterGrows(t *testing.T) {
 	})
 }
 
-// startPlain starts a member "plain" that runs memberlist alone, and returns what crashes it.
-func (w *town) startPlain() (crash func()) {
+// startPlain starts a member that runs memberlist alone, and returns what crashes it.
+func (w *town) startPlain(name string) (crash func()) {
 	w.t.Helper()
 	transport, err := w.network.Transport("")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	config := memberlist.DefaultLANConfig()
-	config.Name, config.Transport, config.LogOutput, config.EnableCompression = "plain", transport, io.Discard, false
+	config.Name, config.Transport, config.LogOutput, config.EnableCompression = name, transport, io.Discard, false
 	plain, err := memberlist.Create(config)
 	if err != nil {
 		w.t.Fatal(err)
@@ -887,11 +887,30 @@ func (w *town) startPlain() (crash func()) {
 	if _, err := plain.Join([]string{"10.0.0.1:7946"}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.within(2*time.Second, "up everywhere", w.everywhere("plain", cluster.StateUp))
+	w.within(2*time.Second, "up everywhere", w.everywhere(name, cluster.StateUp))
 	return func() {
 		w.network.Kill(transport.Addr())
 		plain.Shutdown()
 	}
+}
+
+// With Probes a member is probed the less often the more members memberlist has, also those that run memberlist alone.
+func TestProbesBesidePlainMembers(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.config = func(cfg *cluster.Config) { cfg.Heartbeats = cluster.Probes }
+		w.startAll(3)
+		for i := range 20 {
+			defer w.startPlain(fmt.Sprintf("plain%02d", i))()
+		}
+		time.Sleep(time.Minute)
+		w.start("late", "")
+		time.Sleep(10 * time.Minute)
+		for name, n := range w.nodes {
+			if downs := n.downs(); len(downs) > 0 {
+				t.Errorf("nothing was lost and nobody died; %s called down %v", name, downs)
+			}
+		}
+	})
 }
 
 // A node that hears nobody does not believe memberlist, which calls everybody dead then, until it hears others again and memberlist
@@ -903,7 +922,7 @@ func TestIsolatedNodeDoubtsMemberlist(t *testing.T) {
 				inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 					w.config = func(cfg *cluster.Config) { cfg.Heartbeats = h }
 					w.startAll(5)
-					crash := w.startPlain()
+					crash := w.startPlain("plain")
 					defer crash()
 					time.Sleep(time.Minute)
 					w.forget()
@@ -941,7 +960,7 @@ func TestIsolatedNodeDoubtsMemberlist(t *testing.T) {
 func TestPlainMemberIsSomebody(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(4)
-		defer w.startPlain()()
+		defer w.startPlain("plain")()
 		time.Sleep(time.Minute)
 		for _, name := range []string{"n01", "n02", "n03"} {
 			w.crash(name)
@@ -965,7 +984,7 @@ func TestPlainMemberlistMember(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(3)
 		w.forget()
-		crash := w.startPlain()
+		crash := w.startPlain("plain")
 		time.Sleep(time.Minute)
 		crash()
 		took := w.within(30*time.Second, "down everywhere", w.everywhere("plain", cluster.StateDown))

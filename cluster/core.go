@@ -39,13 +39,14 @@ type core struct {
 	byGossip map[string]*record // the same, by their present name in memberlist
 	gone     map[string]*record // those of them that subscribers know to be down or to have left
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
-	reported map[string]*record // those with a record.reported, and some that had one
+	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
 
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
 
 	graph     *rings             // members that listen and are listened to, itself included; see regraph
 	living    int                // those of them that are not down
+	plain     int                // members that run memberlist alone, and are up
 	displaced []*record          // members whose place in the graph is to be looked at
 	courtesy  map[string]*record // those with an edge.courtesyUntil to come
 	duty      []*record          // whom this node would listen to if only the living were there
@@ -102,7 +103,7 @@ type record struct {
 
 	seen      time.Time // when it last lived, by anybody's evidence
 	successor time.Time // when another process began to join under its name
-	reported  time.Time // the last moment at which this node was cut off and memberlist held r for dead; zero: it does not
+	lostAt    time.Time // since when memberlist holds r for dead, if that was said while this node was not cut off; see core.lost
 	edge      edge
 	inquiry   *inquiry
 
@@ -133,7 +134,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.log, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
-		reported: map[string]*record{}, forgotten: map[string]burial{},
+		lost: map[string]*record{}, forgotten: map[string]burial{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
@@ -222,18 +223,7 @@ func (c *core) tidy(now time.Time) {
 			c.displace(r)
 		}
 	}
-	for name, r := range c.reported {
-		switch {
-		case r.reported.IsZero() || r.State != StateUp: // taken back, or known otherwise
-			r.reported = time.Time{}
-			delete(c.reported, name)
-		case c.left:
-		case c.cutOff(now, r):
-			r.reported = now
-		case now.Sub(r.reported) >= rejoinTime:
-			c.condemn(now, r, ReasonMemberlist)
-		}
-	}
+	c.tidyLost(now)
 	for name, f := range c.forgotten {
 		if now.Sub(f.at) >= c.cfg.ForgetAfter {
 			delete(c.forgotten, name)
@@ -251,7 +241,7 @@ func (c *core) forget(now time.Time, name string) {
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
 	delete(c.gone, name)
-	delete(c.reported, name)
+	delete(c.lost, name)
 	delete(c.courtesy, name)
 	delete(c.inquiries, name)
 	for addr, holder := range c.atSeed {
@@ -279,6 +269,12 @@ func (c *core) regraph(now time.Time) {
 		c.place(r, lives || known && now.Sub(r.since) < keepPlace, lives)
 	}
 	c.displaced = nil
+	c.plain = 0
+	for _, r := range c.members {
+		if r.plain && r.State == StateUp {
+			c.plain++
+		}
+	}
 	c.duty = c.graph.observers(c.cfg.Name, isLiving)
 	c.observers = c.graph.observers(c.cfg.Name, isPlaced)
 

@@ -1,7 +1,9 @@
 package cluster_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,6 +45,21 @@ func (s *stranger) raw(to *citizen, buf []byte) {
 	if _, err := s.transport.WriteTo(buf, to.Self().Addr); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// announce sends memberlist's announcement of a member.
+func (s *stranger) announce(to *citizen, m map[string]any) {
+	s.t.Helper()
+	const alive = 4 // memberlist's message type
+	s.raw(to, append([]byte{alive}, s.encoded(m)...))
+}
+
+func (s *stranger) encoded(v any) (buf []byte) {
+	s.t.Helper()
+	if err := codec.NewEncoderBytes(&buf, &codec.MsgpackHandle{}).Encode(v); err != nil {
+		s.t.Fatal(err)
+	}
+	return buf
 }
 
 func TestForgedMessagesChangeNothingAndAreCounted(t *testing.T) {
@@ -93,14 +110,9 @@ func TestImpossibleMembersStayOut(t *testing.T) {
 			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 				w.startAll(3)
 				w.forget()
-				s, m := w.stranger(), good()
+				m := good()
 				change(m)
-				var body []byte
-				if err := codec.NewEncoderBytes(&body, &codec.MsgpackHandle{}).Encode(m); err != nil {
-					t.Fatal(err)
-				}
-				const alive = 4 // memberlist's message type
-				s.raw(w.nodes["n00"], append([]byte{alive}, body...))
+				w.stranger().announce(w.nodes["n00"], m)
 				time.Sleep(10 * time.Second)
 				w.quiet()
 				w.start("late", "") // by push/pull
@@ -136,6 +148,40 @@ func TestLiarIsAnswered(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.quiet()
 	})
+}
+
+// A boot that is announced for a member and that it cannot go above costs it no more than a moment either.
+func TestAnnouncedBoots(t *testing.T) {
+	const highest = 1<<61 + 1 // that a member can have
+	for _, boot := range []uint64{highest - 1, highest, highest + 1, 1<<62 - 1} {
+		for _, namesake := range []bool{false, true} {
+			if namesake && boot == highest {
+				continue // this one takes the place of a member for as long as it is remembered: docs/design.md, section 9
+			}
+			t.Run(fmt.Sprintf("boot %d, namesake %v", boot, namesake), func(t *testing.T) {
+				inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+					w.startAll(3)
+					started := time.Now() // as whoever sees packets knows
+					w.start("victim", "10.0.0.7:7946")
+					w.within(5*time.Second, "all up", w.allUp)
+					time.Sleep(10 * time.Second)
+					s := w.stranger()
+					announced := map[string]any{
+						"Incarnation": 1000, "Node": "victim#" + strconv.FormatInt(started.UnixMicro(), 36), "Addr": []byte{10, 0, 0, 7}, "Port": 7946,
+						"Meta": append([]byte("pulsering\x01"), s.encoded([]any{boot, nil})...), "Vsn": []byte{1, 5, 2, 0, 0, 0},
+					}
+					if namesake {
+						announced["Node"], announced["Addr"] = "victim#zzz", []byte{10, 9, 9, 9}
+					}
+					s.announce(w.nodes["n00"], announced)
+					time.Sleep(5 * time.Minute)
+					if !w.allUp() {
+						t.Errorf("five minutes after one forged packet:\n%s", w.describe())
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestNoiseChangesNothing(t *testing.T) {

@@ -40,17 +40,17 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		return
 	}
 	name := memberName(g.name)
-	if err != nil || badName(name) != "" || name == "" || m.Boot > maxBoot {
+	if err != nil || badName(name) != "" || name == "" || m.Boot > maxForeignBoot+1 { // no member goes higher
 		c.count.drop(dropMalformed)
 		return
 	}
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
-		case m.Boot >= maxBoot:
-			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
+		case m.Boot > maxForeignBoot:
+			c.count.drop(dropMalformed)
 		case m.Boot >= c.boot && !c.left:
 			c.out.contests = append(c.out.contests, g)
 		}
@@ -76,6 +76,11 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.restart(now, r, m.Boot)
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)
+	case r.Boot > maxForeignBoot && g.name == r.gossipName && m.Boot < r.Boot:
+		// Made up, as the process itself says otherwise: it could not go above.
+		c.restart(now, r, m.Boot)
+		c.introduce(now, r, g, m)
+		c.show(now, r, ReasonRestarted)
 	case m.Boot == r.Boot:
 		changed := !maps.Equal(r.tags, m.Tags)
 		fresh := r.gossipName == "" && r.State != StateUp // known from claims so far, and to nobody as up without its tags
@@ -91,7 +96,8 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.byGossip[g.name] = r
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
-	r.reported = time.Time{}
+	r.lostAt = time.Time{}
+	delete(c.lost, r.Name)
 	if r.seen.IsZero() {
 		r.seen = now
 	}
@@ -130,19 +136,57 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 func (c *core) gossipDead(now time.Time, name string) {
 	delete(c.namesakes, name)
 	r := c.byGossip[name]
-	if r == nil || r.State != StateUp || c.left {
+	if r == nil || c.left {
 		return
 	}
-	switch {
-	case !r.plain && c.cfg.Heartbeats != Probes:
+	c.lost[r.Name] = r // memberlist does not say so twice
+	if r.State != StateUp {
+		return
+	}
+	switch judged := r.plain || c.cfg.Heartbeats == Probes; {
+	case !judged:
+		if !c.isolated {
+			r.lostAt = now
+		}
 		c.hint(now, r)
 	case c.cutOff(now, r) || now.Sub(c.connected) < rejoinTime:
-		r.reported = now // memberlist does not say so twice: see tidy
-		c.reported[r.Name] = r
+		r.lostAt = now
 	default:
 		c.condemn(now, r, ReasonMemberlist)
 	}
 }
+
+// tidyLost looks after those that memberlist holds for dead and this node does not. They may be members that memberlist judges, and its word
+// came while this node was cut off. Or nobody else knows of them: of members that come and go some are known to one other when they die, as
+// memberlist's gossip is wasted on the lately dead, and there is nobody to ask. The others are for heal.
+func (c *core) tidyLost(now time.Time) {
+	for name, r := range c.lost {
+		switch judged := r.plain || c.cfg.Heartbeats == Probes; {
+		case r.State == StateLeft:
+			delete(c.lost, name)
+		case c.left || r.lostAt.IsZero():
+		case judged && (r.State != StateUp || c.cutOff(now, r)):
+			r.lostAt = now
+		case judged && now.Sub(r.lostAt) >= rejoinTime:
+			c.condemn(now, r, ReasonMemberlist)
+		case !judged && r.State == StateUp && c.buried(now, r) && !r.edge.watched && r.inquiry == nil:
+			c.inquire(now, r, false)
+		}
+	}
+}
+
+// buried tells whether memberlist's word that r is dead stands as a second opinion, where nobody else has one: nobody has heard r since, though
+// this node has heard others, and it was never heard at all, or r itself and all who hear it had the time to deny it.
+func (c *core) buried(now time.Time, r *record) bool {
+	if r.plain || c.isolated || r.lostAt.IsZero() || !r.seen.Before(r.lostAt) || !c.heardAt.After(r.lostAt) {
+		return false
+	}
+	return r.Seq == 0 && r.lostAt.After(c.connected) || now.Sub(r.lostAt) >= denialTime && now.Sub(c.connected) >= denialTime
+}
+
+// denialTime is what memberlist's gossip takes to tell a member that it is held for dead, and to bring back its denial, with some to spare:
+// a second or two each way, where packets are lost too.
+const denialTime = 10 * time.Second
 
 // cutOff tells whether it is this node that hears nobody, so that memberlist's word about r says nothing of r.
 func (c *core) cutOff(now time.Time, r *record) bool {
@@ -156,7 +200,7 @@ const rejoinTime = 90 * time.Second
 // hint acts on memberlist's word that r is dead where heartbeats are judged.
 func (c *core) hint(now time.Time, r *record) {
 	switch {
-	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r):
+	case r.inquiry == nil && !r.edge.watched && (r.Seq == 0 || slices.Contains(c.duty, r)):
 		c.inquire(now, r, true) // perhaps nobody listens to it
 	case r.edge.watched:
 		c.question(now, r) // perhaps its goodbye was lost on the way here
@@ -171,8 +215,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 	}
 	r.edge.rtt = max(0, a.rtt)
 	if r.plain { // it has no boot to tell
-		r.edge.lastHeard, r.reported = now, time.Time{}
-		c.reconnect(now, r)
+		c.acked(now, r)
 		return
 	}
 	var s sign
@@ -188,8 +231,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		c.count.drop(dropEpoch)
 		return
 	}
-	r.edge.lastHeard, r.reported = now, time.Time{}
-	c.reconnect(now, r)
+	c.acked(now, r)
 	wasDown := r.State == StateDown
 	if !c.heard(now, r, s.Epoch, s.Seq) && wasDown {
 		return
@@ -204,9 +246,16 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 	c.alive(now, r)
 }
 
-// probedEvery is how often memberlist probes each member: one every probe interval, in turn, the dead for a while too.
+// acked notes an acknowledged probe: r lives, whatever memberlist still says of it.
+func (c *core) acked(now time.Time, r *record) {
+	r.edge.lastHeard, r.lostAt = now, time.Time{}
+	c.reconnect(now, r)
+}
+
+// probedEvery is how often memberlist probes each member: one every probe interval, in turn, the dead for a while too, and those that run
+// memberlist alone.
 func (c *core) probedEvery() time.Duration {
-	return time.Duration(max(1, c.graph.len()-1)) * probeInterval
+	return time.Duration(max(1, c.graph.len()-1+c.plain)) * probeInterval
 }
 
 // mostUnprobed is how long a member may go without an ack though it lives: memberlist probes its members in rounds of random order, so

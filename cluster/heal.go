@@ -1,14 +1,17 @@
 package cluster
 
 import (
+	"maps"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
 
 // heal brings together again what a partition took apart: memberlist stops talking to members that it holds for dead, so
-// somebody has to knock. It tries one member that is down, or that memberlist held for dead while this node was cut off, or one
+// somebody has to knock. It tries one member that is down, or that only memberlist holds for dead, or one
 // seed that is no member, at a time: within a second of its going down, then less and less often, up to once a minute, with
 // jitter, for as long as the member is remembered, and seeds for ever. A member that left is not tried. It begins anew for those
 // who go down after a quiet minute, but not each time for one that comes and goes because only streams reach it.
@@ -31,14 +34,21 @@ func (n *Node) heal() {
 			continue
 		}
 		busy, wait = now, retry.NextBackOff()
-		seed := targets[rand.IntN(len(targets))]
+		seed := targets[choose(len(targets), rand.Float64())]
 		if _, err := n.trySeed(n.ctx, seed); err != nil {
 			n.cfg.log.Debug("lost member does not answer", "addr", seed.String(), "error", err)
 		}
 	}
 }
 
-// lost returns the addresses of members that are down, and the seeds that are not the address of any member that is up.
+// choose picks one of n by a draw from [0, 1), log-uniformly: the first of a hundred one time in seven, the first ten every second time.
+// Most of those that have been down for hours died, and would hide those that a partition took away just now.
+func choose(n int, draw float64) int {
+	return min(n, int(math.Pow(float64(n+1), draw))) - 1
+}
+
+// lost returns the addresses of the members that only memberlist holds for dead, of the seeds that are not the address of any member that
+// is up, and of the members that are down, the latest first.
 func (n *Node) lost() []hostPort {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -46,25 +56,25 @@ func (n *Node) lost() []hostPort {
 		return nil
 	}
 	var addrs []hostPort
-	for _, r := range n.core.gone {
-		if r.State != StateDown {
-			continue
-		}
+	add := func(r *record) {
 		if hp, err := parseHostPort(r.Addr); err == nil {
 			addrs = append(addrs, hp)
 		}
 	}
-	for _, r := range n.core.reported {
-		if r.reported.IsZero() {
-			continue
-		}
-		if hp, err := parseHostPort(r.Addr); err == nil {
-			addrs = append(addrs, hp)
+	for _, r := range n.core.lost {
+		if r.State == StateUp {
+			add(r)
 		}
 	}
 	for _, s := range n.cfg.seeds {
 		if !n.isUp(s.String()) { // a seed under a DNS name is tried now and then, which does no harm
 			addrs = append(addrs, s)
+		}
+	}
+	gone := slices.SortedFunc(maps.Values(n.core.gone), func(a, b *record) int { return b.since.Compare(a.since) })
+	for _, r := range gone {
+		if r.State == StateDown {
+			add(r)
 		}
 	}
 	return addrs

@@ -143,7 +143,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	}
 	phi, supporters := c.consensus(now, r)
 	allowed := c.allowed(now, r)
-	enough := supporters >= 2 || c.aloneWith(r)
+	enough := supporters >= 2 || c.aloneWith(r) || supporters == 1 && c.buried(now, r)
 	switch {
 	case now.Sub(r.successor) < successorTime:
 		// It was restarted, by all signs, and in a moment its new boot says so better than a verdict could.
@@ -295,7 +295,10 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 	if r.edge.watched {
 		phi = c.det.Phi(r.Name)
 	}
-	heard := 1 - r.edge.loss.rate()
+	heard := 1.0
+	if r.edge.watched { // what it lost when it was listened to, perhaps while one of the two was cut off, is never unlearnt otherwise
+		heard -= r.edge.loss.rate()
+	}
 	return phi - float64(unanswered)*math.Log10(max(minUnanswered, 1-heard*heard))
 }
 
@@ -444,7 +447,6 @@ func (c *core) signOfLife(r *record, at time.Time) {
 // condemn gives the verdict: r is down, on the latest evidence that this node or anybody it asked has.
 func (c *core) condemn(now time.Time, r *record, reason string) {
 	c.endInquiry(r)
-	r.reported = time.Time{}
 	c.accused(now, r, r.claim, r.claim)
 	r.State = StateDown
 	c.show(now, r, reason)

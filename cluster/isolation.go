@@ -19,6 +19,7 @@ func (c *core) checkIsolation(now time.Time) {
 			if now.Sub(r.edge.lastHeard) < recentProbe {
 				return // it speaks in acks only, when its turn has come to be probed
 			}
+		case r.Seq == 0: // whose heartbeats nobody ever heard did not fall silent
 		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
 			silent++
 		case r.edge.watched:
