@@ -1,7 +1,6 @@
 package clustertest
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -56,15 +55,14 @@ func (e *endpoint) unblock() {
 		e.deliver(p, now)
 	}
 	e.heldIn = nil
-	conns := slices.Collect(maps.Keys(e.holder.conns))
+	streams := slices.Clone(e.streams)
 	e.mu.Unlock()
 
 	for _, o := range out {
 		e.transmit(o.to, o.buf, now)
 	}
-	for _, c := range conns {
-		c.in.poke()
-		c.out.poke()
+	for _, p := range streams {
+		p.poke()
 	}
 }
 

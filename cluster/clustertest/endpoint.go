@@ -2,7 +2,6 @@ package clustertest
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -16,7 +15,7 @@ import (
 
 // endpoint is one address for as long as the network lives; transports come
 // and go on it. It owns its inbox, its randomness and its counters. Locks are
-// taken in the order Network.mu, pipe.mu, endpoint.mu, and never two endpoints'
+// taken in the order Network.mu, stream.mu, endpoint.mu, and never two endpoints'
 // at a time.
 type endpoint struct {
 	net  *Network
@@ -43,6 +42,11 @@ type endpoint struct {
 	heldOut []outgoing
 
 	stalled chan struct{} // closed by Resume; nil while not stalled
+
+	// streams are the streams of this end, each by the pipe that leads out, in
+	// the order they were made. A closed one stays until all that was written
+	// to it has left, so that a block holds it and a kill ends it.
+	streams []*pipe
 
 	ports uint16 // of outgoing streams so far
 }
@@ -73,7 +77,6 @@ func (e *endpoint) bind() (*Transport, error) {
 		packets: make(chan *memberlist.Packet, e.net.queue),
 		streams: make(chan net.Conn, backlog),
 		done:    make(chan struct{}),
-		conns:   make(map[*conn]struct{}),
 	}
 	return e.holder, nil
 }
@@ -227,9 +230,10 @@ func (e *endpoint) release() []outgoing {
 	return out
 }
 
-// vacate ends t's hold on the address, if it has it, and returns its open
-// streams. What was held back either way is lost.
-func (e *endpoint) vacate(t *Transport, shut bool) []*conn {
+// vacate ends t's hold on the address, if it has it, and returns the streams
+// of the address. Packets held back either way
+// are lost.
+func (e *endpoint) vacate(t *Transport, shut bool) []*pipe {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t.shut = t.shut || shut
@@ -249,7 +253,7 @@ func (e *endpoint) vacate(t *Transport, shut bool) []*conn {
 		e.stalled = nil
 	}
 	close(t.done)
-	return slices.Collect(maps.Keys(t.conns))
+	return slices.Clone(e.streams)
 }
 
 func (e *endpoint) close() {
@@ -263,5 +267,11 @@ func (e *endpoint) close() {
 	e.mu.Unlock()
 	if t != nil {
 		t.Shutdown()
+	}
+	e.mu.Lock()
+	unsent := slices.Clone(e.streams)
+	e.mu.Unlock()
+	for _, p := range unsent {
+		p.stop()
 	}
 }

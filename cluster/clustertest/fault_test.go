@@ -3,10 +3,15 @@ package clustertest_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 
 	"github.com/pulsering/pulsering/cluster/clustertest"
 )
@@ -250,6 +255,55 @@ func TestBlockHoldsBothWaysAndLetsGo(t *testing.T) {
 		wantReceived(t, b, "as before")
 	})
 }
+
+// The same as memberlist meets it: SendReliable closes its stream at once, and its message outlives
+// a block of a tenth of a second.
+func TestReliableMessageThroughAShortBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, err := clustertest.New(tenMs)
+		check(t, err)
+		heard := &listener{}
+		var nodes []*memberlist.Memberlist
+		for _, addr := range []string{addrA, addrB} {
+			c := memberlist.DefaultLANConfig()
+			c.Name, c.Transport, c.EnableCompression, c.LogOutput = addr, open(t, n, addr), false, io.Discard
+			if addr == addrB {
+				c.Delegate = heard
+			}
+			m, err := memberlist.Create(c)
+			check(t, err)
+			nodes = append(nodes, m)
+		}
+		_, err = nodes[1].Join([]string{addrA})
+		check(t, err)
+		time.Sleep(time.Second)
+		time.AfterFunc(15*ms, func() { n.Block(addrA) })
+		time.AfterFunc(115*ms, func() { n.Unblock(addrA) })
+		for _, m := range nodes[0].Members() {
+			if m.Name == addrB {
+				check(t, nodes[0].SendReliable(m, []byte("order 66")))
+			}
+		}
+		time.Sleep(time.Minute)
+		if heard.messages.Load() != 1 {
+			t.Errorf("a minute later %d messages have arrived, want 1", heard.messages.Load())
+		}
+		for _, m := range nodes {
+			m.Shutdown()
+		}
+		n.Close()
+		time.Sleep(time.Minute)
+	})
+}
+
+// listener counts memberlist's messages to the user.
+type listener struct{ messages atomic.Int32 }
+
+func (l *listener) NotifyMsg([]byte)                { l.messages.Add(1) }
+func (l *listener) NodeMeta(int) []byte             { return nil }
+func (l *listener) GetBroadcasts(int, int) [][]byte { return nil }
+func (l *listener) LocalState(bool) []byte          { return nil }
+func (l *listener) MergeRemoteState([]byte, bool)   {}
 
 func TestFullQueuesDropAndCount(t *testing.T) {
 	inBubble(t, clustertest.Options{Queue: 5}, func(t *testing.T, n *clustertest.Network) {

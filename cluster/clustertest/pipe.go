@@ -24,17 +24,28 @@ const (
 	maxRetries = 15
 )
 
-// pipe is one direction of a stream. Reader and writer wait on one condition,
-// and one timer wakes them all for the next thing that time may bring: an
-// arrival, a retry, a reset, a deadline. So a waiting end looks at everything
-// again, and nothing can be missed by looking at it in the wrong order.
-type pipe struct {
-	from, to *endpoint
+// stream is what the two directions of a stream share. Readers and writers wait
+// on one condition, and one timer wakes them all for the next thing that time
+// may bring: an arrival, a retry, a reset, a deadline. So a waiting end looks at
+// everything again, and nothing can be missed by looking at it in the wrong
+// order.
+type stream struct {
+	pipes [2]*pipe
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards what follows, and the pipes
 	change sync.Cond
 	timer  *time.Timer
 	wake   time.Time // when timer is due; zero: not set
+
+	failure   error // what both ends get from failureAt on; nil: nothing
+	failureAt time.Time
+}
+
+// pipe is one direction of a stream.
+type pipe struct {
+	*stream
+	from, to *endpoint
+	back     *pipe // the other direction
 
 	segments []segment // written and not yet read, oldest first
 	flying   int       // how many of them are on the wire or beyond
@@ -42,9 +53,6 @@ type pipe struct {
 
 	retry time.Time // not before then is the next attempt
 	tries int       // attempts lost in a row
-
-	failure   error // what both ends get from failureAt on; nil: nothing
-	failureAt time.Time
 
 	writerDone, readerDone      bool // closed on its own side
 	readerGone                  bool // killed: nobody tells the writer
@@ -58,10 +66,14 @@ type segment struct {
 	at   time.Time // arrival; not known before it is on the wire
 }
 
-func newPipe(from, to *endpoint) *pipe {
-	p := &pipe{from: from, to: to}
-	p.change.L = &p.mu
-	return p
+// newStream returns the direction from one endpoint to the other.
+func newStream(from, to *endpoint) *pipe {
+	s := &stream{}
+	s.change.L = &s.mu
+	out, in := &pipe{stream: s, from: from, to: to}, &pipe{stream: s, from: to, to: from}
+	out.back, in.back = in, out
+	s.pipes = [2]*pipe{out, in}
+	return out
 }
 
 func (p *pipe) read(b []byte) (int, error) {
@@ -105,7 +117,7 @@ func (p *pipe) take(s *segment, b []byte) (int, error) {
 		p.segments = p.segments[1:]
 		p.flying--
 	}
-	p.change.Broadcast() // there is room again
+	p.changed() // there is room again
 	p.to.countStream(0, n)
 	return n, nil
 }
@@ -138,13 +150,18 @@ func (p *pipe) write(b []byte) (written int, err error) {
 		p.size += n
 		p.from.countStream(n, 0)
 		p.pump(now)
-		p.change.Broadcast()
+		p.changed()
 	}
+}
+
+// unsent says whether something written has yet to leave. p.mu is held.
+func (p *pipe) unsent() bool {
+	return p.flying < len(p.segments) && !p.readerDone && !p.readerGone && p.failure == nil
 }
 
 // pump puts what was written on the wire, if the path lets it. p.mu is held.
 func (p *pipe) pump(now time.Time) {
-	if p.flying == len(p.segments) || p.readerDone || p.readerGone || p.failure != nil || p.from.gate() != nil {
+	if !p.unsent() || p.from.gate() != nil {
 		return
 	}
 	if p.retry.After(now) {
@@ -170,109 +187,125 @@ func (p *pipe) pump(now time.Time) {
 	}
 }
 
-// wait gives up p.mu until something changes or one of the times comes. p.mu
+// wait gives up s.mu until something changes or one of the times comes. s.mu
 // is held.
-func (p *pipe) wait(now time.Time, times ...time.Time) {
-	for _, t := range append(times, p.failureAt) {
+func (s *stream) wait(now time.Time, times ...time.Time) {
+	for _, t := range append(times, s.failureAt) {
 		if t.After(now) {
-			p.set(t, now)
+			s.set(t, now)
 		}
 	}
-	p.change.Wait()
+	s.change.Wait()
 }
 
-// set makes the timer due at t at the latest. p.mu is held.
-func (p *pipe) set(t, now time.Time) {
-	if !p.wake.IsZero() && !t.Before(p.wake) {
+// set makes the timer due at t at the latest. s.mu is held.
+func (s *stream) set(t, now time.Time) {
+	if !s.wake.IsZero() && !t.Before(s.wake) {
 		return
 	}
-	p.wake = t
-	if p.timer == nil {
-		p.timer = time.AfterFunc(until(t, now), p.due)
+	s.wake = t
+	if s.timer == nil {
+		s.timer = time.AfterFunc(until(t, now), s.due)
 	} else {
-		p.timer.Reset(until(t, now))
+		s.timer.Reset(until(t, now))
 	}
 }
 
-func (p *pipe) due() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wake = time.Time{}
-	p.pump(time.Now())
-	p.change.Broadcast()
+func (s *stream) due() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = time.Time{}
+	s.resume(time.Now())
 }
 
 // poke lets both ends look again, after a block.
-func (p *pipe) poke() {
+func (s *stream) poke() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resume(time.Now())
+}
+
+// resume sends what may be sent by now. s.mu is held.
+func (s *stream) resume(now time.Time) {
+	for _, p := range s.pipes {
+		p.pump(now)
+	}
+	s.changed()
+}
+
+// changed wakes all who wait, and ends what is over. s.mu is held.
+func (s *stream) changed() {
+	for _, p := range s.pipes {
+		if p.writerDone && !p.unsent() {
+			p.from.forget(p)
+		}
+	}
+	s.change.Broadcast()
+}
+
+// fail gives err to both ends from at on. s.mu is held.
+func (s *stream) fail(err error, at time.Time) {
+	if s.failure == nil {
+		s.failure, s.failureAt = err, at
+	}
+}
+
+// failed says whether the end at e knows of a failure. s.mu is held.
+func (s *stream) failed(e *endpoint, now time.Time) bool {
+	return s.failure != nil && !s.failureAt.After(now) && e.gate() == nil
+}
+
+// stop ends the stream at once, with all that is on its way.
+func (s *stream) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail(net.ErrClosed, time.Now())
+	s.disarm()
+	s.changed()
+}
+
+// disarm stops the timer. s.mu is held.
+func (s *stream) disarm() {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.wake = time.Time{}
+	}
+}
+
+// close closes the end that writes p: what was written still arrives, what is
+// unread is lost.
+func (p *pipe) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pump(time.Now())
-	p.change.Broadcast()
-}
-
-// fail gives err to both ends from at on. p.mu is held.
-func (p *pipe) fail(err error, at time.Time) {
-	if p.failure == nil {
-		p.failure, p.failureAt = err, at
-	}
-	p.change.Broadcast()
-}
-
-// failed says whether the end at e knows of a failure. p.mu is held.
-func (p *pipe) failed(e *endpoint, now time.Time) bool {
-	return p.failure != nil && !p.failureAt.After(now) && e.gate() == nil
-}
-
-// closeWrite ends the stream after what was written.
-func (p *pipe) closeWrite() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.writerDone {
-		return
-	}
-	p.writerDone = true
-	p.segments = append(p.segments, segment{end: true})
-	p.pump(time.Now())
-	p.change.Broadcast()
-}
-
-// closeRead drops what is unread. A writer that is told gets an error; one that
-// is not goes on until the window is full.
-func (p *pipe) closeRead(tell bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.readerGone {
-		return
-	}
-	if tell {
-		p.readerDone = true
-		p.segments, p.flying, p.size = nil, 0, 0
-	} else {
-		p.readerGone = true
-	}
-	if p.timer != nil {
-		p.timer.Stop()
-		p.wake = time.Time{}
-	}
-	p.change.Broadcast()
-}
-
-// kill ends the writer's side, or the reader's, without a word to the other;
-// if a reset gets through, the other has it at resetAt.
-func (p *pipe) kill(writer bool, resetAt time.Time) {
-	if !writer {
-		p.closeRead(false)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if writer {
+	if !p.writerDone {
 		p.writerDone = true
-		p.segments = p.segments[:p.flying] // what never left
+		p.segments = append(p.segments, segment{end: true})
 	}
-	if !resetAt.IsZero() {
-		p.fail(syscall.ECONNRESET, resetAt)
+	if in := p.back; !in.readerDone && !in.readerGone {
+		in.readerDone = true
+		in.segments, in.flying, in.size = nil, 0, 0
 	}
-	p.change.Broadcast()
+	if p.readerDone && p.back.readerDone {
+		p.disarm()
+	}
+	p.resume(time.Now())
+}
+
+// kill ends what is left of the end that writes p, whose node was killed,
+// without a word to the other but a reset, if the network lets one through.
+func (p *pipe) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.writerDone = true
+	p.segments = p.segments[:p.flying] // what never left
+	p.back.readerGone = true
+	if !p.from.net.silent {
+		if delay, ok := p.from.cross(p.to, now); ok {
+			p.fail(syscall.ECONNRESET, now.Add(delay))
+		}
+	}
+	p.changed()
 }
 
 func (p *pipe) setReadDeadline(t time.Time) {

@@ -60,8 +60,8 @@ func TestEndedStreamsAreForgotten(t *testing.T) {
 				t.Error("dialled nobody")
 			}
 		}
-		if len(a.conns) != 0 || len(b.conns) != 0 {
-			t.Errorf("%d and %d streams are remembered, want 0", len(a.conns), len(b.conns))
+		if len(a.at.streams) != 0 || len(b.at.streams) != 0 {
+			t.Errorf("%d and %d streams are remembered, want 0", len(a.at.streams), len(b.at.streams))
 		}
 	})
 }

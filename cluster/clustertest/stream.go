@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -105,14 +106,14 @@ func (t *Transport) connect(to *endpoint) (*conn, error) {
 	// Ephemeral ports as IANA gives them: 49152 to 65535 (RFC 6335).
 	port := 49152 + int(from.ports%16384)
 	from.ports++
-	out, in := newPipe(from, to), newPipe(to, from)
-	near := &conn{owner: t, in: in, out: out, local: tcpAddr(from, port), remote: tcpAddr(to, 0)}
-	t.conns[near] = struct{}{}
+	out := newStream(from, to)
+	near := &conn{in: out.back, out: out, local: tcpAddr(from, port), remote: tcpAddr(to, 0)}
+	from.streams = append(from.streams, out)
 	from.mu.Unlock()
 
-	err := to.accept(&conn{in: out, out: in, local: near.remote, remote: near.local})
+	err := to.accept(&conn{in: out, out: out.back, local: near.remote, remote: near.local})
 	if err != nil {
-		near.forget()
+		from.forget(out)
 		return nil, err
 	}
 	return near, nil
@@ -124,13 +125,21 @@ func (e *endpoint) accept(c *conn) error {
 	if e.holder == nil {
 		return syscall.ECONNREFUSED
 	}
-	c.owner = e.holder
 	select {
 	case e.holder.streams <- c:
-		e.holder.conns[c] = struct{}{}
+		e.streams = append(e.streams, c.out)
 		return nil
 	default:
 		return syscall.EAGAIN
+	}
+}
+
+// forget is about a stream that this end closed and that has sent all it could.
+func (e *endpoint) forget(out *pipe) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i := slices.Index(e.streams, out); i >= 0 {
+		e.streams = slices.Delete(e.streams, i, i+1)
 	}
 }
 
@@ -176,7 +185,6 @@ func wait[T any](w waiter, c <-chan T) error {
 
 // conn is one end of a stream.
 type conn struct {
-	owner         *Transport
 	in, out       *pipe
 	local, remote *net.TCPAddr
 }
@@ -200,33 +208,8 @@ func (c *conn) wrap(op string, err error) error {
 
 // Close never blocks. What was written before still arrives.
 func (c *conn) Close() error {
-	c.forget()
-	c.out.closeWrite()
-	c.in.closeRead(true)
+	c.out.close()
 	return nil
-}
-
-// abort is what is left of a stream whose node was killed. The other end gets a
-// reset if the network lets one through.
-func (c *conn) abort() {
-	c.forget()
-	from, to := c.out.from, c.out.to
-	var resetAt time.Time
-	if !from.net.silent {
-		now := time.Now()
-		if delay, ok := from.cross(to, now); ok {
-			resetAt = now.Add(delay)
-		}
-	}
-	c.out.kill(true, resetAt)
-	c.in.kill(false, resetAt)
-}
-
-func (c *conn) forget() {
-	e := c.owner.at
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(c.owner.conns, c)
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.local }

@@ -267,6 +267,72 @@ func TestBlockHoldsStreams(t *testing.T) {
 	})
 }
 
+// What is written and then closed while either end is blocked leaves once it is not,
+// and the end of the stream after it.
+func TestClosedWhileBlockedStillArrives(t *testing.T) {
+	for _, end := range []string{"near", "far"} {
+		t.Run(end, func(t *testing.T) {
+			inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+				a, b := open(t, n, addrA), open(t, n, addrB)
+				near, far := stream(t, a, b)
+				writer, reader, blocked := near, far, addrA
+				if end == "far" {
+					writer, reader, blocked = far, near, addrB
+				}
+				check(t, n.Block(blocked))
+				_, err := writer.Write([]byte("written"))
+				check(t, err)
+				check(t, writer.Close())
+				time.Sleep(time.Second)
+				check(t, n.Unblock(blocked))
+				reader.SetReadDeadline(time.Now().Add(time.Hour))
+				got, err := io.ReadAll(reader)
+				if string(got) != "written" || err != nil {
+					t.Errorf("an hour after the block ended the other end has read %q, %v; want what was written before Close, and EOF", got, err)
+				}
+			})
+		})
+	}
+}
+
+// One goroutine, one seed, one result: streams go on in the order they were opened.
+func TestSeedDecidesWhatUnblockReleases(t *testing.T) {
+	run := func() (delays [8]time.Duration) {
+		o := clustertest.Options{Seed: 7, Link: clustertest.Link{Delay: clustertest.Uniform(ms, time.Second)}}
+		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+			a, b := open(t, n, addrA), open(t, n, addrB)
+			var fars [8]net.Conn
+			var nears [8]net.Conn
+			for i := range nears {
+				near, far := stream(t, a, b)
+				nears[i], fars[i] = near, far
+			}
+			check(t, n.Block(addrA))
+			for _, near := range nears {
+				_, err := near.Write([]byte{1})
+				check(t, err)
+			}
+			check(t, n.Unblock(addrA))
+			start := time.Now()
+			var done sync.WaitGroup
+			for i, far := range fars {
+				done.Go(func() {
+					far.Read(make([]byte, 1))
+					delays[i] = time.Since(start)
+				})
+			}
+			done.Wait()
+		})
+		return delays
+	}
+	first := run()
+	for range 5 {
+		if again := run(); again != first {
+			t.Fatalf("the same seed gave delays of\n%v and\n%v", first, again)
+		}
+	}
+}
+
 func TestKillResetsStreams(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		o := tenMs

@@ -20,9 +20,7 @@ type Transport struct {
 	streams chan net.Conn
 	done    chan struct{} // closed by Shutdown and Kill
 
-	// Guarded by at.mu.
-	conns map[*conn]struct{} // the open streams of this node
-	shut  bool               // by Shutdown
+	shut bool // by Shutdown; guarded by at.mu
 }
 
 var _ memberlist.NodeAwareTransport = (*Transport)(nil)
@@ -73,8 +71,8 @@ func (t *Transport) StreamCh() <-chan net.Conn { return t.streams }
 // was written to them before still arrives. Shutdown again, or after a kill,
 // does nothing.
 func (t *Transport) Shutdown() error {
-	for _, c := range t.at.vacate(t, true) {
-		c.Close()
+	for _, p := range t.at.vacate(t, true) {
+		p.close()
 	}
 	return nil
 }
@@ -96,8 +94,8 @@ func (n *Network) Kill(addrs ...string) error {
 	}
 	for _, e := range es {
 		if t := e.current(); t != nil {
-			for _, c := range e.vacate(t, false) {
-				c.abort()
+			for _, p := range e.vacate(t, false) {
+				p.kill()
 			}
 		}
 	}
