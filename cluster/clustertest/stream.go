@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"os"
@@ -77,12 +78,16 @@ func (t *Transport) dial(to *endpoint, timeout time.Duration) (net.Conn, error) 
 			if back, ok = to.cross(from, time.Now()); ok {
 				near, err := t.connect(to)
 				if err == nil || err == syscall.ECONNREFUSED && !from.net.silent {
-					if stop := w.sleep(back); stop != nil && near != nil {
-						near.Close()
-						return nil, stop
+					stop := w.sleep(back)
+					if stop == nil {
+						stop = w.open(from)
 					}
 					if err != nil {
-						return nil, err
+						return nil, cmp.Or(stop, err)
+					}
+					if stop != nil {
+						near.Close()
+						return nil, stop
 					}
 					return near, nil
 				}

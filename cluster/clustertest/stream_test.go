@@ -333,6 +333,22 @@ func TestSeedDecidesWhatUnblockReleases(t *testing.T) {
 	}
 }
 
+// The answer to a dial goes in, too: a block that begins while it is on its way holds it.
+func TestDialEndsOnlyOnceUnblocked(t *testing.T) {
+	inBubble(t, clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(time.Second)}}, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		time.AfterFunc(1500*ms, func() { n.Block(a.Addr()) }) // while the answer is on its way
+		time.AfterFunc(10*time.Second, func() { n.Unblock(a.Addr()) })
+		start := time.Now()
+		c, err := a.DialTimeout(b.Addr(), time.Minute)
+		check(t, err)
+		if got := time.Since(start); got != 10*time.Second {
+			t.Errorf("the dial of a blocked node ended after %v, want 10 s, the end of its block", got)
+		}
+		c.Close()
+	})
+}
+
 func TestKillResetsStreams(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		o := tenMs
@@ -397,6 +413,17 @@ func TestKillLosesWhatWasNotSent(t *testing.T) {
 		check(t, n.Heal(only(addrA), only(addrB)))
 		check(t, near.SetReadDeadline(time.Now().Add(time.Hour)))
 		took(t, "read", time.Hour, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
+	})
+}
+
+// A refusal that is still on its way does not count.
+func TestDialTimesOutBeforeItIsRefused(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		took(t, "dial", 15*ms, func() {
+			if _, err := open(t, n, addrA).DialTimeout(addrB, 15*ms); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("dial: %v, want a time-out", err)
+			}
+		})
 	})
 }
 
