@@ -88,6 +88,9 @@ func (e *endpoint) current() *Transport {
 	return e.holder
 }
 
+// silent says whether nothing answers here, not even a reset.
+func (e *endpoint) silent() bool { return e.net.silent && e.current() == nil }
+
 // send takes a packet from t. It never blocks: what cannot go on is counted.
 // The error is about t being shut down.
 func (e *endpoint) send(t *Transport, to *endpoint, buf []byte, now time.Time) error {

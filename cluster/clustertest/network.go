@@ -40,7 +40,9 @@ type Options struct {
 
 	// SilentDead makes a dead address answer nothing, like a host that lost
 	// its power: dials to it hang until they time out, and [Network.Kill] does
-	// not reset its streams. Otherwise it is like a host whose process died:
+	// not reset its streams: what is written to them is sent again until they
+	// end, as [Transport.DialTimeout] says, or until the address is taken again
+	// and answers with a reset. Otherwise it is like a host whose process died:
 	// dials are refused and streams reset.
 	SilentDead bool
 }

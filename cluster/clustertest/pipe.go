@@ -55,7 +55,7 @@ type pipe struct {
 	tries int       // attempts lost in a row
 
 	writerDone, readerDone      bool // closed on its own side
-	readerGone                  bool // killed: nobody tells the writer
+	readerGone                  bool // killed: what arrives is answered by a reset, or by nothing
 	readDeadline, writeDeadline time.Time
 }
 
@@ -84,28 +84,33 @@ func (p *pipe) read(b []byte) (int, error) {
 		switch {
 		case p.readerDone || p.readerGone:
 			return 0, net.ErrClosed
-		case p.failed(p.to, now):
-			return 0, p.failure
 		case expired(p.readDeadline, now):
 			return 0, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return 0, nil
+		case p.arrived(now) && p.to.gate() == nil: // while blocked, Unblock wakes us
+			return p.take(b)
+		case p.failed(p.to, now):
+			return 0, p.failure
 		}
 		var next time.Time
 		if p.flying > 0 {
-			// While blocked, Unblock wakes us.
-			if s := &p.segments[0]; s.at.After(now) {
-				next = s.at
-			} else if p.to.gate() == nil {
-				return p.take(s, b)
-			}
+			next = p.segments[0].at
 		}
 		p.wait(now, next, p.readDeadline)
 	}
 }
 
-// take reads from s, the first segment, which has arrived. p.mu is held.
-func (p *pipe) take(s *segment, b []byte) (int, error) {
+// arrived says whether the first segment is there, which it must be before the
+// stream fails. p.mu is held.
+func (p *pipe) arrived(now time.Time) bool {
+	return p.flying > 0 && !p.segments[0].at.After(now) &&
+		(p.failure == nil || !p.segments[0].at.After(p.failureAt))
+}
+
+// take reads from the first segment, which has arrived. p.mu is held.
+func (p *pipe) take(b []byte) (int, error) {
+	s := &p.segments[0]
 	if s.end {
 		return 0, io.EOF
 	}
@@ -113,13 +118,19 @@ func (p *pipe) take(s *segment, b []byte) (int, error) {
 	s.data = s.data[n:]
 	p.size -= n
 	if len(s.data) == 0 {
-		p.segments[0] = segment{}
-		p.segments = p.segments[1:]
-		p.flying--
+		p.drop()
 	}
 	p.changed() // there is room again
 	p.to.countStream(0, n)
 	return n, nil
+}
+
+// drop removes the first segment, which has arrived. p.mu is held.
+func (p *pipe) drop() {
+	p.size -= len(p.segments[0].data)
+	p.segments[0] = segment{}
+	p.segments = p.segments[1:]
+	p.flying--
 }
 
 func (p *pipe) write(b []byte) (written int, err error) {
@@ -154,9 +165,10 @@ func (p *pipe) write(b []byte) (written int, err error) {
 	}
 }
 
-// unsent says whether something written has yet to leave. p.mu is held.
+// unsent says whether something written is to be sent, perhaps again. p.mu is
+// held.
 func (p *pipe) unsent() bool {
-	return p.flying < len(p.segments) && !p.readerDone && !p.readerGone && p.failure == nil
+	return p.flying < len(p.segments) && !p.readerDone && p.failure == nil
 }
 
 // pump puts what was written on the wire, if the path lets it. p.mu is held.
@@ -169,6 +181,17 @@ func (p *pipe) pump(now time.Time) {
 		return
 	}
 	delay, ok := p.from.cross(p.to, now)
+	if ok && p.readerGone {
+		// No word from the other side is as good as a loss, and so is a reset
+		// that does not get here: the next attempt provokes another.
+		ok = false
+		if !p.to.silent() {
+			if back, heard := p.to.cross(p.from, now); heard {
+				p.back.reset(now.Add(delay + back))
+				return
+			}
+		}
+	}
 	if !ok {
 		again := now.Add(min(firstRetry<<p.tries, lastRetry))
 		if p.tries == maxRetries {
@@ -243,9 +266,10 @@ func (s *stream) changed() {
 	s.change.Broadcast()
 }
 
-// fail gives err to both ends from at on. s.mu is held.
+// fail gives err to both ends from at on, unless another failure comes first.
+// s.mu is held.
 func (s *stream) fail(err error, at time.Time) {
-	if s.failure == nil {
+	if s.failure == nil || at.Before(s.failureAt) {
 		s.failure, s.failureAt = err, at
 	}
 }
@@ -253,6 +277,17 @@ func (s *stream) fail(err error, at time.Time) {
 // failed says whether the end at e knows of a failure. s.mu is held.
 func (s *stream) failed(e *endpoint, now time.Time) bool {
 	return s.failure != nil && !s.failureAt.After(now) && e.gate() == nil
+}
+
+// reset ends the stream by a word from p's writer that arrives at the given
+// time, or once all that was sent before has arrived. p.mu is held.
+func (p *pipe) reset(at time.Time) {
+	for _, s := range p.segments[:p.flying] {
+		if s.at.After(at) {
+			at = s.at
+		}
+	}
+	p.fail(syscall.ECONNRESET, at)
 }
 
 // stop ends the stream at once, with all that is on its way.
@@ -299,13 +334,18 @@ func (p *pipe) kill() {
 	now := time.Now()
 	p.writerDone = true
 	p.segments = p.segments[:p.flying] // what never left
-	p.back.readerGone = true
-	if !p.from.net.silent {
+	if !p.from.silent() {
 		if delay, ok := p.from.cross(p.to, now); ok {
-			p.fail(syscall.ECONNRESET, now.Add(delay))
+			p.reset(now.Add(delay))
 		}
 	}
-	p.changed()
+	in := p.back
+	in.readerGone = true
+	for in.arrived(now) {
+		in.drop()
+	}
+	in.flying = 0 // nobody will say that the rest arrived, so it is sent again
+	p.resume(now)
 }
 
 func (p *pipe) setReadDeadline(t time.Time) {

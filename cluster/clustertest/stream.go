@@ -31,7 +31,9 @@ const (
 // Streams behave as TCP does where it matters here. What is written arrives
 // whole and in order, or the stream ends. Loss and cuts cost time: an attempt
 // to connect is repeated after 1, 2, 4 s and so on, a write after 200, 400 ms
-// and so on, up to 15 times; a write counts as one, whatever its size.
+// and so on up to 2 minutes, 15 times; a write counts as one, whatever its
+// size. A stream whose write did not get through by then, 924.6 s after the
+// first attempt, ends with syscall.ETIMEDOUT at both ends.
 // Bandwidth has no limit; a write waits while 256 KiB are unread. An accepted
 // stream's remote port is not the address of the other node.
 func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
@@ -77,7 +79,7 @@ func (t *Transport) dial(to *endpoint, timeout time.Duration) (net.Conn, error) 
 			var back time.Duration
 			if back, ok = to.cross(from, time.Now()); ok {
 				near, err := t.connect(to)
-				if err == nil || err == syscall.ECONNREFUSED && !from.net.silent {
+				if err == nil || err == syscall.ECONNREFUSED && !to.silent() {
 					stop := w.sleep(back)
 					if stop == nil {
 						stop = w.open(from)

@@ -391,6 +391,47 @@ func TestKillResetsStreams(t *testing.T) {
 	}
 }
 
+// Nobody acknowledges what is written to a host without power, so TCP gives up in the end; a window that
+// is full of what the dead had not read is no reason to wait for ever.
+func TestStreamToTheSilentDeadEnds(t *testing.T) {
+	o := tenMs
+	o.SilentDead = true
+	for name, write := range map[string]func(*clustertest.Network, net.Conn){
+		"after":     func(n *clustertest.Network, c net.Conn) { n.Kill(addrB); c.Write([]byte("hello?")) },
+		"in flight": func(n *clustertest.Network, c net.Conn) { c.Write([]byte("hello?")); n.Kill(addrB) },
+		"full window": func(n *clustertest.Network, c net.Conn) {
+			c.Write(make([]byte, 256<<10))
+			time.Sleep(time.Second)
+			n.Kill(addrB)
+			c.Write([]byte("more"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+				near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
+				write(n, near)
+				took(t, "giving up", 924600*ms, func() { wantReadError(t, near, syscall.ETIMEDOUT) })
+				wantWriteError(t, near, syscall.ETIMEDOUT)
+			})
+		})
+	}
+}
+
+// A host that has its power again knows nothing of the stream, and says so.
+func TestRestartOfTheSilentDeadResetsItsStreams(t *testing.T) {
+	o := tenMs
+	o.SilentDead = true
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
+		near.Write([]byte("hello?"))
+		check(t, n.Kill(addrB))
+		time.Sleep(time.Second)
+		open(t, n, addrB)
+		// Attempts at 0, 200, 600, 1400 ms.
+		took(t, "the reset", 420*ms, func() { wantReadError(t, near, syscall.ECONNRESET) })
+	})
+}
+
 func TestResetWaitsForABlockedPeer(t *testing.T) {
 	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
 		near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
@@ -398,6 +439,31 @@ func TestResetWaitsForABlockedPeer(t *testing.T) {
 		check(t, n.Kill(addrB))
 		time.AfterFunc(time.Second, func() { n.Unblock(addrA) })
 		took(t, "a read by the blocked", time.Second, func() { wantReadError(t, near, syscall.ECONNRESET) })
+	})
+}
+
+// What the other end writes to the dead provokes a reset, again and again until one gets through.
+func TestLostResetComesAgain(t *testing.T) {
+	for seed := range uint64(20) {
+		o := tenMs
+		o.Seed = seed
+		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+			near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
+			check(t, n.SetLink(everyone, everyone, clustertest.Link{Loss: clustertest.Independent(0.3)}))
+			check(t, n.Kill(addrB))
+			near.Write([]byte("hello?")) // may fail already
+			check(t, near.SetReadDeadline(time.Now().Add(time.Hour)))
+			wantReadError(t, near, syscall.ECONNRESET)
+		})
+	}
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, n.Cut(only(addrB), only(addrA)))
+		near.Write([]byte("in flight"))
+		check(t, n.Kill(addrB))
+		time.AfterFunc(time.Second, func() { n.Heal(everyone, everyone) })
+		// Attempts at 0, 200, 600, 1400 ms.
+		took(t, "the reset", 1420*ms, func() { wantReadError(t, near, syscall.ECONNRESET) })
 	})
 }
 
@@ -414,6 +480,39 @@ func TestKillLosesWhatWasNotSent(t *testing.T) {
 		check(t, near.SetReadDeadline(time.Now().Add(time.Hour)))
 		took(t, "read", time.Hour, func() { wantReadError(t, near, os.ErrDeadlineExceeded) })
 	})
+}
+
+// Nor does what is left of a stream that was closed before its node was killed.
+func TestKilledSendsNothingMore(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		near, far := stream(t, a, b)
+		check(t, n.Cut(only(addrA), only(addrB)))
+		_, err := near.Write([]byte("from the grave"))
+		check(t, err)
+		check(t, near.Close())
+		time.Sleep(time.Second)
+		check(t, n.Kill(addrA))
+		check(t, n.Heal(everyone, everyone))
+		far.SetReadDeadline(time.Now().Add(time.Hour))
+		if got, _ := io.ReadAll(far); len(got) > 0 {
+			t.Errorf("%q left a node after it was killed", got)
+		}
+	})
+}
+
+// A stream is in order: the reset arrives after what was sent before it, however long that takes.
+func TestKillLetsArriveWhatWasSent(t *testing.T) {
+	for seed := range uint64(20) {
+		o := clustertest.Options{Seed: seed, Link: clustertest.Link{Delay: clustertest.Uniform(ms, time.Second)}}
+		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+			near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+			near.Write([]byte("sent"))
+			check(t, n.Kill(addrA))
+			wantRead(t, far, "sent")
+			wantReadError(t, far, syscall.ECONNRESET)
+		})
+	}
 }
 
 // A refusal that is still on its way does not count.

@@ -83,10 +83,13 @@ func (t *Transport) packetError(to *endpoint, err error) error {
 
 // Kill crashes the nodes at addrs, all at one instant: from now on nothing
 // goes in or out. What they had sent is on its way and arrives; packets to them
-// are lost; their streams are reset at the other end, one delay later, unless a
-// cut or Options.SilentDead keeps that from arriving. The node's own goroutines
-// do not stop: shut it down some time. Its address may be taken by another
-// transport. It is an error, and nobody is killed, if one has no live transport.
+// are lost; their streams are reset at the other end, one delay later, or once
+// what was sent before has arrived. Loss or a cut may take the reset: then the
+// other end hears nothing until something that it writes, or has written, gets
+// through and is answered by another. With Options.SilentDead there are no
+// resets. The node's own goroutines do not stop: shut it down some time. Its
+// address may be taken by another transport. It is an error, and nobody is
+// killed, if one has no live transport.
 func (n *Network) Kill(addrs ...string) error {
 	es, err := n.live(addrs)
 	if err != nil {
