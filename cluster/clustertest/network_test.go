@@ -276,8 +276,11 @@ func TestCloseStopsTimers(t *testing.T) {
 		check(t, err)
 		a, b := open(t, n, addrA), open(t, n, addrB)
 		near, _ := stream(t, a, b)
+		toDead, _ := stream(t, a, open(t, n, addrC))
 		check(t, n.SetLink(everyone, everyone, clustertest.Link{Delay: delay, Loss: clustertest.Independent(1)}))
 		near.Write([]byte("tried again and again"))
+		check(t, n.Kill(addrC))
+		toDead.Write([]byte("here too"))
 		check(t, n.SetLink(everyone, everyone, clustertest.Link{Delay: delay}))
 		check(t, n.Close())
 		before := calls

@@ -417,6 +417,28 @@ func TestStreamToTheSilentDeadEnds(t *testing.T) {
 	}
 }
 
+// What ended stays so, and the first end counts: nothing that was on its way turns up later.
+func TestStreamEndsOnce(t *testing.T) {
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, n.Cut(only(addrA), only(addrB)))
+		check(t, n.SetLink(only(addrB), only(addrA), clustertest.Link{Delay: clustertest.Constant(time.Hour)}))
+		near.Write([]byte("never gets there"))
+		far.Write([]byte("an hour later"))
+		took(t, "giving up", 924600*ms, func() { wantReadError(t, near, syscall.ETIMEDOUT) })
+		time.Sleep(time.Hour)
+		wantReadError(t, near, syscall.ETIMEDOUT)
+	})
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, _ := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, n.Cut(only(addrA), only(addrB)))
+		near.Write([]byte("never gets there"))
+		// After the last attempt, but before it has failed.
+		time.AfterFunc(15*time.Minute, func() { n.Kill(addrB) })
+		took(t, "the reset", 15*time.Minute+10*ms, func() { wantReadError(t, near, syscall.ECONNRESET) })
+	})
+}
+
 // A host that has its power again knows nothing of the stream, and says so.
 func TestRestartOfTheSilentDeadResetsItsStreams(t *testing.T) {
 	o := tenMs
@@ -513,6 +535,18 @@ func TestKillLetsArriveWhatWasSent(t *testing.T) {
 			wantReadError(t, far, syscall.ECONNRESET)
 		})
 	}
+	t.Log("so does one that a write provokes later")
+	inBubble(t, tenMs, func(t *testing.T, n *clustertest.Network) {
+		near, far := stream(t, open(t, n, addrA), open(t, n, addrB))
+		check(t, n.SetLink(only(addrA), only(addrB), clustertest.Link{Delay: clustertest.Constant(time.Second)}))
+		near.Write([]byte("sent"))
+		check(t, n.SetLink(only(addrA), only(addrB), tenMs.Link))
+		check(t, n.Cut(only(addrA), only(addrB)))
+		check(t, n.Kill(addrA))
+		check(t, n.Heal(everyone, everyone))
+		far.Write([]byte("hello?"))
+		took(t, "the end", time.Second, func() { wantRead(t, far, "sent"); wantReadError(t, far, syscall.ECONNRESET) })
+	})
 }
 
 // A refusal that is still on its way does not count.
