@@ -59,7 +59,7 @@ func Pareto(least, scale time.Duration, shape float64) Delay {
 }
 
 // DelayFunc is whatever f returns. f is called once for each packet or stream
-// write, with the sender's source of randomness and a lock held: it must be
+// write, with a source of randomness of the sender's and a lock held: it must be
 // quick and may not call the network. Calls for different senders overlap.
 func DelayFunc(f func(*rand.Rand) time.Duration) Delay { return Delay{kind: delayFunc, fn: f} }
 
@@ -94,9 +94,10 @@ func (d Delay) sample(r *rand.Rand) time.Duration {
 	case delayExponential:
 		x = r.ExpFloat64() * float64(d.b)
 	case delayPareto:
-		// Inverting the tail: 1 − Float64 is in (0, 1]. In the log domain,
-		// as U^(−1/shape) overflows for small shapes.
-		x = math.Expm1(-math.Log(1-r.Float64())/d.shape) * float64(d.b)
+		// Inverting the tail: 1 − Float64 is in (0, 1]. It overflows for small
+		// shapes, and infinity times a scale of 0 is not 0; what any scale
+		// makes too long is enough.
+		x = min(math.Expm1(-math.Log(1-r.Float64())/d.shape), float64(maxDelay)) * float64(d.b)
 	case delayFunc:
 		return min(max(d.fn(r), 0), maxDelay)
 	}

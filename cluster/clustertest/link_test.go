@@ -81,6 +81,24 @@ func TestDelaysStayWithinAnHour(t *testing.T) {
 	}
 }
 
+// An extra without scale is none, however heavy its tail.
+func TestParetoWithoutScale(t *testing.T) {
+	least := 100 * ms
+	o := clustertest.Options{Link: clustertest.Link{Delay: clustertest.Pareto(least, 0, 0.01)}}
+	inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		early := 0
+		for _, x := range flood(t, a, b, 10_000, ms) {
+			if x.delay < least {
+				early++
+			}
+		}
+		if early > 0 {
+			t.Errorf("%d of 10000 packets arrived before the least delay of %v", early, least)
+		}
+	})
+}
+
 func TestSpreadReordersAndConstantDoesNot(t *testing.T) {
 	for _, tt := range []struct {
 		delay   clustertest.Delay
