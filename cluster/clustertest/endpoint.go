@@ -129,7 +129,7 @@ func (e *endpoint) transmit(to *endpoint, buf []byte, now time.Time) {
 	}
 	l := c.link(e.id, to.id)
 	e.mu.Lock()
-	delay, lost := e.draw(l, to, now)
+	delay, lost := e.draw(l, to, e.rng, now)
 	if lost {
 		e.counters.Lost.count(len(buf))
 		e.mu.Unlock()

@@ -140,12 +140,12 @@ func without[R interface{ about() pair }](rules []R, p pair) []R {
 	return kept
 }
 
-// draw samples one packet's fate on l. e.mu is held, as e.rng is used.
-func (e *endpoint) draw(l *Link, to *endpoint, now time.Time) (delay time.Duration, lost bool) {
-	if l.Loss.kind != lossNone && e.lost(l.Loss, to, now) {
+// draw samples from r one packet's fate on l. e.mu is held.
+func (e *endpoint) draw(l *Link, to *endpoint, r *rand.Rand, now time.Time) (delay time.Duration, lost bool) {
+	if l.Loss.kind != lossNone && e.lost(l.Loss, to, r, now) {
 		return 0, true
 	}
-	return l.Delay.sample(e.rng), false
+	return l.Delay.sample(r), false
 }
 
 // chance is true with probability p, and draws nothing when p is 0.

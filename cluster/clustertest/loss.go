@@ -3,6 +3,7 @@ package clustertest
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"time"
 )
 
@@ -90,21 +91,21 @@ type burst struct {
 	at  time.Time // Outages: when that was so
 }
 
-// lost draws whether what e sends to to is lost. e.mu is held.
-func (e *endpoint) lost(l Loss, to *endpoint, now time.Time) bool {
+// lost draws from r whether what e sends to to is lost. e.mu is held.
+func (e *endpoint) lost(l Loss, to *endpoint, r *rand.Rand, now time.Time) bool {
 	if l.kind == lossIndependent {
-		return chance(e.rng, l.p)
+		return chance(r, l.p)
 	}
 	b, known := e.bursts[to]
 	switch {
 	case l.kind == lossGilbertElliott && !known:
-		b.bad = chance(e.rng, l.p/(l.p+l.r))
+		b.bad = chance(r, l.p/(l.p+l.r))
 	case l.kind == lossGilbertElliott && b.bad:
-		b.bad = !chance(e.rng, l.r)
+		b.bad = !chance(r, l.r)
 	case l.kind == lossGilbertElliott:
-		b.bad = chance(e.rng, l.p)
+		b.bad = chance(r, l.p)
 	case !known:
-		b.bad = chance(e.rng, l.p)
+		b.bad = chance(r, l.p)
 	default:
 		// A two-state chain that leaves bad at rate 1/mean and enters it at
 		// rate share/(1−share)/mean forgets its state at the sum of the two,
@@ -115,7 +116,7 @@ func (e *endpoint) lost(l Loss, to *endpoint, now time.Time) bool {
 			was = 1
 		}
 		left := math.Exp(-float64(now.Sub(b.at)) / ((1 - l.p) * float64(l.mean)))
-		b.bad = chance(e.rng, l.p+(was-l.p)*left)
+		b.bad = chance(r, l.p+(was-l.p)*left)
 	}
 	b.at = now
 	if e.bursts == nil {
@@ -126,7 +127,7 @@ func (e *endpoint) lost(l Loss, to *endpoint, now time.Time) bool {
 		return b.bad
 	}
 	if b.bad {
-		return chance(e.rng, l.bad)
+		return chance(r, l.bad)
 	}
-	return chance(e.rng, l.good)
+	return chance(r, l.good)
 }

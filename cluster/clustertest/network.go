@@ -25,8 +25,10 @@ const (
 // Options says what a [Network] is like. The zero value is a quiet LAN.
 type Options struct {
 	// Seed is where all randomness of the network comes from: each address
-	// draws from a source of its own made from Seed and the address, so that
-	// what one node sends does not change the luck of another.
+	// draws from a source of its own made from Seed and the address, for what
+	// it sends and for the answers to its dials, so that what one node sends
+	// does not change the luck of another. Only the state of a path with
+	// bursts ([GilbertElliott], [Outages]) is shared by all that goes over it.
 	Seed uint64
 
 	// Link is every path that no [Network.SetLink] has named. Zero: 150 to

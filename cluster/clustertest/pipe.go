@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -186,7 +187,7 @@ func (p *pipe) pump(now time.Time) {
 		// that does not get here: the next attempt provokes another.
 		ok = false
 		if !p.to.silent() {
-			if back, heard := p.to.cross(p.from, now); heard {
+			if back, heard := p.to.answer(p.from, now); heard {
 				p.back.reset(now.Add(delay + back))
 				return
 			}
@@ -367,13 +368,27 @@ func expired(deadline, now time.Time) bool { return !deadline.IsZero() && !deadl
 // cross draws whether one attempt on a stream gets from e to to, and how long
 // that takes.
 func (e *endpoint) cross(to *endpoint, now time.Time) (time.Duration, bool) {
+	return e.attempt(to, e.rng, now)
+}
+
+// answer is cross for what to provoked. Its luck is to's, so that what one node
+// sends leaves that of others alone.
+func (e *endpoint) answer(to *endpoint, now time.Time) (time.Duration, bool) {
+	to.mu.Lock()
+	luck := rand.New(rand.NewPCG(to.rng.Uint64(), to.rng.Uint64()))
+	to.mu.Unlock()
+	return e.attempt(to, luck, now)
+}
+
+// attempt draws from r, which is guarded by e.mu or the caller's own.
+func (e *endpoint) attempt(to *endpoint, r *rand.Rand, now time.Time) (time.Duration, bool) {
 	c := e.net.conditions.Load()
 	if c.cut(e.id, to.id) {
 		return 0, false
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delay, lost := e.draw(c.link(e.id, to.id), to, now)
+	delay, lost := e.draw(c.link(e.id, to.id), to, r, now)
 	return delay, !lost
 }
 

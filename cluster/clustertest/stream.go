@@ -77,7 +77,7 @@ func (t *Transport) dial(to *endpoint, timeout time.Duration) (net.Conn, error) 
 				return nil, err
 			}
 			var back time.Duration
-			if back, ok = to.cross(from, time.Now()); ok {
+			if back, ok = to.answer(from, time.Now()); ok {
 				near, err := t.connect(to)
 				if err == nil || err == syscall.ECONNREFUSED && !to.silent() {
 					stop := w.sleep(back)

@@ -333,6 +333,29 @@ func TestSeedDecidesWhatUnblockReleases(t *testing.T) {
 	}
 }
 
+// The answer to a dial is not of its sender's luck.
+func TestDialLeavesOthersLuckAlone(t *testing.T) {
+	run := func(dials bool) (seqs []int) {
+		o := clustertest.Options{Seed: 7, Link: clustertest.Link{Delay: clustertest.Constant(ms), Loss: clustertest.Independent(0.5)}}
+		inBubble(t, o, func(t *testing.T, n *clustertest.Network) {
+			a, b, c := open(t, n, addrA), open(t, n, addrB), open(t, n, addrC)
+			if dials {
+				a.DialTimeout(b.Addr(), time.Hour)
+			}
+			for _, x := range flood(t, b, c, 100, ms) {
+				seqs = append(seqs, x.seq)
+			}
+		})
+		return seqs
+	}
+	with, without := run(true), run(false)
+	for i := range min(len(with), len(without)) {
+		if with[i] != without[i] {
+			t.Fatalf("what B lost to C changed with A's dial: arrivals %v…, %v…", with[:10], without[:10])
+		}
+	}
+}
+
 // The answer to a dial goes in, too: a block that begins while it is on its way holds it.
 func TestDialEndsOnlyOnceUnblocked(t *testing.T) {
 	inBubble(t, clustertest.Options{Link: clustertest.Link{Delay: clustertest.Constant(time.Second)}}, func(t *testing.T, n *clustertest.Network) {
