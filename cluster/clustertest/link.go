@@ -35,7 +35,7 @@ func (l Link) validate() error {
 // SetLink makes l the path of whatever any address of from sends to any of to.
 // [Everyone] stands for all addresses, those to come included. It replaces what
 // earlier calls set for the same pairs of addresses, as a whole: a zero field
-// of l means its default, not "as before".
+// of l means its default, not "as before", and bursts begin anew.
 //
 // A call with the same two sets as an earlier one replaces it. Otherwise each
 // call adds a rule that every send looks at, so name sets rather than pairs
@@ -45,7 +45,7 @@ func (n *Network) SetLink(from, to []string, l Link) error {
 		return err
 	}
 	return n.change(from, to, func(c *conditions, p pair) {
-		c.links = append(without(c.links, p), linkRule{p, l})
+		c.links = append(without(c.links, p), linkRule{p, &l})
 	})
 }
 
@@ -72,7 +72,7 @@ func (n *Network) SetRegions(regions [][]string, link func(from, to int) Link) e
 // linkRule and cutRule are the conditions between two sets of addresses.
 type linkRule struct {
 	pair
-	link Link
+	link *Link // one SetLink, one address
 }
 
 type cutRule struct {
@@ -84,7 +84,7 @@ type cutRule struct {
 // immutable once published; of several rules for two addresses the last one
 // counts.
 type conditions struct {
-	base  Link
+	base  *Link
 	links []linkRule
 	cuts  []cutRule
 }
@@ -92,10 +92,10 @@ type conditions struct {
 func (c *conditions) link(from, to int) *Link {
 	for i := len(c.links) - 1; i >= 0; i-- {
 		if r := &c.links[i]; r.joins(from, to) {
-			return &r.link
+			return r.link
 		}
 	}
-	return &c.base
+	return c.base
 }
 
 // cut says whether what from sends to to is lost. A host always reaches itself.
@@ -142,7 +142,7 @@ func without[R interface{ about() pair }](rules []R, p pair) []R {
 
 // draw samples from r one packet's fate on l. e.mu is held.
 func (e *endpoint) draw(l *Link, to *endpoint, r *rand.Rand, now time.Time) (delay time.Duration, lost bool) {
-	if l.Loss.kind != lossNone && e.lost(l.Loss, to, r, now) {
+	if l.Loss.kind != lossNone && e.lost(&l.Loss, to, r, now) {
 		return 0, true
 	}
 	return l.Delay.sample(r), false

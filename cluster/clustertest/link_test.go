@@ -228,6 +228,27 @@ func TestOutagesLastSomeTimeHoweverLittleIsSent(t *testing.T) {
 	}
 }
 
+// A new Loss has nothing of the old one's state, here an outage of an hour or so.
+func TestNewLossBeginsAnew(t *testing.T) {
+	inBubble(t, clustertest.Options{Seed: 1}, func(t *testing.T, n *clustertest.Network) {
+		a, b := open(t, n, addrA), open(t, n, addrB)
+		check(t, n.SetLink(everyone, everyone, clustertest.Link{Loss: clustertest.Outages(0.999, time.Hour)}))
+		for range 100 {
+			send(t, a, addrB, "x")
+			time.Sleep(ms)
+		}
+		received(b)
+		check(t, n.SetLink(everyone, everyone, clustertest.Link{Loss: clustertest.Outages(0, time.Hour)}))
+		for range 100 {
+			send(t, a, addrB, "x")
+			time.Sleep(ms)
+		}
+		if lost := 100 - len(received(b)); lost > 0 {
+			t.Errorf("%d of 100 lost on a path that is never out", lost)
+		}
+	})
+}
+
 // With one state for all paths, what goes to C would shorten the bursts to B.
 func TestEachPathHasItsOwnBursts(t *testing.T) {
 	o := clustertest.Options{Link: clustertest.Link{Loss: clustertest.GilbertElliott(0.01, 0.1, 0, 1)}}

@@ -87,16 +87,18 @@ func (l Loss) validate() error {
 
 // burst is where the chain of one ordered pair of addresses stands.
 type burst struct {
+	of  *Loss // each SetLink has its own
 	bad bool
 	at  time.Time // Outages: when that was so
 }
 
 // lost draws from r whether what e sends to to is lost. e.mu is held.
-func (e *endpoint) lost(l Loss, to *endpoint, r *rand.Rand, now time.Time) bool {
+func (e *endpoint) lost(l *Loss, to *endpoint, r *rand.Rand, now time.Time) bool {
 	if l.kind == lossIndependent {
 		return chance(r, l.p)
 	}
-	b, known := e.bursts[to]
+	b := e.bursts[to]
+	known := b.of == l
 	switch {
 	case l.kind == lossGilbertElliott && !known:
 		b.bad = chance(r, l.p/(l.p+l.r))
@@ -118,7 +120,7 @@ func (e *endpoint) lost(l Loss, to *endpoint, r *rand.Rand, now time.Time) bool 
 		left := math.Exp(-float64(now.Sub(b.at)) / ((1 - l.p) * float64(l.mean)))
 		b.bad = chance(r, l.p+(was-l.p)*left)
 	}
-	b.at = now
+	b.of, b.at = l, now
 	if e.bursts == nil {
 		e.bursts = make(map[*endpoint]burst)
 	}

@@ -95,7 +95,7 @@ func New(o Options) (*Network, error) {
 		endpoints: make(map[netip.AddrPort]*endpoint),
 		next:      10 << 24,
 	}
-	n.conditions.Store(&conditions{base: o.Link})
+	n.conditions.Store(&conditions{base: &o.Link})
 	return n, nil
 }
 
