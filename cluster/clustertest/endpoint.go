@@ -271,10 +271,4 @@ func (e *endpoint) close() {
 	if t != nil {
 		t.Shutdown()
 	}
-	e.mu.Lock()
-	unsent := slices.Clone(e.streams)
-	e.mu.Unlock()
-	for _, p := range unsent {
-		p.stop()
-	}
 }

@@ -169,7 +169,7 @@ func (p *pipe) write(b []byte) (written int, err error) {
 // unsent says whether something written is to be sent, perhaps again. p.mu is
 // held.
 func (p *pipe) unsent() bool {
-	return p.flying < len(p.segments) && !p.readerDone && p.failure == nil
+	return p.flying < len(p.segments) && !p.readerDone && p.failure == nil && !p.over()
 }
 
 // pump puts what was written on the wire, if the path lets it. p.mu is held.
@@ -257,8 +257,15 @@ func (s *stream) resume(now time.Time) {
 	s.changed()
 }
 
+// over says whether both ends are closed or killed, so that nobody is left to
+// see what becomes of the stream. s.mu is held.
+func (s *stream) over() bool { return s.pipes[0].writerDone && s.pipes[1].writerDone }
+
 // changed wakes all who wait, and ends what is over. s.mu is held.
 func (s *stream) changed() {
+	if s.over() && s.timer != nil {
+		s.timer.Stop()
+	}
 	for _, p := range s.pipes {
 		if p.writerDone && !p.unsent() {
 			p.from.forget(p)
@@ -291,23 +298,6 @@ func (p *pipe) reset(at time.Time) {
 	p.fail(syscall.ECONNRESET, at)
 }
 
-// stop ends the stream at once, with all that is on its way.
-func (s *stream) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fail(net.ErrClosed, time.Now())
-	s.disarm()
-	s.changed()
-}
-
-// disarm stops the timer. s.mu is held.
-func (s *stream) disarm() {
-	if s.timer != nil {
-		s.timer.Stop()
-		s.wake = time.Time{}
-	}
-}
-
 // close closes the end that writes p: what was written still arrives, what is
 // unread is lost.
 func (p *pipe) close() {
@@ -320,9 +310,6 @@ func (p *pipe) close() {
 	if in := p.back; !in.readerDone && !in.readerGone {
 		in.readerDone = true
 		in.segments, in.flying, in.size = nil, 0, 0
-	}
-	if p.readerDone && p.back.readerDone {
-		p.disarm()
 	}
 	p.resume(time.Now())
 }
