@@ -38,10 +38,10 @@ func TestRulesDoNotPileUp(t *testing.T) {
 	}
 }
 
-// A transport forgets the streams that ended, and those that never began.
+// An address forgets the streams that ended, at both ends though one is dead, and those that never began.
 func TestEndedStreamsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n, err := New(Options{})
+		n, err := New(Options{SilentDead: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +59,13 @@ func TestEndedStreamsAreForgotten(t *testing.T) {
 			if _, err := a.DialTimeout("10.0.0.99:1", time.Second); err == nil {
 				t.Error("dialled nobody")
 			}
+		}
+		near, err := a.DialTimeout(b.Addr(), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Isolate(a.Addr()) != nil || near.Close() != nil || n.Kill(b.Addr()) != nil {
+			t.Error("Isolate, Close or Kill failed")
 		}
 		if len(a.at.streams) != 0 || len(b.at.streams) != 0 {
 			t.Errorf("%d and %d streams are remembered, want 0", len(a.at.streams), len(b.at.streams))
