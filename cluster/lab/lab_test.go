@@ -54,13 +54,20 @@ func TestLab(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := ask(t, p)
-		t.Logf("\n%s", r)
-		if r.Build = *build; r.Build == "" {
-			if r.Build, err = buildID(); err != nil {
+		if *out != "" {
+			if err := tryWrite(*out); err != nil {
+				t.Fatalf("lab: -out=%s: %v", *out, err)
+			}
+		}
+		madeBy := *build
+		if madeBy == "" {
+			if madeBy, err = buildID(); err != nil {
 				t.Fatal(err)
 			}
 		}
+		r := ask(t, p)
+		r.Build = madeBy
+		t.Logf("\n%s", r)
 		for name, s := range r.Systems {
 			if s.ViewsDiffer > 0 {
 				t.Errorf("the instrument is broken: at %s %d pairs do not see what their events said", name, s.ViewsDiffer)
@@ -68,7 +75,7 @@ func TestLab(t *testing.T) {
 		}
 		if *out != "" && !t.Failed() {
 			if err := r.write(*out); err != nil {
-				t.Fatal(err)
+				t.Fatalf("lab: -out=%s: %v", *out, err)
 			}
 		}
 	default:

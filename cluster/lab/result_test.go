@@ -158,7 +158,7 @@ func (l *ledger) changesOfIll() summary {
 	return summarize(counts)
 }
 
-// write puts a result where path says, all of it or nothing.
+// write puts a result where path says, all of it or nothing; into what is there, if that is a link, a pipe or a device.
 func (r *result) write(path string) error {
 	buf, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -167,10 +167,37 @@ func (r *result) write(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
+	if !replaceable(path) {
+		return os.WriteFile(path, append(buf, '\n'), 0o666)
+	}
 	if err := os.WriteFile(path+".part", append(buf, '\n'), 0o666); err != nil {
 		return err
 	}
 	return os.Rename(path+".part", path)
+}
+
+// replaceable tells whether another file may take the place of what path names: a regular file, or nothing yet.
+func replaceable(path string) bool {
+	info, err := os.Lstat(path)
+	return err != nil || info.Mode().IsRegular()
+}
+
+// tryWrite finds out before hours of work whether write will be able to write to path, and leaves no more behind than the folder.
+func tryWrite(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	if replaceable(path) {
+		path += ".part"
+		defer os.Remove(path)
+	} else if info, err := os.Stat(path); err == nil && info.Mode().Type() == os.ModeNamedPipe {
+		return nil // to open it waits for a reader, who would take the closing for the end
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // names returns the systems of a result in the order that people expect.

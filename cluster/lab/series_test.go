@@ -169,6 +169,37 @@ func jobs(dir string) ([]job, error) {
 	return all, nil
 }
 
+// toMake returns those of the jobs that were asked for and are not there yet, in the order in which to make them.
+func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep bool) ([]job, error) {
+	var todo []job
+	matches := false
+	for _, j := range all {
+		if !only.MatchString(j.name) {
+			continue
+		}
+		matches = true
+		if seeds > 0 && j.seed > seeds {
+			continue
+		}
+		want, err := j.params(j.seed)
+		if err != nil {
+			return nil, err
+		}
+		if r, err := read(j.file); err != nil || r.Params != want || r.Build != build && !keep {
+			todo = append(todo, j)
+		}
+	}
+	if !matches {
+		return nil, fmt.Errorf("lab: -only=%v: want what matches a case of the series, see series_test.go", only)
+	}
+	// One seed of everything before the next one of anything, so that a series that is stopped has something to say about
+	// all cases; and the long ones first, so that no core idles at the end.
+	slices.SortStableFunc(todo, func(a, b job) int {
+		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(b.cost, a.cost))
+	})
+	return todo, nil
+}
+
 // runSeries makes all runs that are not there yet, each in a process of its own: one for each core, with one core each, which
 // is faster than to let the goroutines of one bubble wander over all.
 func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep bool) {
@@ -180,25 +211,16 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep
 	if err != nil {
 		t.Fatal(err)
 	}
-	var todo []job
-	for _, j := range all {
-		if !only.MatchString(j.name) || seeds > 0 && j.seed > seeds {
-			continue
-		}
-		want, err := j.params(j.seed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r, err := read(j.file); err != nil || r.Params != want || r.Build != build && !keep {
-			todo = append(todo, j)
-		}
+	todo, err := toMake(all, build, only, seeds, keep)
+	if err != nil {
+		t.Fatal(err)
 	}
 	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), dir, len(todo))
-	// One seed of everything before the next one of anything, so that a series that is stopped has something to say about
-	// all cases; and the long ones first, so that no core idles at the end.
-	slices.SortStableFunc(todo, func(a, b job) int {
-		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(b.cost, a.cost))
-	})
+	if len(todo) > 0 {
+		if err := cmp.Or(tryWrite(todo[0].file), tryWrite(filepath.Join(dir, "lab.md"))); err != nil {
+			t.Fatalf("lab: -results=%s: %v", dir, err)
+		}
+	}
 
 	var (
 		mu         sync.Mutex
