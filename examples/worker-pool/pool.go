@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -38,12 +40,16 @@ type result struct {
 // A worker that failed rests for this long, so that a broken one does not eat all jobs in turn.
 const rest = time.Second
 
-// run does all jobs and returns, or returns ctx's error. It alone owns the workers.
+// errEnded is that nobody can do the jobs that are left.
+var errEnded = errors.New("the node has ended, and its events with it")
+
+// run does all jobs and returns, or returns ctx's error, or errEnded once there are no more events. It alone owns the workers.
 func (p *pool) run(ctx context.Context, events iter.Seq[cluster.Event], jobs []string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	news := make(chan cluster.Event)
 	go func() {
+		defer close(news)
 		for e := range events {
 			select {
 			case news <- e:
@@ -65,7 +71,10 @@ func (p *pool) run(ctx context.Context, events iter.Seq[cluster.Event], jobs []s
 			}
 		}
 		select {
-		case e := <-news:
+		case e, more := <-news:
+			if !more {
+				return cmp.Or(ctx.Err(), errEnded)
+			}
 			p.learn(ctx, workers, e)
 		case r := <-results:
 			r.worker.busy = false

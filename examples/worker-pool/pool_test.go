@@ -232,3 +232,25 @@ func TestPostedWork(t *testing.T) {
 		t.Error("a refusal counts as done")
 	}
 }
+
+// The node may end by itself (Node.Err: its name was taken). Its events end then, and nobody will ever do the jobs that are left.
+func TestRunEndsWithTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop()
+		p := &pool{do: s.do, isWorker: everyone, logf: t.Logf}
+		life, end := context.WithCancel(t.Context())
+		news := make(chan cluster.Event, 1)
+		news <- event(cluster.Up, "a", 1)
+		time.AfterFunc(2500*time.Millisecond, end)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start := time.Now()
+		if err := p.run(ctx, script(life, news), jobs(5)); !errors.Is(err, errEnded) || time.Since(start) != 2500*time.Millisecond {
+			t.Errorf("with a node that ended after 2.5 s, run took %v: %v", time.Since(start), err)
+		}
+		if len(s.done) != 2 {
+			t.Errorf("done %v, want two jobs", s.done)
+		}
+		synctest.Wait() // whoever did a job then was told to stop
+	})
+}
