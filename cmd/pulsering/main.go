@@ -86,13 +86,14 @@ func run(ctx context.Context, args []string, con console) int {
 	if err != nil {
 		fmt.Fprintf(con.err, "pulsering: error: %v\n", err)
 		var wrong *kong.ParseError
-		if errors.As(err, &wrong) {
-			help := "pulsering --help"
-			if c := wrong.Context.Selected(); c != nil {
-				help = c.FullPath() + " --help"
-			}
-			fmt.Fprintf(con.err, "Run %q to see what is possible.\n", help)
+		if !errors.As(err, &wrong) || wrong.ExitCode() == exitFailed { // a hook of kong's failed: --help could not be written
+			return exitFailed
 		}
+		help := "pulsering --help"
+		if c := wrong.Context.Selected(); c != nil {
+			help = c.FullPath() + " --help"
+		}
+		fmt.Fprintf(con.err, "Run %q to see what is possible.\n", help)
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {

@@ -42,6 +42,21 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// A help that cannot be written is a failure, not a wrong use that the same help could mend.
+func TestHelpThatCannotBeWritten(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"node", "--help"}} {
+		var stderr strings.Builder
+		code := run(t.Context(), args, console{out: fullDisk{}, err: &stderr})
+		if want := "pulsering: error: no space left on device\n"; code != exitFailed || stderr.String() != want {
+			t.Errorf("%v on a full disk: exit %d, %q; want %d and %q", args, code, stderr.String(), exitFailed, want)
+		}
+	}
+}
+
 func TestWrongUsage(t *testing.T) {
 	for _, test := range []struct {
 		args string
