@@ -69,8 +69,15 @@ type demo struct {
 
 	headline string                           // what is being waited for
 	views    map[string]map[string]memberLine // who sees whom how, by name; only of those that answer
-	faults   map[string]time.Time             // members that may be called down, and since when
+	faults   map[string]fault                 // of members that may be called down for them
 	summary  []string
+}
+
+// fault is when a member may be called down: never if it is zero; until is zero while the fault lasts.
+type fault struct{ since, until time.Time }
+
+func (f fault) excuses(t time.Time) bool {
+	return !f.since.IsZero() && !t.Before(f.since) && (f.until.IsZero() || t.Before(f.until))
 }
 
 // actor is a member of the demo, whatever became of it.
@@ -99,7 +106,7 @@ func newDemo(exe string, con console) (*demo, error) {
 	d := &demo{
 		exe:    exe,
 		screen: &screen{w: con.out, live: con.outTTY && runtime.GOOS != "windows", color: con.outColor, began: time.Now()},
-		faults: make(map[string]time.Time),
+		faults: make(map[string]fault),
 	}
 	for i, name := range names {
 		d.actors = append(d.actors, &actor{name: name, addr: addrs[2*i], http: addrs[2*i+1], state: actorWaiting})
@@ -180,6 +187,7 @@ func (d *demo) pause(ctx context.Context, sleeper *actor) error {
 	others := d.running(sleeper)
 	since := d.fault(sleeper)
 	if err := sleeper.proc.pause(); errors.Is(err, errors.ErrUnsupported) {
+		delete(d.faults, sleeper.name)
 		d.say("·", grey, "left out: a process cannot be paused here (%v)", err)
 		return nil
 	} else if err != nil {
@@ -208,6 +216,7 @@ func (d *demo) pause(ctx context.Context, sleeper *actor) error {
 		return err
 	}
 	d.say("✓", green, "up again after: %s", back)
+	d.faults[sleeper.name] = fault{since, time.Now()}
 	if err := d.look(ctx); err != nil { // in which the sleeper blames nobody, see falseAlarm
 		return err
 	}
@@ -329,7 +338,7 @@ func (d *demo) start(a *actor) error {
 // fault notes that from now on the others are right to call the member down.
 func (d *demo) fault(a *actor) time.Time {
 	now := time.Now()
-	d.faults[a.name] = now
+	d.faults[a.name] = fault{since: now}
 	return now
 }
 
@@ -410,7 +419,7 @@ func (d *demo) unexpected() error {
 	}
 	for _, a := range d.actors {
 		for _, e := range a.said() {
-			if since, ok := d.faults[e.Member]; e.Kind == "down" && (!ok || e.Time.Before(since)) && !d.replaced(e) {
+			if e.Kind == "down" && !d.faults[e.Member].excuses(e.Time) && !d.replaced(e) {
 				return fmt.Errorf("a false alarm: %s called %s down (reason %s), which was alive: is this machine very busy?",
 					a.name, e.Member, e.Reason)
 			}

@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // scripted is a demo whose members have printed what the test says.
 func scripted(names ...string) *demo {
-	d := &demo{screen: &screen{w: &strings.Builder{}, began: time.Now()}, faults: make(map[string]time.Time)}
+	d := &demo{screen: &screen{w: &strings.Builder{}, began: time.Now()}, faults: make(map[string]fault)}
 	for i, name := range names {
 		d.actors = append(d.actors, &actor{
 			name: name, addr: fmt.Sprintf("127.0.0.1:%d", 10001+i), state: actorRunning,
@@ -75,7 +77,7 @@ func TestDemoTold(t *testing.T) {
 	d.actors[0].prints(t, "cat", "suspect", 7, since.Add(300*time.Millisecond))
 	d.actors[0].prints(t, "cat", "down", 7, since.Add(500*time.Millisecond))
 	d.actors[1].prints(t, "cat", "down", 7, since.Add(700*time.Millisecond))
-	d.faults["cat"] = since.Add(-time.Minute)
+	d.faults["cat"] = fault{since: since.Add(-time.Minute)}
 	told, err := d.told(t.Context(), d.running(nil), d.actors[2], "down", since, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -102,9 +104,12 @@ func TestDemoNoticesWhatShouldNotBe(t *testing.T) {
 		"quiet":              {func(d *demo, now time.Time) { d.actors[0].prints(t, "bee", "suspect", 1, now) }, ""},
 		"alarm":              {func(d *demo, now time.Time) { d.actors[0].prints(t, "bee", "down", 1, now) }, "ant called bee down"},
 		"alarm of the woken": {func(d *demo, now time.Time) { d.actors[1].prints(t, "ant", "down", 1, now) }, "bee called ant down"},
-		"right":              {func(d *demo, now time.Time) { d.faults["bee"] = now; d.actors[0].prints(t, "bee", "down", 1, now) }, ""},
+		"right": {func(d *demo, now time.Time) {
+			d.faults["bee"] = fault{since: now}
+			d.actors[0].prints(t, "bee", "down", 1, now)
+		}, ""},
 		"too early": {func(d *demo, now time.Time) {
-			d.faults["bee"] = now
+			d.faults["bee"] = fault{since: now}
 			d.actors[0].prints(t, "bee", "down", 1, now.Add(-time.Second))
 		}, "ant called bee down"},
 		"old boot": {func(d *demo, now time.Time) {
@@ -130,6 +135,35 @@ func TestDemoNoticesWhatShouldNotBe(t *testing.T) {
 			t.Errorf("%s: %v; want %q", name, err, test.want)
 		}
 	}
+}
+
+// A member that was paused and is back may not be called down any more.
+func TestDemoExcusesThePausedOnlyWhilePaused(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no process can be paused here")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := scripted("ant", "bee")
+		ant, bee := d.actors[0], d.actors[1]
+		bee.proc.cmd = exec.Command("sleep", "60") // somebody to pause
+		if err := bee.proc.cmd.Start(); err != nil {
+			t.Skip(err)
+		}
+		defer bee.proc.cmd.Wait()
+		defer bee.proc.cmd.Process.Kill()
+		time.AfterFunc(500*time.Millisecond, func() { ant.prints(t, "bee", "down", 1, time.Now()) })
+		time.AfterFunc(pauseFor+500*time.Millisecond, func() { ant.prints(t, "bee", "up", 1, time.Now()) })
+		if err := d.pause(t.Context(), bee); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.unexpected(); err != nil {
+			t.Error(err)
+		}
+		ant.prints(t, "bee", "down", 1, time.Now())
+		if err := d.unexpected(); err == nil {
+			t.Error("ant called bee down, which runs: the demo goes on to say that nobody was called down for nothing")
+		}
+	})
 }
 
 func TestScreen(t *testing.T) {
