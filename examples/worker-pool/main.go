@@ -62,7 +62,7 @@ func member(ctx context.Context, cfg cluster.Config, work func(*cluster.Node) er
 	return errors.Join(err, node.Leave(ctx))
 }
 
-// serve is a worker: it does what is posted to /work until ctx ends.
+// serve is a worker: it does what is posted to /work until ctx or its node ends.
 func serve(ctx context.Context, cfg cluster.Config) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,8 +74,9 @@ func serve(ctx context.Context, cfg cluster.Config) error {
 	cfg.Tags = map[string]string{"work": listener.Addr().String()} // this makes it a worker to the others
 	return member(ctx, cfg, func(node *cluster.Node) error {
 		log.Printf("%s works", node.Self().Name)
-		<-ctx.Done()
-		return nil
+		for range node.Events(ctx) { // until ctx or the node ends
+		}
+		return node.Err()
 	})
 }
 
@@ -112,7 +113,7 @@ func handOut(ctx context.Context, cfg cluster.Config, n int) error {
 		}
 		began := time.Now()
 		if err := p.run(ctx, node.Events(ctx), jobs); err != nil {
-			return err
+			return errors.Join(err, node.Err())
 		}
 		log.Printf("%d jobs done in %.1f s", n, time.Since(began).Seconds())
 		return nil
