@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +39,18 @@ func TestLab(t *testing.T) {
 	}
 	switch {
 	case *list:
+		if err := looksAt(flag.CommandLine, "list"); err != nil {
+			t.Fatal(err)
+		}
 		t.Log(describe())
 	case *all || *report:
+		reads := []string{"report", "results"}
+		if *all {
+			reads = append(reads, "series", "only", "seeds", "keep")
+		}
+		if err := looksAt(flag.CommandLine, reads...); err != nil {
+			t.Fatal(err)
+		}
 		if *all {
 			chosen, err := regexp.Compile(*only)
 			if err != nil {
@@ -50,6 +62,9 @@ func TestLab(t *testing.T) {
 			t.Fatal(err)
 		}
 	case *oneCase != "" || flags.Scenario != "":
+		if err := looksAt(flag.CommandLine, append(questionFlags(), "case", "out", "build", "child")...); err != nil {
+			t.Fatal(err)
+		}
 		p, err := asked()
 		if err != nil {
 			t.Fatal(err)
@@ -79,11 +94,30 @@ func TestLab(t *testing.T) {
 			}
 		}
 	default:
-		if p, err := common.withFlags(flag.CommandLine); err != nil || p != common {
-			t.Fatalf("lab: flags without -scenario (%v): want one of %s", err, strings.Join(scenarioNames(), ", "))
+		if err := looksAt(flag.CommandLine); err != nil {
+			t.Fatalf("%v\nlab: no -series, -report, -case or -scenario: want one of %s", err, strings.Join(scenarioNames(), ", "))
 		}
 		everyDay(t)
 	}
+}
+
+// looksAt is an error if flags were given that a run does not look at, which are all but those named and those of testing.
+func looksAt(given *flag.FlagSet, names ...string) error {
+	var errs []error
+	given.Visit(func(f *flag.Flag) {
+		if !strings.HasPrefix(f.Name, "test.") && !slices.Contains(names, f.Name) {
+			errs = append(errs, fmt.Errorf("lab: -%s=%v: has no effect with the other flags given", f.Name, f.Value))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// questionFlags are the names of those that define makes.
+func questionFlags() (names []string) {
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	new(params).define(f)
+	f.VisitAll(func(d *flag.Flag) { names = append(names, d.Name) })
+	return names
 }
 
 // asked is the question that the flags put.

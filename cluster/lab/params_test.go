@@ -58,7 +58,7 @@ func (p *params) define(f *flag.FlagSet) {
 	f.IntVar(&p.Few, "few", p.Few, "block, isolate, oneway, lossy-few: members with the fault; 0: 1 % of them, one at least")
 	f.Float64Var(&p.FewLoss, "few-loss", p.FewLoss, "lossy-few: share of packets lost to and from those members")
 	f.DurationVar(&p.Fault, "fault", p.Fault, "length of a fault: block, cut, isolate, oneway, restart (absence), stall (the longest)")
-	f.DurationVar(&p.Between, "between", p.Between, "time between two faults: block, oneway, restart, stall (mean of each member); 0: one fault only")
+	f.DurationVar(&p.Between, "between", p.Between, "time between two faults: block (0: one fault only), oneway, restart, stall (mean of each member)")
 	f.IntVar(&p.Churn, "churn", p.Churn, "join-storm: joins a minute, and as many leaves")
 	f.StringVar(&p.Heartbeats, "heartbeats", p.Heartbeats, "pulsering: ring or probes")
 	f.DurationVar(&p.Beat, "beat", p.Beat, "pulsering: Config.Beat; 0: its default")
@@ -97,21 +97,50 @@ func (p params) validate() error {
 	within("kill", float64(p.Kill), 0, float64(p.Nodes-1))
 	within("few", float64(p.Few), 0, float64(p.Nodes-1))
 	within("churn", float64(p.Churn), 0, 600)
-	length := time.Duration(p.Minutes * float64(time.Minute))
-	for _, d := range []struct {
-		name  string
-		value time.Duration
-		most  time.Duration
-	}{{"settle", p.Settle, time.Hour}, {"burst", p.Burst, time.Hour}, {"delay", p.Delay, time.Minute}, {"fault", p.Fault, length}, {"between", p.Between, length}} {
-		if d.value < 0 || d.value > d.most {
-			bad(d.name, d.value, fmt.Sprintf("0 to %v", d.most))
+	lasts := func(name string, v, low, high time.Duration) {
+		if v < low || v > high {
+			bad(name, v, fmt.Sprintf("%v to %v", low, high))
 		}
+	}
+	lasts("settle", p.Settle, 0, time.Hour)
+	lasts("burst", p.Burst, 0, time.Hour)
+	lasts("delay", p.Delay, 0, time.Minute)
+	// Faults without a length, one right after the other, would be without number.
+	var leastFault, leastBetween time.Duration
+	switch p.Scenario {
+	case "block":
+		leastFault = time.Millisecond
+		if p.Between != 0 {
+			leastBetween = time.Millisecond
+		}
+	case "stall":
+		leastFault, leastBetween = leastStall, time.Second
+	case "oneway", "restart":
+		leastBetween = time.Second
+	}
+	lasts("fault", p.Fault, leastFault, p.length())
+	lasts("between", p.Between, leastBetween, p.length())
+
+	// The limits of cluster.Config; zero is its default.
+	configured := func(name string, v, low, high time.Duration) {
+		if v != 0 {
+			lasts(name, v, low, high)
+		}
+	}
+	configured("beat", p.Beat, 5*time.Millisecond, 10*time.Second)
+	configured("stall-allowance", p.StallAllowance, time.Millisecond, time.Minute)
+	configured("false-alarm-every", p.FalseAlarmEvery, time.Minute, 100*365*24*time.Hour)
+	if n := p.Observers; n != 0 && (n < 2 || n > 64 || n%2 != 0) {
+		bad("observers", n, "an even number from 2 to 64")
 	}
 	if p.Heartbeats != "ring" && p.Heartbeats != "probes" {
 		bad("heartbeats", p.Heartbeats, "ring or probes")
 	}
-	if strings.TrimSpace(p.Systems) == "" {
-		bad("systems", "", "any of pulsering,memberlist,memberlist-tuned")
+	if _, err := systemsFor(p); err != nil {
+		errs = append(errs, err)
+	}
+	if _, ok := scenarios[p.Scenario]; !ok && p.Scenario != "" {
+		bad("scenario", p.Scenario, "one of "+strings.Join(scenarioNames(), ", "))
 	}
 	return errors.Join(errs...)
 }

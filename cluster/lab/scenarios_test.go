@@ -258,7 +258,7 @@ func oneway(w *world) {
 		w.sleep(w.p.Fault)
 		w.must(w.network.Heal(all, w.addrs(few...)))
 		w.ledger.ended(time.Now(), nil)
-		w.sleep(max(w.p.Between, time.Second))
+		w.sleep(w.p.Between)
 	}
 	w.wait(w.p.length())
 }
@@ -303,7 +303,7 @@ func restart(w *world) {
 		joined := w.start(m, addr)
 		<-joined
 		w.ledger.ended(time.Now(), []int{m})
-		w.sleep(max(w.p.Between, time.Second))
+		w.sleep(w.p.Between)
 		w.moment()
 	}
 	w.wait(w.p.length())

@@ -6,6 +6,7 @@ import (
 	"log"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,9 @@ type hearer interface {
 func systemsFor(p params) ([]system, error) {
 	var all []system
 	for name := range strings.SplitSeq(p.Systems, ",") {
+		if slices.ContainsFunc(all, func(s system) bool { return s.name == name }) {
+			return nil, fmt.Errorf("lab: -systems=%s: %q is there twice", p.Systems, name)
+		}
 		switch name {
 		case "pulsering":
 			all = append(all, pulsering(p))
@@ -52,7 +56,7 @@ func systemsFor(p params) ([]system, error) {
 		case "memberlist-tuned":
 			all = append(all, plain(name, func() *memberlist.Config { return tuned(p.rtt()) }))
 		default:
-			return nil, fmt.Errorf("lab: -systems: %q is unknown: want any of pulsering,memberlist,memberlist-tuned", name)
+			return nil, fmt.Errorf("lab: -systems=%s: %q is unknown: want any of pulsering,memberlist,memberlist-tuned", p.Systems, name)
 		}
 	}
 	return all, nil
