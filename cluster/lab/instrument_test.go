@@ -1,14 +1,20 @@
 package lab
 
 import (
+	"errors"
 	"flag"
 	"math"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // The instrument is tested too: these tests say nothing about any system.
@@ -319,42 +325,230 @@ func TestQuestions(t *testing.T) {
 	if _, err := question("crush"); err == nil || !strings.Contains(err.Error(), "crash") {
 		t.Errorf("unknown scenario: %v, want those that there are", err)
 	}
-	p, err := question("crash")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for args, want := range map[string]string{
-		"-nodes=1":                    "-nodes=1: want 2 to 5000",
-		"-loss=1.5":                   "-loss=1.5: want 0 to 0.9",
-		"-nodes=8 -kill=8":            "-kill=8: want 0 to 7",
-		"-minutes=0":                  "-minutes=0: want 0.1 to 1440",
-		"-minutes=NaN":                "-minutes=NaN: want 0.1 to 1440",
-		"-fault=-1s":                  "-fault=-1s: want 0 to 5m0s",
-		"-heartbeats=loud":            "-heartbeats=loud: want ring or probes",
-		"-nodes=16 -kill=2 -loss=0.1": "",
+	for _, test := range []struct{ scenario, args, want string }{
+		{"crash", "-nodes=1", "-nodes=1: want 2 to 5000"},
+		{"crash", "-loss=1.5", "-loss=1.5: want 0 to 0.9"},
+		{"crash", "-nodes=8 -kill=8", "-kill=8: want 0 to 7"},
+		{"crash", "-minutes=0", "-minutes=0: want 0.1 to 1440"},
+		{"crash", "-minutes=NaN", "-minutes=NaN: want 0.1 to 1440"},
+		{"crash", "-fault=-1s", "-fault=-1s: want 0s to 5m0s"},
+		{"crash", "-heartbeats=loud", "-heartbeats=loud: want ring or probes"},
+		{"crash", "-scenario=crush", "-scenario=crush: want one of block, burst, crash"},
+		{"crash", "-systems=", `-systems=: "" is unknown: want any of pulsering`},
+		{"crash", "-systems=pulsering,serf", `"serf" is unknown: want any of pulsering`},
+		{"crash", "-systems=pulsering,memberlist,pulsering", `"pulsering" is there twice`},
+		// Faults of no length, one right after the other, would fill the memory.
+		{"stall", "-fault=0", "-fault=0s: want 50ms to 1h0m0s"},
+		{"stall", "-between=0", "-between=0s: want 1s to 1h0m0s"},
+		{"oneway", "-between=0", "-between=0s: want 1s to 10m0s"},
+		{"restart", "-between=999ms", "-between=999ms: want 1s to 5m0s"},
+		{"restart", "-fault=0", ""},
+		{"block", "-fault=0", "-fault=0s: want 1ms to 2m0s"},
+		{"block", "-between=1ns", "-between=1ns: want 1ms to 2m0s"},
+		{"block", "-between=0", ""}, // once, the Threshold experiment
+		{"crash", "-nodes=16 -kill=2 -loss=0.1", ""},
 	} {
-		given := flag.NewFlagSet("", flag.ContinueOnError)
-		q := common
-		q.define(given)
-		if err := given.Parse(strings.Fields(args)); err != nil {
-			t.Fatal(err)
-		}
-		got, err := p.withFlags(given)
+		got, err := withArgs(t, test.scenario, test.args)
 		switch {
-		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Errorf("%s: %v, want an error with %q", args, err, want)
-		case want == "" && (err != nil || got.Nodes != 16 || got.Kill != 2 || got.Loss != 0.1 || got.Scenario != "crash"):
-			t.Errorf("%s: %+v, %v", args, got, err)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s %s: %v, want an error with %q", test.scenario, test.args, err, test.want)
+		case test.want == "" && (err != nil || got.Scenario != test.scenario):
+			t.Errorf("%s %s: %+v, %v", test.scenario, test.args, got, err)
 		}
 	}
-	p.Systems = "serf"
-	if _, err := systemsFor(p); err == nil || !strings.Contains(err.Error(), `"serf"`) {
-		t.Errorf("unknown system: %v", err)
+	if p, _ := withArgs(t, "crash", "-nodes=16 -kill=2 -loss=0.1"); p.Nodes != 16 || p.Kill != 2 || p.Loss != 0.1 {
+		t.Errorf("the flags make %+v", p)
 	}
 	for _, n := range scenarioNames() {
 		p, _ := question(n)
 		if err := p.validate(); err != nil {
 			t.Errorf("defaults of %s: %v", n, err)
+		}
+	}
+}
+
+// withArgs is the question that a scenario and further flags put.
+func withArgs(t *testing.T, scenario, args string) (params, error) {
+	t.Helper()
+	p, err := question(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := flag.NewFlagSet("", flag.ContinueOnError)
+	new(params).define(given)
+	if err := given.Parse(strings.Fields(args)); err != nil {
+		t.Fatal(err)
+	}
+	return p.withFlags(given)
+}
+
+// What cluster.Config refuses, the lab refuses in the same words, before a cluster of members does.
+func TestLimitsAreTheLibrarys(t *testing.T) {
+	const ns = time.Nanosecond
+	for _, test := range []struct {
+		flag   string
+		config cluster.Config
+	}{
+		{"-beat=-1ns", cluster.Config{Beat: -ns}},
+		{"-beat=1ns", cluster.Config{Beat: ns}},
+		{"-stall-allowance=-1ns", cluster.Config{StallAllowance: -ns}},
+		{"-stall-allowance=1ns", cluster.Config{StallAllowance: ns}},
+		{"-false-alarm-every=1ns", cluster.Config{FalseAlarmEvery: ns}},
+		{"-observers=7", cluster.Config{Observers: 7}},
+		{"-observers=-2", cluster.Config{Observers: -2}},
+		{"-observers=66", cluster.Config{Observers: 66}},
+	} {
+		_, theirs := cluster.Join(t.Context(), test.config)
+		_, ours := withArgs(t, "crash", test.flag)
+		if theirs == nil || ours == nil {
+			t.Errorf("%s: the library says %v, the lab %v", test.flag, theirs, ours)
+			continue
+		}
+		if _, want, _ := strings.Cut(ours.Error(), ": want "); !strings.Contains(theirs.Error(), "want "+want) {
+			t.Errorf("%s: the library says %v, the lab %v", test.flag, theirs, ours)
+		}
+	}
+	for _, flag := range []string{"-beat=5ms", "-beat=10s", "-observers=64", "-observers=2", "-stall-allowance=1m", "-false-alarm-every=1m"} {
+		if _, err := withArgs(t, "crash", flag); err != nil {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
+// A flag that a run would not look at is a mistake.
+func TestLooksAt(t *testing.T) {
+	given := flag.NewFlagSet("", flag.ContinueOnError)
+	new(params).define(given)
+	given.Bool("test.v", false, "")
+	given.Bool("report", false, "")
+	given.String("results", "here", "")
+	if err := given.Parse([]string{"-test.v", "-report", "-nodes=-5", "-systems=pulsering"}); err != nil {
+		t.Fatal(err)
+	}
+	err := looksAt(given, "report", "results")
+	if err == nil || !strings.Contains(err.Error(), "-nodes=-5: ") || !strings.Contains(err.Error(), "-systems=pulsering: ") ||
+		strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("%v, want -nodes and -systems named and no other", err)
+	}
+	if err := looksAt(given, append(questionFlags(), "report")...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestToMake(t *testing.T) {
+	all, err := jobs(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if todo, err := toMake(all, "now", regexp.MustCompile("^crsh"), 0, false); err == nil || !strings.Contains(err.Error(), "-only=^crsh") {
+		t.Errorf("an expression that no case matches: %d runs, %v", len(todo), err)
+	}
+	cut36 := regexp.MustCompile("^cut/36$")
+	todo, err := toMake(all, "now", cut36, 3, false)
+	if err != nil || len(todo) != 3 || todo[0].name != "cut/36" || todo[0].seed != 1 {
+		t.Fatalf("%v, %v; want three seeds of cut/36", todo, err)
+	}
+	for i, build := range []string{"now", "before"} {
+		j := todo[i]
+		p, err := j.params(j.seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&result{Params: p, Build: build}).write(j.file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for keep, want := range map[bool]int{false: 2, true: 1} {
+		if left, err := toMake(all, "now", cut36, 3, keep); err != nil || len(left) != want {
+			t.Errorf("keep %v: %v, %v; want %d runs", keep, left, err, want)
+		}
+	}
+}
+
+// -out names what is written, whatever it is: a link leads where it led, and a pipe, such as /dev/stdout may be, is written into.
+func TestWriteLeavesWhatItIs(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	is := func(name string, want os.FileMode) {
+		t.Helper()
+		if info, err := os.Lstat(path(name)); err != nil || info.Mode().Type() != want {
+			t.Errorf("%s was %v, and is now %v (%v)", name, want, info, err)
+		}
+	}
+	for range 2 { // a file is replaced
+		if err := (&result{}).write(path("file")); err != nil {
+			t.Fatal(err)
+		}
+		is("file", 0)
+	}
+
+	if err := os.Symlink(path("target"), path("link")); err != nil {
+		t.Skip(err)
+	}
+	for range 2 { // the target is not there at first
+		if err := errors.Join(tryWrite(path("link")), (&result{}).write(path("link"))); err != nil {
+			t.Fatal(err)
+		}
+		is("link", os.ModeSymlink)
+		if r, err := read(path("target")); err != nil || r.Systems != nil {
+			t.Errorf("where the link leads: %v, %v", r, err)
+		}
+	}
+
+	socket, err := net.Listen("unix", path("socket"))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer socket.Close()
+	if tryWrite(path("socket")) == nil || (&result{}).write(path("socket")) == nil {
+		t.Error("a socket was opened as a file")
+	}
+	is("socket", os.ModeSocket)
+
+	if err := exec.Command("mkfifo", path("pipe")).Run(); err != nil {
+		t.Skip("no named pipes:", err)
+	}
+	if err := tryWrite(path("pipe")); err != nil { // does not wait for a reader
+		t.Error(err)
+	}
+	got := make(chan error, 1)
+	go func() {
+		_, err := read(path("pipe"))
+		got <- err
+	}()
+	if err := (&result{}).write(path("pipe")); err != nil {
+		t.Error(err)
+	}
+	if is("pipe", os.ModeNamedPipe); t.Failed() {
+		return // nobody wrote into it, and the reader waits on
+	}
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be written is known before the run, and to find out leaves nothing behind.
+func TestTryWrite(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "new", "result.json")
+	if err := tryWrite(file); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	if err := os.WriteFile(file, []byte("of before"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := tryWrite(file); err != nil {
+		t.Error(err)
+	}
+	if buf, err := os.ReadFile(file); string(buf) != "of before" {
+		t.Errorf("the file of before holds %q (%v)", buf, err)
+	}
+	for _, path := range []string{dir, filepath.Join(file, "result.json"), filepath.Join(dir, strings.Repeat("x", 255))} {
+		if err := tryWrite(path); err == nil {
+			t.Errorf("%s: no error", path)
 		}
 	}
 }
