@@ -234,8 +234,7 @@ func (e *endpoint) release() []outgoing {
 }
 
 // vacate ends t's hold on the address, if it has it, and returns the streams
-// of the address. Packets held back either way
-// are lost.
+// of the address. Packets held back either way are lost.
 func (e *endpoint) vacate(t *Transport, shut bool) []*pipe {
 	e.mu.Lock()
 	defer e.mu.Unlock()
