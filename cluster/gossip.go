@@ -169,10 +169,17 @@ func (c *core) tidyLost(now time.Time) {
 			r.lostAt = now
 		case judged && now.Sub(r.lostAt) >= rejoinTime:
 			c.condemn(now, r, ReasonMemberlist)
-		case !judged && r.State == StateUp && c.buried(now, r) && !r.edge.watched && r.inquiry == nil:
+		case !judged && r.State == StateUp && c.buried(now, r) && !r.edge.watched && r.inquiry == nil && c.mourns(r):
 			c.inquire(now, r, false)
 		}
 	}
+}
+
+// mourns tells whether it is for this node to ask about r, whom memberlist holds for dead: it would listen to r if only those were there of
+// whom memberlist does not say the same. If all asked, a member with a bad link would answer to each of them.
+func (c *core) mourns(r *record) bool {
+	present := func(o *record) bool { return o.lives && o.lostAt.IsZero() }
+	return slices.ContainsFunc(c.graph.observers(r.Name, present), func(o *record) bool { return o.Name == c.cfg.Name })
 }
 
 // buried tells whether memberlist's word that r is dead stands as a second opinion, where nobody else has one: nobody has heard r since, though
@@ -200,7 +207,7 @@ const rejoinTime = 90 * time.Second
 // hint acts on memberlist's word that r is dead where heartbeats are judged.
 func (c *core) hint(now time.Time, r *record) {
 	switch {
-	case r.inquiry == nil && !r.edge.watched && (r.Seq == 0 || slices.Contains(c.duty, r)):
+	case r.inquiry == nil && !r.edge.watched && (r.Seq == 0 && c.mourns(r) || slices.Contains(c.duty, r)):
 		c.inquire(now, r, true) // perhaps nobody listens to it
 	case r.edge.watched:
 		c.question(now, r) // perhaps its goodbye was lost on the way here
