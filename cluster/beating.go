@@ -121,8 +121,12 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	}
 	c.count.receive("beat")
 
+	echo := b.EchoEdge != 0 && b.EchoEdge == e.sent
+	if echo && e.sentAt.After(c.echoed) {
+		c.echoed = e.sentAt
+	}
 	// The echo of the last one comes within a round, or it waited where somebody stood still: no round trip.
-	if way := now.Sub(e.sentAt); b.EchoEdge != 0 && b.EchoEdge == e.sent && way <= time.Duration(len(c.rotation.round))*c.cfg.Beat {
+	if way := now.Sub(e.sentAt); echo && way <= time.Duration(len(c.rotation.round))*c.cfg.Beat {
 		e.rtt = max(0, way-duration(b.EchoHold))
 	}
 	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
@@ -183,6 +187,7 @@ func (c *core) unwatch(now time.Time, r *record) {
 	if r.edge.watched {
 		c.det.Forget(r.Name)
 		r.edge.watched = false
+		r.edge.loss = pathLoss{} // an outage of before would never be unlearnt: questions teach it anew
 	}
 }
 

@@ -207,9 +207,6 @@ func (c Config) prepare() (*prepared, error) {
 			bad("Tags", "%w", err)
 		}
 	}
-	if p.Logger == nil {
-		p.Logger = hclog.NewNullLogger()
-	}
 	p.log = newLogger(p.Logger)
 	if len(errs) > 0 {
 		return nil, refused{errors.Join(errs...)}

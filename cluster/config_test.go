@@ -14,7 +14,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	if p.Name == "" || p.Bind != DefaultBind || p.Beat != DefaultBeat || p.StallAllowance != DefaultStallAllowance ||
 		p.FalseAlarmEvery != DefaultFalseAlarmEvery || p.ForgetAfter != DefaultForgetAfter ||
-		p.Observers != DefaultObservers || p.Heartbeats != Ring || p.Logger == nil {
+		p.Observers != DefaultObservers || p.Heartbeats != Ring {
 		t.Errorf("the zero Config became %+v", p.Config)
 	}
 }

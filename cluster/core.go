@@ -60,6 +60,7 @@ type core struct {
 	isolated  bool               // this node hears nobody
 	connected time.Time          // the end of its last isolation, or with Probes of a silence of all
 	heardAt   time.Time          // the last word of anybody
+	echoed    time.Time          // when the latest heartbeat or probe of this node was sent that somebody is known to have heard
 
 	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
 	floodAt time.Time
@@ -101,9 +102,11 @@ type record struct {
 	shown State // as subscribers know it
 	since time.Time
 
+	met       time.Time // when memberlist brought it, in this boot
 	seen      time.Time // when it last lived, by anybody's evidence
 	successor time.Time // when another process began to join under its name
-	lostAt    time.Time // since when memberlist holds r for dead, if that was said while this node was not cut off; see core.lost
+	lostAt    time.Time // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
+	backedAt  time.Time // since when this node knows that others heard it after lostAt; zero: it does not
 	edge      edge
 	inquiry   *inquiry
 

@@ -85,7 +85,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
 			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > maxEpoch || cl.Boot > maxForeignBoot+1 {
+			if age >= c.cfg.ForgetAfter || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > maxEpoch || cl.Boot > highestBoot {
 				continue
 			}
 			cl.Age = 0
@@ -262,7 +262,7 @@ func (c *core) alive(now time.Time, r *record) {
 // mergeSelf takes what others say of this node.
 func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 	switch {
-	case cl.Boot > maxForeignBoot+1 || cl.Boot > c.boot && cl.Boot > maxForeignBoot && c.speaks(): // joining it may hear of its own, one above
+	case cl.Boot >= highestBoot || cl.Boot > c.boot && cl.Boot > maxForeignBoot && c.speaks(): // joining it may hear of its own, one above
 		c.count.drop(dropMalformed)
 		return claim{}, false
 	case !c.speaks():
@@ -311,7 +311,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	}
 	c.unwatch(now, r)
 	c.endInquiry(r)
-	r.seen, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = now, 0, 0, 0, 0
+	r.met, r.seen, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, 0, 0, 0, 0
 	r.suspicion = suspicion{}
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown

@@ -40,13 +40,15 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		return
 	}
 	name := memberName(g.name)
-	if err != nil || badName(name) != "" || name == "" || m.Boot > maxForeignBoot+1 { // no member goes higher
+	if err != nil || badName(name) != "" || name == "" || m.Boot > highestBoot {
 		c.count.drop(dropMalformed)
 		return
 	}
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
+		case m.Boot >= highestBoot:
+			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
 		case m.Boot > maxForeignBoot:
@@ -96,8 +98,11 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.byGossip[g.name] = r
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
-	r.lostAt = time.Time{}
+	r.lostAt, r.backedAt = time.Time{}, time.Time{}
 	delete(c.lost, r.Name)
+	if r.met.IsZero() {
+		r.met = now
+	}
 	if r.seen.IsZero() {
 		r.seen = now
 	}
@@ -145,9 +150,7 @@ func (c *core) gossipDead(now time.Time, name string) {
 	}
 	switch judged := r.plain || c.cfg.Heartbeats == Probes; {
 	case !judged:
-		if !c.isolated {
-			r.lostAt = now
-		}
+		r.lostAt, r.backedAt = now, time.Time{}
 		c.hint(now, r)
 	case c.cutOff(now, r) || now.Sub(c.connected) < rejoinTime:
 		r.lostAt = now
@@ -165,6 +168,10 @@ func (c *core) tidyLost(now time.Time) {
 		case r.State == StateLeft:
 			delete(c.lost, name)
 		case c.left || r.lostAt.IsZero():
+		case !judged && r.backedAt.IsZero():
+			if c.echoed.After(r.lostAt) {
+				r.backedAt = now
+			}
 		case judged && (r.State != StateUp || c.cutOff(now, r)):
 			r.lostAt = now
 		case judged && now.Sub(r.lostAt) >= rejoinTime:
@@ -182,13 +189,13 @@ func (c *core) mourns(r *record) bool {
 	return slices.ContainsFunc(c.graph.observers(r.Name, present), func(o *record) bool { return o.Name == c.cfg.Name })
 }
 
-// buried tells whether memberlist's word that r is dead stands as a second opinion, where nobody else has one: nobody has heard r since, though
-// this node has heard others, and it was never heard at all, or r itself and all who hear it had the time to deny it.
+// buried tells whether memberlist's word that r is dead stands as a second opinion, where nobody else has one: since others heard this node
+// after it, and this node them, there was time for a denial, and nothing came from r, or of it.
 func (c *core) buried(now time.Time, r *record) bool {
-	if r.plain || c.isolated || r.lostAt.IsZero() || !r.seen.Before(r.lostAt) || !c.heardAt.After(r.lostAt) {
+	if r.plain || c.isolated || r.backedAt.IsZero() || r.seen.After(r.lostAt) || r.edge.lastHeard.After(r.lostAt) {
 		return false
 	}
-	return r.Seq == 0 && r.lostAt.After(c.connected) || now.Sub(r.lostAt) >= denialTime && now.Sub(c.connected) >= denialTime
+	return now.Sub(r.backedAt) >= denialTime && now.Sub(c.connected) >= denialTime
 }
 
 // denialTime is what memberlist's gossip takes to tell a member that it is held for dead, and to bring back its denial, with some to spare:
@@ -207,7 +214,7 @@ const rejoinTime = 90 * time.Second
 // hint acts on memberlist's word that r is dead where heartbeats are judged.
 func (c *core) hint(now time.Time, r *record) {
 	switch {
-	case r.inquiry == nil && !r.edge.watched && (r.Seq == 0 && c.mourns(r) || slices.Contains(c.duty, r)):
+	case r.inquiry == nil && !r.edge.watched && slices.Contains(c.duty, r):
 		c.inquire(now, r, true) // perhaps nobody listens to it
 	case r.edge.watched:
 		c.question(now, r) // perhaps its goodbye was lost on the way here
@@ -256,6 +263,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 // acked notes an acknowledged probe: r lives, whatever memberlist still says of it.
 func (c *core) acked(now time.Time, r *record) {
 	r.edge.lastHeard, r.lostAt = now, time.Time{}
+	c.echoed = now.Add(-r.edge.rtt)
 	c.reconnect(now, r)
 }
 

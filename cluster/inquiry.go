@@ -143,7 +143,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	}
 	phi, supporters := c.consensus(now, r)
 	allowed := c.allowed(now, r)
-	enough := supporters >= 2 || c.aloneWith(r) || supporters == 1 && c.buried(now, r)
+	enough := supporters >= 2 || c.aloneWith(r) || supporters == 1 && c.buried(now, r) && c.doubt(now, r) > 0
 	switch {
 	case now.Sub(r.successor) < successorTime:
 		// It was restarted, by all signs, and in a moment its new boot says so better than a verdict could.
@@ -295,10 +295,7 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 	if r.edge.watched {
 		phi = c.det.Phi(r.Name)
 	}
-	heard := 1.0
-	if r.edge.watched { // what it lost when it was listened to, perhaps while one of the two was cut off, is never unlearnt otherwise
-		heard -= r.edge.loss.rate()
-	}
+	heard := 1 - r.edge.loss.rate()
 	return phi - float64(unanswered)*math.Log10(max(minUnanswered, 1-heard*heard))
 }
 
@@ -462,7 +459,7 @@ func (c *core) takeOver(now time.Time) {
 	if c.cfg.Heartbeats == Probes || !c.speaks() || c.left {
 		return
 	}
-	patience := time.Duration(len(c.duty))*c.cfg.Beat + newcomerTime
+	patience := c.patience()
 	for _, r := range c.duty {
 		if r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil {
 			continue
@@ -472,6 +469,9 @@ func (c *core) takeOver(now time.Time) {
 		}
 	}
 }
+
+// patience is how long a newcomer's first heartbeat may take: a round, and the gossip before it.
+func (c *core) patience() time.Duration { return time.Duration(len(c.duty))*c.cfg.Beat + newcomerTime }
 
 // unheard tells whether all who listened to r are down.
 func (c *core) unheard(r *record) bool {

@@ -19,7 +19,10 @@ func (c *core) checkIsolation(now time.Time) {
 			if now.Sub(r.edge.lastHeard) < recentProbe {
 				return // it speaks in acks only, when its turn has come to be probed
 			}
-		case r.Seq == 0: // whose heartbeats nobody ever heard did not fall silent
+		case r.Seq == 0: // nobody heard a heartbeat of it: a newcomer may live, but one of before did not fall silent just now
+			if now.Sub(r.met) < 2*c.patience() {
+				silent++
+			}
 		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
 			silent++
 		case r.edge.watched:
@@ -51,5 +54,10 @@ func (c *core) reconnect(now time.Time, by *record) {
 	for _, r := range c.inquiries {
 		r.inquiry.asked = 0 // what it left unanswered tells nothing of its path
 		c.signOfLife(r, now)
+	}
+	for _, r := range c.lost {
+		if !r.lostAt.IsZero() { // what memberlist said meanwhile is weighed anew
+			r.lostAt, r.backedAt = now, time.Time{}
+		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // logger hands lines to Config.Logger, which may get stuck: behind it is a pipe that nobody reads, or a disk that hangs. The node logs
 // under its own lock and memberlist under its locks, and a node that waits there sends no heartbeats and has no word about others.
 type logger struct {
-	to    hclog.Logger
+	to    hclog.Logger // nil: no logs
 	queue *aside.Queue
 }
 
@@ -25,20 +25,29 @@ const (
 )
 
 func newLogger(to hclog.Logger) logger {
+	if to == nil {
+		return logger{queue: new(aside.Queue)}
+	}
 	return logger{to, &aside.Queue{Max: maxLines, Lost: func(n int) {
 		to.Warn("the log was stuck, lines are missing here", "lines", n)
 	}}}
 }
 
-func (l logger) named(name string) logger { return logger{l.to.Named(name), l.queue} }
+func (l logger) named(name string) logger {
+	if l.to == nil {
+		return l
+	}
+	return logger{l.to.Named(name), l.queue}
+}
 
-func (l logger) Debug(msg string, args ...any) { l.log(l.to.IsDebug(), hclog.Debug, msg, args) }
-func (l logger) Info(msg string, args ...any)  { l.log(l.to.IsInfo(), hclog.Info, msg, args) }
-func (l logger) Warn(msg string, args ...any)  { l.log(l.to.IsWarn(), hclog.Warn, msg, args) }
-func (l logger) Error(msg string, args ...any) { l.log(l.to.IsError(), hclog.Error, msg, args) }
+func (l logger) Debug(msg string, args ...any) { l.log(hclog.Debug, msg, args) }
+func (l logger) Info(msg string, args ...any)  { l.log(hclog.Info, msg, args) }
+func (l logger) Warn(msg string, args ...any)  { l.log(hclog.Warn, msg, args) }
+func (l logger) Error(msg string, args ...any) { l.log(hclog.Error, msg, args) }
 
-func (l logger) log(wanted bool, level hclog.Level, msg string, args []any) {
-	if wanted {
+// log leaves it to the logger what is below its level: one that intercepts lines has others to hand them to.
+func (l logger) log(level hclog.Level, msg string, args []any) {
+	if l.to != nil {
 		l.queue.Do(func() { l.to.Log(level, msg, args...) })
 	}
 }

@@ -3,8 +3,12 @@ package cluster_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -84,4 +88,33 @@ func TestStuckLogStopsNobody(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("in 10 s m2 did not end: it waits for its log")
 	}
+}
+
+// sink keeps what an intercepting logger hands on.
+type sink struct {
+	mu    sync.Mutex
+	lines []hclog.Level
+}
+
+func (s *sink) Accept(_ string, level hclog.Level, _ string, _ ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, level)
+}
+
+// A logger may hand on lines below its own level, as hclog's InterceptLogger does to its sinks.
+func TestLoggerGetsEveryLine(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Warn, Output: io.Discard})
+		s := &sink{}
+		log.RegisterSink(s)
+		w.config = func(cfg *cluster.Config) { cfg.Logger = log }
+		w.startAll(2)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !slices.Contains(s.lines, hclog.Info) {
+			t.Errorf("the sink of a logger at warn got the lines %v, none at info", s.lines)
+		}
+	})
 }

@@ -88,3 +88,78 @@ func TestOutagesHideNoDeath(t *testing.T) {
 		w.within(10*time.Second, "n02 down everywhere", w.everywhere("n02", cluster.StateDown))
 	})
 }
+
+// A node is cut off before it has heard one of the others: it says Isolated all the same, and believes nothing of what memberlist said
+// meanwhile when the first packet comes through again.
+func TestCutOffBeforeTheFirstHeartbeat(t *testing.T) {
+	for _, story := range []struct {
+		size int
+		beat time.Duration // a member goes unheard for as long as a round takes
+		cut  time.Duration
+	}{{2, cluster.DefaultBeat, 15 * time.Second}, {2, cluster.DefaultBeat, 40 * time.Second}, {2, 4 * time.Second, 43 * time.Second}, {6, 10 * time.Second, 2 * time.Minute}} {
+		for seed := range uint64(2) {
+			t.Run(fmt.Sprint(story, seed), func(t *testing.T) {
+				link := clustertest.Link{Delay: clustertest.Uniform(time.Millisecond, 20*time.Millisecond)}
+				inTown(t, clustertest.Options{Seed: seed, Link: link}, func(t *testing.T, w *town) {
+					w.config = func(cfg *cluster.Config) { cfg.Beat = story.beat }
+					w.startAll(story.size)
+					w.start("late", "")
+					w.within(time.Second, "late up at n00", func() bool { return w.nodes["n00"].state("late") == cluster.StateUp })
+					w.forget()
+					everyone := []string{clustertest.Everyone}
+					w.network.Isolate(w.nodes["n00"].transport.Addr())
+					time.Sleep(story.cut)
+					w.network.Heal(everyone, everyone)
+					time.Sleep(2 * time.Minute)
+					if d := w.nodes["n00"].downs(); len(d) > 0 {
+						t.Errorf("n00, which was cut off, called %v down", d)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A node that hears one other and is heard by nobody condemns nobody: nobody could deny to it what memberlist says.
+func TestMuteNodeCondemnsNobody(t *testing.T) {
+	for _, size := range []int{3, 4, 6} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+				names := w.startAll(size)
+				time.Sleep(time.Minute)
+				w.forget()
+				mute := []string{w.nodes["n00"].transport.Addr()}
+				w.network.Cut(mute, []string{clustertest.Everyone})
+				for _, name := range names[2:] {
+					w.network.Cut([]string{w.nodes[name].transport.Addr()}, mute)
+				}
+				time.Sleep(2 * time.Minute)
+				if d := w.nodes["n00"].downs(); len(d) > 0 {
+					t.Errorf("n00 called %v down", d)
+				}
+			})
+		})
+	}
+}
+
+// Ten members with two observers each on paths that lose half of all packets. Those who do not listen to a member learn from their questions
+// what the path loses. If each of them weighed as on a path that loses nothing, there would be 26 to 42 false downs here; seen: 2 to 7.
+func TestQuestionsTeachThePathsLoss(t *testing.T) {
+	downs := 0
+	for seed := range uint64(3) {
+		inTown(t, clustertest.Options{Seed: seed, Link: clustertest.Link{Loss: clustertest.Independent(0.5)}}, func(t *testing.T, w *town) {
+			w.config = func(cfg *cluster.Config) { cfg.Observers = 2 }
+			for i := range 10 {
+				w.start(fmt.Sprintf("n%02d", i), "")
+			}
+			time.Sleep(10 * time.Minute)
+			for _, n := range w.nodes {
+				downs += len(n.downs())
+			}
+		})
+	}
+	t.Logf("%d false downs in half an hour", downs)
+	if downs > 20 {
+		t.Errorf("%d false downs in half an hour", downs)
+	}
+}

@@ -97,11 +97,12 @@ func decode(b []byte, v any) error {
 	return nil
 }
 
-// maxBoot is the highest boot that is accepted, 146,000 years after 1970. This node goes above what others say of its own name only
-// up to half of that, so that there is always room above.
+// maxBoot is the highest boot that is decoded, 146,000 years after 1970. A member takes none above highestBoot, and above what others say
+// of its own name it goes only up to half of that, so that there is room for it to be restarted in.
 const (
 	maxBoot        = 1 << 62
-	maxForeignBoot = maxBoot / 2
+	highestBoot    = maxBoot / 2
+	maxForeignBoot = highestBoot / 2
 )
 
 // Reasons for which a packet is not acted upon.
