@@ -19,10 +19,7 @@ func (c *core) checkIsolation(now time.Time) {
 			if now.Sub(r.edge.lastHeard) < recentProbe {
 				return // it speaks in acks only, when its turn has come to be probed
 			}
-		case r.Seq == 0: // nobody heard a heartbeat of it: a newcomer may live, but one of before did not fall silent just now
-			if now.Sub(r.met) < 2*c.patience() {
-				silent++
-			}
+		case r.Seq == 0 && now.Sub(r.met) >= 4*c.patience(): // no newcomer, and nobody ever heard it: it did not fall silent just now
 		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
 			silent++
 		case r.edge.watched:
