@@ -85,13 +85,17 @@ func TestAllowanceAfterWrongVerdicts(t *testing.T) {
 func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	now := time.Now()
 	c, r := listener(t, now)
-	before := r.edge.loss.rate()
-	c.inquire(now, r, false)
-	for range 5 {
-		now = now.Add(c.askEvery())
-		c.pursue(now, r)
+	ask := func() (doubt float64) {
+		c.inquire(now, r, false)
+		for range 5 {
+			now = now.Add(c.askEvery())
+			c.pursue(now, r)
+		}
+		return c.doubt(now, r)
 	}
-	if c.doubt(now, r) == 0 {
+	before := r.edge.loss.rate()
+	untaught := ask()
+	if untaught == 0 {
 		t.Error("no doubt about a member that left 5 questions unanswered")
 	}
 	c.isolated = true
@@ -102,9 +106,20 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	if got := r.edge.loss.rate(); got != before {
 		t.Errorf("loss of %v before anything is known of the member, want %v as before", got, before)
 	}
-	c.merge(now, nil, claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}) // heard by another just now
+	heard := claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}
+	c.merge(now, nil, heard) // by another just now
 	if got := r.edge.loss.rate(); got < 0.2 || got > 0.3 {
 		t.Errorf("loss of %v after 5 questions that were lost, want 1-(15/16)^5", got)
+	}
+	if got := ask(); got > untaught/2 {
+		t.Errorf("a doubt of %v on a path that lost 5 questions, where it was %v before", got, untaught)
+	}
+	heard.Seq++
+	c.merge(now, nil, heard)
+	c.watch(r, time.Second)
+	c.unwatch(now, r) // its heartbeats do not come any more, so no outage of theirs says anything of questions
+	if got := ask(); got != untaught {
+		t.Errorf("a doubt of %v with nothing known of the path, want %v", got, untaught)
 	}
 }
 

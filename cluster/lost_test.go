@@ -141,25 +141,3 @@ func TestMuteNodeCondemnsNobody(t *testing.T) {
 		})
 	}
 }
-
-// Ten members with two observers each on paths that lose half of all packets. Those who do not listen to a member learn from their questions
-// what the path loses. If each of them weighed as on a path that loses nothing, there would be 26 to 42 false downs here; seen: 2 to 7.
-func TestQuestionsTeachThePathsLoss(t *testing.T) {
-	downs := 0
-	for seed := range uint64(3) {
-		inTown(t, clustertest.Options{Seed: seed, Link: clustertest.Link{Loss: clustertest.Independent(0.5)}}, func(t *testing.T, w *town) {
-			w.config = func(cfg *cluster.Config) { cfg.Observers = 2 }
-			for i := range 10 {
-				w.start(fmt.Sprintf("n%02d", i), "")
-			}
-			time.Sleep(10 * time.Minute)
-			for _, n := range w.nodes {
-				downs += len(n.downs())
-			}
-		})
-	}
-	t.Logf("%d false downs in half an hour", downs)
-	if downs > 20 {
-		t.Errorf("%d false downs in half an hour", downs)
-	}
-}
