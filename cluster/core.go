@@ -46,7 +46,7 @@ type core struct {
 
 	graph     *rings             // members that listen and are listened to, itself included; see regraph
 	living    int                // those of them that are not down
-	plain     int                // members that run memberlist alone, and are up
+	plain     int                // with Probes: members that run memberlist alone, and are up
 	displaced []*record          // members whose place in the graph is to be looked at
 	courtesy  map[string]*record // those with an edge.courtesyUntil to come
 	duty      []*record          // whom this node would listen to if only the living were there
@@ -272,12 +272,6 @@ func (c *core) regraph(now time.Time) {
 		c.place(r, lives || known && now.Sub(r.since) < keepPlace, lives)
 	}
 	c.displaced = nil
-	c.plain = 0
-	for _, r := range c.members {
-		if r.plain && r.State == StateUp {
-			c.plain++
-		}
-	}
 	c.duty = c.graph.observers(c.cfg.Name, isLiving)
 	c.observers = c.graph.observers(c.cfg.Name, isPlaced)
 
@@ -306,6 +300,12 @@ func (c *core) regraph(now time.Time) {
 	perSecond := float64(c.living) / c.cfg.Beat.Seconds()
 	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
+		c.plain = 0
+		for _, r := range c.members {
+			if r.plain && r.State == StateUp {
+				c.plain++
+			}
+		}
 		c.rewatch()
 		if err := c.det.SetThresholds(c.downPhi/2, c.downPhi); err != nil {
 			c.log.Error("thresholds not set", "error", err)

@@ -117,7 +117,8 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	heard.Seq++
 	c.merge(now, nil, heard)
 	c.watch(r, time.Second)
-	c.unwatch(now, r)                     // its heartbeats do not come any more, so no outage of theirs says anything of questions
+	// Its heartbeats do not come any more, so no outage of theirs says anything of questions.
+	c.unwatch(now, r)
 	if got := ask(); got < untaught*3/4 { // the first question waits for the pace of those before
 		t.Errorf("a doubt of %v with nothing known of the path, want about %v", got, untaught)
 	}

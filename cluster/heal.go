@@ -11,9 +11,9 @@ import (
 )
 
 // heal brings together again what a partition took apart: memberlist stops talking to members that it holds for dead, so
-// somebody has to knock. It tries one member that is down, or that only memberlist holds for dead, or one
-// seed that is no member, at a time: within a second of its going down, then less and less often, up to once a minute, with
-// jitter, for as long as the member is remembered, and seeds for ever. A member that left is not tried. It begins anew for those
+// somebody has to knock. It tries one member that is down, or that this node listens to and memberlist holds for dead, or one seed that
+// is no member, at a time: within a second of its going down, then less and less often, up to once a minute, with jitter, for as long as
+// the member is remembered, and seeds for ever. A member that left is not tried. It begins anew for those
 // who go down after a quiet minute, but not each time for one that comes and goes because only streams reach it.
 func (n *Node) heal() {
 	retry := backoff.NewExponentialBackOff()
