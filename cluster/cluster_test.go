@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -425,6 +426,30 @@ func TestTags(t *testing.T) {
 		}
 		if err := w.nodes["n02"].SetTags(t.Context(), map[string]string{"zone": "c"}); err == nil || !strings.Contains(err.Error(), "left") {
 			t.Errorf("tags of a member that left: %v, want an error that says so", err)
+		}
+	})
+}
+
+// Of many changes of the tags at once the one that this node ends with is the one that the others see. memberlist reads the metadata before
+// it gives it a number, so that without order among them an older one may have the higher number.
+func TestTagsAtOnce(t *testing.T) {
+	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
+		w.startAll(2)
+		changer, other := w.nodes["n00"], w.nodes["n01"]
+		for round := range 30 {
+			var wg sync.WaitGroup
+			for i := range 16 {
+				wg.Go(func() {
+					if err := changer.SetTags(t.Context(), map[string]string{"change": fmt.Sprint(round, i)}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			want := changer.Self().Tags["change"]
+			w.within(5*time.Second, "n01 sees n00's tags "+want, func() bool {
+				return slices.ContainsFunc(other.Members(), func(m cluster.Member) bool { return m.Name == "n00" && m.Tags["change"] == want })
+			})
 		}
 	})
 }

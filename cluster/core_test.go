@@ -10,7 +10,16 @@ import (
 // listener is a core that knows one other member, x, which lived at heartbeat 1000.
 func listener(t *testing.T, now time.Time) (*core, *record) {
 	t.Helper()
-	cfg, err := Config{Name: "a"}.prepare()
+	c := loner(t, now, Config{Name: "a"})
+	r := meet(t, c, now, "x", "10.0.0.1:7946", nil)
+	c.heard(now, r, 0, 1000)
+	return c, r
+}
+
+// loner is a core that knows nobody.
+func loner(t *testing.T, now time.Time, config Config) *core {
+	t.Helper()
+	cfg, err := config.prepare()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,9 +30,7 @@ func listener(t *testing.T, now time.Time) (*core, *record) {
 	t.Cleanup(func() { det.Close() })
 	c := newCore(cfg, det, newCounters(), func(string, Event) {}, now)
 	c.assume(1)
-	r := meet(t, c, now, "x", "10.0.0.1:7946", nil)
-	c.heard(now, r, 0, 1000)
-	return c, r
+	return c
 }
 
 // meet has memberlist bring a member under boot 1.

@@ -1,9 +1,40 @@
 package cluster
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 )
+
+// Whom to knock at, the best first: those who are up and memberlist holds for dead, seeds that nobody has the address of, and the dead, the
+// latest first.
+func TestOrderOfKnocks(t *testing.T) {
+	now := time.Now()
+	c := loner(t, now, Config{Name: "a", Seeds: []string{"10.0.0.98:7946", "10.0.0.99:7946"}})
+	people := map[string]*record{}
+	for i, name := range []string{"buried", "unheard", "early", "late", "left", "up"} {
+		people[name] = meet(t, c, now, name, fmt.Sprintf("10.0.0.%d:7946", 1+i), nil)
+		c.heard(now, people[name], 0, 1000)
+	}
+	meet(t, c, now, "seed", "10.0.0.98:7946", nil)
+	c.heartbeat(now, people["buried"], &beat{Seq: 1001, Edge: 1, Interval: micros(time.Second), Every: micros(DefaultBeat)})
+	c.gossipDead(now, "buried#1")
+	c.gossipDead(now, "unheard#1") // nobody here listens to it: for those who do
+	c.merge(now, nil, claim{Name: "left", Boot: 1, Seq: 1001, State: StateLeft})
+	c.condemn(now.Add(time.Second), people["early"], ReasonSilent)
+	c.condemn(now.Add(2*time.Second), people["late"], ReasonSilent)
+
+	var got []string
+	for _, hp := range (&Node{cfg: c.cfg, core: c}).lost() {
+		got = append(got, hp.String())
+	}
+	want := []string{people["buried"].Addr, "10.0.0.99:7946", people["late"].Addr, people["early"].Addr}
+	if !slices.Equal(got, want) {
+		t.Errorf("knocks at %v, want %v", got, want)
+	}
+}
 
 // The first ones of many are chosen often enough, the others too.
 func TestChoose(t *testing.T) {

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// bury has memberlist say that a member is dead, others show that they have heard this node since, and the time for a denial pass.
+func bury(c *core, now time.Time, names ...string) time.Time {
+	for _, name := range names {
+		c.gossipDead(now, name+"#1")
+	}
+	c.echoed = now.Add(time.Millisecond)
+	c.tidyLost(now.Add(2 * time.Millisecond))
+	return now.Add(2*time.Millisecond + denialTime)
+}
+
+// memberlist's word is a second opinion, not a verdict: without a question of this node's own that went unanswered another's doubt does not
+// suffice beside it, nor do such questions without memberlist's word.
+func TestMemberlistsWordIsASecondOpinion(t *testing.T) {
+	for _, story := range []struct {
+		name         string
+		buried, asks bool
+		doubted      bool // by another
+		want         State
+	}{
+		{"memberlist's word and another's doubt", true, false, true, StateUp},
+		{"memberlist's word and this node's own questions", true, true, false, StateDown},
+		{"this node's own questions", false, true, false, StateUp},
+		{"this node's own questions and another's doubt", false, true, true, StateDown},
+	} {
+		t.Run(story.name, func(t *testing.T) {
+			now := time.Now()
+			c, x := listener(t, now)
+			y := meet(t, c, now, "y", "10.0.0.2:7946", nil)
+			if story.buried {
+				now = bury(c, now, "x")
+			} else {
+				now = now.Add(denialTime)
+			}
+			if got := c.buried(now, x); got != story.buried {
+				t.Fatalf("buried is %v, want %v", got, story.buried)
+			}
+			c.inquire(now, x, true)
+			for end := now.Add(2 * time.Second); now.Before(end); now = now.Add(10 * time.Millisecond) {
+				y.edge.lastHeard = now // it goes on beating
+				if x.inquiry != nil && !story.asks {
+					x.inquiry.asked = 0 // as if it had asked just now
+				}
+				if story.doubted {
+					c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+				}
+				c.heldUp(now)
+				c.wake(now)
+			}
+			if x.State != story.want {
+				t.Errorf("x is %v, want %v", x.State, story.want)
+			}
+		})
+	}
+}
+
+// Of those who still hold for up whom memberlist holds for dead a few ask: those who would listen to it if all of whom memberlist says the same were
+// gone, not its observers of before, who may be among them, and not everybody, which would cost a member with a bad link an answer to each.
+func TestFewAskAboutTheBuried(t *testing.T) {
+	const members = 40
+	name := func(i int) string { return fmt.Sprintf("m%02d", i) }
+	begin := time.Now()
+	asking, gone := 0, map[string]bool{}
+	for self := range members - 1 {
+		c := loner(t, begin, Config{Name: name(self)})
+		for i := range members {
+			if i != self {
+				meet(t, c, begin, name(i), fmt.Sprintf("10.0.0.%d:7946", 1+i), nil)
+			}
+		}
+		c.regraph(begin)
+		subject := name(members - 1)
+		lost := []string{subject}
+		for _, o := range c.graph.observers(subject, isLiving) {
+			lost = append(lost, o.Name)
+			gone[o.Name] = true
+		}
+		if gone[name(self)] {
+			continue
+		}
+		now := bury(c, begin, lost...)
+		c.tidyLost(now)
+		if c.members[subject].inquiry != nil {
+			asking++
+		}
+	}
+	if want := DefaultObservers; len(gone) < want/2 || asking < want/2 || asking > want {
+		t.Errorf("%d of %d members ask about one that died with its %d observers, want %d to %d", asking, members, len(gone), want/2, want)
+	}
+}
