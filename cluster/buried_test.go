@@ -61,8 +61,8 @@ func TestMemberlistsWordIsASecondOpinion(t *testing.T) {
 	}
 }
 
-// Of those who still hold for up whom memberlist holds for dead a few ask: those who would listen to it if all of whom memberlist says the same were
-// gone, not its observers of before, who may be among them, and not everybody, which would cost a member with a bad link an answer to each.
+// A member that memberlist holds for dead is asked by a few: those who would listen to it if all of whom memberlist says the same were gone.
+// Its observers of before may be among those, and if everybody asked, a member with a bad link would have to answer each of them.
 func TestFewAskAboutTheBuried(t *testing.T) {
 	const members = 40
 	name := func(i int) string { return fmt.Sprintf("m%02d", i) }
