@@ -36,6 +36,7 @@ type opinion struct {
 	phi        float64
 	awaits     uint64    // how many heartbeats after seq the next one to come to it is due; 0: none come
 	at         time.Time // when it came
+	words      int       // how often it came since that heartbeat, at its pace, with none missing
 }
 
 const (
@@ -53,6 +54,9 @@ const (
 	// fewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one misfortune,
 	// however many questions it swallows, so each counts no more than its share.
 	fewestPaths = 3
+	// steadyWords is how many words without a gap it takes from whoever is to condemn with this node alone while more should know:
+	// those of a StallAllowance (see askEvery). On a path that loses eight in ten, one word in 125 goes on like that.
+	steadyWords = 4
 )
 
 // askEvery is the time between two questions: four in the time that a member may stall.
@@ -312,30 +316,41 @@ func (c *core) opinions(now time.Time, r *record) iter.Seq[*opinion] {
 
 // consensus adds up the doubts of all who look into it since the same heartbeat, this node among them, and counts those. Those
 // who do not listen to r know nothing of what their paths to it lose, so they count only where fewer than two who do are left.
+// Where fewer than three doubt and others who listen say nothing, those may be dead, or the few may have bad links, to r as to the
+// others. Whether the few hear each other well tells the two apart, so only those count who are heard without a gap.
 func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int) {
-	var listeners, others []float64
-	add := func(phi float64, listens bool) {
+	var listeners, others []voice
+	add := func(v voice, listens bool) {
 		switch {
-		case phi <= 0:
+		case v.phi <= 0:
 		case listens:
-			listeners = append(listeners, phi)
+			listeners = append(listeners, v)
 		default:
-			others = append(others, phi)
+			others = append(others, v)
 		}
 	}
-	add(c.doubt(now, r), r.edge.watched)
+	add(voice{c.doubt(now, r), true}, r.edge.watched)
 	for o := range c.opinions(now, r) {
-		add(o.phi, o.awaits > 0)
+		add(voice{o.phi, o.words >= steadyWords}, o.awaits > 0)
 	}
 	doubts := listeners
 	if len(listeners) < 2 {
 		doubts = append(doubts, others...)
 	}
+	if len(doubts) < fewestPaths && len(c.coObservers(r)) >= len(doubts) {
+		doubts = slices.DeleteFunc(doubts, func(v voice) bool { return !v.steady })
+	}
 	share := c.downPhi / float64(min(fewestPaths, max(1, len(doubts))))
-	for _, d := range doubts {
-		phi += min(d, share*1.001) // so that rounding does not stand in the way
+	for _, v := range doubts {
+		phi += min(v.phi, share*1.001) // so that rounding does not stand in the way
 	}
 	return phi, len(doubts)
+}
+
+// voice is one doubt of the sum; that of another member is steady once it came steadyWords times with none missing.
+type voice struct {
+	phi    float64
+	steady bool
 }
 
 // aloneWith tells whether there is nobody but r to ask: in a cluster of two nothing tells a dead member from a dead link.
@@ -419,7 +434,12 @@ func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool)
 		c.inquire(now, r, true)
 	}
 	if r.inquiry != nil {
-		r.inquiry.opinions[from.Name] = &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, awaits: a.Awaits, at: now}
+		o := &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, awaits: a.Awaits, at: now, words: 1}
+		if last := r.inquiry.opinions[from.Name]; last != nil && last.seq == o.seq && last.epoch == o.epoch &&
+			now.Sub(last.at) <= c.pace(r.inquiry)*3/2+minStdDev {
+			o.words += last.words
+		}
+		r.inquiry.opinions[from.Name] = o
 		r.inquiry.urgent = true
 		c.pursue(now, r)
 	}

@@ -202,13 +202,18 @@ type plainNode struct {
 	hears hearer
 	ml    *memberlist.Memberlist
 	full  atomic.Uint64
+	ended atomic.Bool
 }
 
 func (n *plainNode) NotifyJoin(m *memberlist.Node)  { n.tell(m, viewUp) }
 func (n *plainNode) NotifyLeave(m *memberlist.Node) { n.tell(m, viewDown) }
 func (n *plainNode) NotifyUpdate(*memberlist.Node)  {}
 
+// tell passes an event on, but no event of a suspicion that ends after Shutdown: its timer goes on, and would speak for the next life.
 func (n *plainNode) tell(m *memberlist.Node, v view) {
+	if n.ended.Load() {
+		return
+	}
 	n.hears.told(n.self, m.Name, v, 0, net.JoinHostPort(m.Addr.String(), fmt.Sprint(m.Port)), "memberlist")
 }
 
@@ -238,4 +243,7 @@ func (n *plainNode) dropped() uint64    { return n.full.Load() }
 func (n *plainNode) leave(context.Context) { _ = n.ml.Leave(2 * time.Second) }
 
 // close ends everything but probes under way. Shutdown's only error is the transport's, which has none.
-func (n *plainNode) close() { _ = n.ml.Shutdown() }
+func (n *plainNode) close() {
+	n.ended.Store(true)
+	_ = n.ml.Shutdown()
+}
