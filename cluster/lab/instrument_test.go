@@ -11,10 +11,15 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/clustertest"
 )
 
 // The instrument is tested too: these tests say nothing about any system.
@@ -792,3 +797,52 @@ func TestLedgerFalseLeft(t *testing.T) {
 	d.says(2, 1, viewNone) // it did
 	d.wantFalse(t, 3, 3)
 }
+
+// A suspicion of memberlist outlives Shutdown. What it comes to is not heard: the next life of the member speaks under its name.
+func TestPlainMembersEndWithShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, err := clustertest.New(clustertest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer network.Close()
+		plainly := plain("memberlist", memberlist.DefaultLANConfig)
+		var heard heardViews
+		var nodes []node
+		for i := range 2 {
+			tr, err := network.Transport(address(i, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := plainly.start(t.Context(), i, name(i), tr, []string{address(0, 0)}[:i], &heard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes = append(nodes, n)
+		}
+		if err := network.Kill(address(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		nodes[1].close()
+		time.Sleep(3 * time.Second) // it is suspected, and not yet down
+		if heard.downs.Load() > 0 {
+			t.Fatal("down before the suspicion ended")
+		}
+		nodes[0].close()
+		time.Sleep(time.Minute)
+		if n := heard.downs.Load(); n > 0 {
+			t.Errorf("%d downs were told by a member that had ended", n)
+		}
+	})
+}
+
+// heardViews counts those who were called down.
+type heardViews struct{ downs atomic.Int64 }
+
+func (h *heardViews) told(_ int, _ string, v view, _ uint64, _, _ string) {
+	if v == viewDown {
+		h.downs.Add(1)
+	}
+}
+
+func (h *heardViews) lonely(int) {}
