@@ -46,3 +46,28 @@ func TestTwoCondemnOnlyIfTheyHearEachOther(t *testing.T) {
 		})
 	}
 }
+
+// Who doubts again after a later heartbeat has been quiet about it in between, so its words begin anew.
+func TestWordsCountSinceTheHeartbeat(t *testing.T) {
+	begin := time.Now()
+	c, x := listener(t, begin)
+	for _, name := range []string{"y", "z"} {
+		meet(t, c, begin, name, "10.0.0.2:7946", nil)
+	}
+	const silence = 2 * time.Second // so that the later heartbeat does not end the inquiry, and the words with it
+	c.wake(begin.Add(silence))
+	c.inquire(begin.Add(silence), x, true)
+	for i, word := range []struct {
+		seq   uint64
+		words int
+	}{{1000, 1}, {1000, 2}, {1001, 1}, {1001, 2}, {1001, 3}} {
+		now := begin.Add(silence + time.Duration(i)*50*time.Millisecond)
+		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: word.seq, Doubt: 1000, Age: micros(silence), Awaits: 1})
+		if x.inquiry == nil {
+			t.Fatalf("word %d ended the inquiry", i)
+		}
+		if got := x.inquiry.opinions["y"].words; got != word.words {
+			t.Errorf("word %d: %d words since heartbeat %d, want %d", i, got, word.seq, word.words)
+		}
+	}
+}
