@@ -192,7 +192,7 @@ func (c *core) mourns(r *record) bool {
 // buried tells whether memberlist's word that r is dead stands as a second opinion, where nobody else has one: since others heard this node
 // after it, and this node them, there was time for a denial, and nothing came from r, or of it.
 func (c *core) buried(now time.Time, r *record) bool {
-	if r.plain || c.isolated || r.backedAt.IsZero() || r.seen.After(r.lostAt) || r.edge.lastHeard.After(r.lostAt) {
+	if c.isolated || r.backedAt.IsZero() || r.seen.After(r.lostAt) || r.edge.lastHeard.After(r.lostAt) {
 		return false
 	}
 	return now.Sub(r.backedAt) >= denialTime && now.Sub(c.connected) >= denialTime

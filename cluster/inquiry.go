@@ -314,11 +314,9 @@ func (c *core) opinions(now time.Time, r *record) iter.Seq[*opinion] {
 	}
 }
 
-// consensus adds up the doubts of all who look into it since the same heartbeat, this node among them, and counts those. Those
-// who do not listen to r know nothing of what their paths to it lose, so they count only where fewer than two who do are left.
-// Where fewer than three doubt and others who listen say nothing, those may be dead, or the few may have bad links, to r as to the
-// others. Whether the few hear each other well tells the two apart, so only those count who are heard without a gap.
-func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int) {
+// doubts are those of all who look into it since the same heartbeat, this node among them. Those who do not listen to r know nothing of
+// what their paths to it lose, so they count only where fewer than two who do are left.
+func (c *core) doubts(now time.Time, r *record) []voice {
 	var listeners, others []voice
 	add := func(v voice, listens bool) {
 		switch {
@@ -333,10 +331,17 @@ func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int)
 	for o := range c.opinions(now, r) {
 		add(voice{o.phi, o.words >= steadyWords}, o.awaits > 0)
 	}
-	doubts := listeners
 	if len(listeners) < 2 {
-		doubts = append(doubts, others...)
+		return append(listeners, others...)
 	}
+	return listeners
+}
+
+// consensus adds up the doubts, and counts those that it goes by. Where fewer than three doubt and others who listen say nothing,
+// those may be dead, or the few may have bad links, to r as to the others. Whether the few hear each other well tells the two apart,
+// so only those count who are heard without a gap.
+func (c *core) consensus(now time.Time, r *record) (phi float64, supporters int) {
+	doubts := c.doubts(now, r)
 	if len(doubts) < fewestPaths && len(c.coObservers(r)) >= len(doubts) {
 		doubts = slices.DeleteFunc(doubts, func(v voice) bool { return !v.steady })
 	}
@@ -377,7 +382,7 @@ func (c *core) ask(now time.Time, r *record) {
 	}
 	question.Doubt = uint64(100 * c.doubt(now, r))
 	others := c.coObservers(r)
-	if _, supporters := c.consensus(now, r); supporters < 2 && c.unanswered(now, r) >= 2 {
+	if len(c.doubts(now, r)) < 2 && c.unanswered(now, r) >= 2 { // steady or not: whoever is told more has more to tell
 		others = append(others, c.witnesses(r, others)...)
 	}
 	for _, o := range others {

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bytes"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -17,18 +16,11 @@ type logger struct {
 	queue *aside.Queue
 }
 
-const (
-	// maxLines bounds the lines that wait: a few megabytes.
-	maxLines = 4096
-	// lastLines is how long the end of a node waits for its last lines to be written.
-	lastLines = time.Second
-)
-
 func newLogger(to hclog.Logger) logger {
 	if to == nil {
 		return logger{queue: new(aside.Queue)}
 	}
-	return logger{to, &aside.Queue{Max: maxLines, Lost: func(n int) {
+	return logger{to, &aside.Queue{Max: aside.MaxLines, Lost: func(n int) {
 		to.Warn("the log was stuck, lines are missing here", "lines", n)
 	}}}
 }
@@ -53,7 +45,7 @@ func (l logger) log(level hclog.Level, msg string, args []any) {
 }
 
 // flush waits for the lines so far to be written, for a second at most.
-func (l logger) flush() { l.queue.Wait(lastLines) }
+func (l logger) flush() { l.queue.Wait(aside.LastLines) }
 
 // gossipLog passes memberlist's log lines on to the configured logger. Lines that a stranger's packet can cause are
 // counted by cause and logged at debug level only, so that noise from the network cannot fill a disk.

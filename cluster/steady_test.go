@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -69,5 +71,59 @@ func TestWordsCountSinceTheHeartbeat(t *testing.T) {
 		if got := x.inquiry.opinions["y"].words; got != word.words {
 			t.Errorf("word %d: %d words since heartbeat %d, want %d", i, got, word.seq, word.words)
 		}
+	}
+}
+
+// Whose words do not count yet has looked into it all the same: others who do not listen are asked only where nobody else does. While
+// many fall silent, each of those would ask everybody in turn (see the queues in docs/design.md, section 6).
+func TestUnsteadyWordsKeepWitnessesOut(t *testing.T) {
+	for _, story := range []struct {
+		name      string
+		speaks    bool // one of those who listen
+		witnesses bool // are asked
+	}{
+		{"nobody who listens says a word", false, true},
+		{"one is heard in part", true, false},
+	} {
+		t.Run(story.name, func(t *testing.T) {
+			begin := time.Now()
+			c := loner(t, begin, Config{Name: "a"})
+			for i := range 30 {
+				r := meet(t, c, begin, fmt.Sprintf("m%02d", i), fmt.Sprintf("10.0.0.1:%d", 7000+i), nil)
+				c.heard(begin, r, 0, 1000)
+			}
+			c.regraph(begin)
+			for _, r := range c.duty {
+				r.edge.watched = true
+			}
+			x := c.duty[0]
+			listeners := c.coObservers(x)
+			c.inquire(begin, x, true)
+			for at := time.Duration(0); at < 750*time.Millisecond; at += 10 * time.Millisecond {
+				now := begin.Add(at)
+				for _, r := range c.members {
+					if r != x {
+						r.edge.lastHeard = now
+					}
+				}
+				if story.speaks && at%(250*time.Millisecond) == 0 {
+					c.asked(now, listeners[0], ask{Name: x.Name, Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+				}
+				c.wake(now)
+			}
+			if x.State != StateUp {
+				t.Fatalf("%v", x.State)
+			}
+			asked := 0
+			for _, out := range c.out.packets {
+				asks := slices.ContainsFunc(out.packet.Asks, func(a ask) bool { return a.Name == x.Name })
+				if asks && out.to != x.Addr && !slices.ContainsFunc(listeners, func(o *record) bool { return o.Addr == out.to }) {
+					asked++
+				}
+			}
+			if got := asked > 0; got != story.witnesses {
+				t.Errorf("%d questions to members who do not listen", asked)
+			}
+		})
 	}
 }

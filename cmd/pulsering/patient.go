@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/pulsering/pulsering/internal/aside"
 )
@@ -16,15 +15,8 @@ type patientWriter struct {
 	queue *aside.Queue
 }
 
-const (
-	// maxWaitingLines bounds what waits: about a megabyte.
-	maxWaitingLines = 4096
-	// lastLines is how long the end of the process waits for its last lines.
-	lastLines = time.Second
-)
-
 func newPatientWriter(to io.Writer) patientWriter {
-	return patientWriter{to, &aside.Queue{Max: maxWaitingLines, Lost: func(n int) {
+	return patientWriter{to, &aside.Queue{Max: aside.MaxLines, Lost: func(n int) {
 		fmt.Fprintf(to, "pulsering: standard error was stuck, %d lines are missing here\n", n)
 	}}}
 }
@@ -36,4 +28,4 @@ func (w patientWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (w patientWriter) flush() { w.queue.Wait(lastLines) }
+func (w patientWriter) flush() { w.queue.Wait(aside.LastLines) }

@@ -7,6 +7,14 @@ import (
 	"time"
 )
 
+// For lines of a log.
+const (
+	// MaxLines bounds those that wait: a few megabytes.
+	MaxLines = 4096
+	// LastLines is how long whoever ends waits for the last of them to be written.
+	LastLines = time.Second
+)
+
 // A Queue does one thing after the other, in a goroutine that is there only while there is something to do. Its methods may be called
 // from any goroutine.
 type Queue struct {
