@@ -51,7 +51,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
-		case m.Boot > maxForeignBoot:
+		case m.Boot > maxForeignBoot+bootRoom:
 			c.count.drop(dropMalformed)
 		case m.Boot >= c.boot && !c.left:
 			c.out.contests = append(c.out.contests, g)

@@ -98,11 +98,13 @@ func decode(b []byte, v any) error {
 }
 
 // maxBoot is the highest boot that is decoded, 146,000 years after 1970. A member takes none above highestBoot, and above what others say
-// of its own name it goes only up to half of that, so that there is room for it to be restarted in.
+// of its own name it goes only up to half of that, so that there is room for it to be restarted in. bootRoom is how much of that its
+// restarts may have taken by the time that memberlist announces one of its own processes to it.
 const (
 	maxBoot        = 1 << 62
 	highestBoot    = maxBoot / 2
 	maxForeignBoot = highestBoot / 2
+	bootRoom       = 1 << 20
 )
 
 // Reasons for which a packet is not acted upon.
