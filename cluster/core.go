@@ -60,6 +60,7 @@ type core struct {
 	isolated  bool               // this node hears nobody
 	connected time.Time          // the end of its last isolation, or with Probes of a silence of all
 	heardAt   time.Time          // the last word of anybody
+	vainSince time.Time          // since when this node asks others about the silent and hears nobody; zero: it does not
 	echoed    time.Time          // when the latest heartbeat or probe of this node was sent that somebody is known to have heard
 
 	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
@@ -203,14 +204,19 @@ func (c *core) heldUp(now time.Time) {
 	if c.due.IsZero() || late < overslept {
 		return
 	}
-	if late >= c.askEvery() {
+	c.listenAnew(now, late)
+}
+
+// listenAnew makes nothing of what this node did not hear for as long as missed, nor of what others said before.
+func (c *core) listenAnew(now time.Time, missed time.Duration) {
+	if missed >= c.askEvery() {
 		for _, r := range c.inquiries {
 			r.inquiry.asked, r.inquiry.askAt = 0, now
 			clear(r.inquiry.opinions)
 		}
 	}
 	if now.Sub(c.ready) > c.askEvery() { // a machine on which timers are always late must judge all the same
-		c.ready = now.Add(min(late, c.askEvery()))
+		c.ready = now.Add(min(missed, c.askEvery()))
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -89,5 +90,69 @@ func TestOwnStallIsNoEvidence(t *testing.T) {
 	doubt()
 	if x.State != StateDown {
 		t.Errorf("x is %v, and has not answered since", x.State)
+	}
+}
+
+// A node that was cut off, though not for long enough to know that everybody is silent, reads first what waited on the way: doubts of a
+// while ago. It believes none of them before whoever is doubted could answer. But an answer that takes its time is no backlog.
+func TestBacklogIsNoEvidence(t *testing.T) {
+	for _, story := range []struct {
+		cutOff, rtt time.Duration
+		atOnce      bool // it believes what it reads
+	}{
+		{300 * time.Millisecond, 0, true},
+		{800 * time.Millisecond, 0, false},
+		{2 * time.Second, 0, false},
+		{800 * time.Millisecond, 600 * time.Millisecond, true},
+		{2 * time.Second, 600 * time.Millisecond, false},
+	} {
+		t.Run(fmt.Sprintf("%v, round trip %v", story.cutOff, story.rtt), func(t *testing.T) {
+			now := time.Now()
+			c, x := listener(t, now)
+			others := []string{"u", "v", "y", "z"}
+			for _, name := range others {
+				meet(t, c, now, name, "10.0.0.2:7946", nil).edge.rtt = story.rtt
+			}
+			c.members["u"].edge.watched = true // and is not due yet, so it may still speak
+			step := func(d time.Duration, each func()) {
+				for end := now.Add(d); now.Before(end); {
+					now = now.Add(10 * time.Millisecond)
+					each()
+					c.heldUp(now)
+					c.wake(now)
+				}
+			}
+			doubts := func() {
+				for _, name := range others {
+					c.received(now, encoded(t, &packet{From: name, Boot: 1, Asks: []ask{{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1}}}))
+				}
+			}
+			hear := func() {
+				for _, name := range others {
+					c.reconnect(now, c.members[name])
+					c.members[name].edge.lastHeard = now
+				}
+			}
+			check := func(when string, down bool) {
+				t.Helper()
+				if got := x.State == StateDown; got != down {
+					t.Errorf("%s: down is %v, want %v", when, got, down)
+				}
+			}
+			step(500*time.Millisecond, hear)
+			c.inquire(now, x, true)
+			step(story.cutOff, func() {})
+			if c.isolated {
+				t.Fatal("isolated")
+			}
+			doubts()
+			check("at once", story.atOnce)
+			step(c.askEvery()-10*time.Millisecond, hear)
+			check("before it could answer", story.atOnce)
+			for range 4 {
+				step(c.askEvery(), doubts)
+			}
+			check("in the end", true)
+		})
 	}
 }

@@ -39,6 +39,19 @@ type opinion struct {
 	words      int       // how often it came since that heartbeat, at its pace, with none missing
 }
 
+// follows counts o among the words since the heartbeat that last is about too. Nobody asks more often than every, so one that comes
+// sooner was doubled or held up on the way, and counts no more; one that comes later than at their pace begins anew.
+func (o *opinion) follows(last *opinion, every, pace time.Duration) {
+	switch since := o.at.Sub(last.at); {
+	case since < every/2:
+		o.words = last.words
+	case since <= pace*3/2+minStdDev:
+		o.words = last.words + 1
+	default:
+		o.words = 1
+	}
+}
+
 const (
 	// inquirePhi is where the detector begins to tell of a member: four heartbeats in ten are this late, or, on a path that
 	// loses that many, missing.
@@ -389,6 +402,9 @@ func (c *core) ask(now time.Time, r *record) {
 		c.send(o, &packet{Asks: []ask{question}})
 		c.count.send("ask")
 	}
+	if len(others) > 0 && c.vainSince.IsZero() {
+		c.vainSince = now
+	}
 }
 
 // question asks r itself whether it is there, and returns what it said.
@@ -439,10 +455,11 @@ func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool)
 		c.inquire(now, r, true)
 	}
 	if r.inquiry != nil {
-		o := &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, awaits: a.Awaits, at: now, words: 1}
-		if last := r.inquiry.opinions[from.Name]; last != nil && last.seq == o.seq && last.epoch == o.epoch &&
-			now.Sub(last.at) <= c.pace(r.inquiry)*3/2+minStdDev {
-			o.words += last.words
+		o := &opinion{seq: a.Seq, epoch: a.Epoch, phi: float64(min(a.Doubt, 10_000)) / 100, awaits: a.Awaits, at: now}
+		if last := r.inquiry.opinions[from.Name]; last != nil && last.seq == o.seq && last.epoch == o.epoch {
+			o.follows(last, c.askEvery(), c.pace(r.inquiry))
+		} else {
+			o.words = 1
 		}
 		r.inquiry.opinions[from.Name] = o
 		r.inquiry.urgent = true

@@ -37,12 +37,20 @@ func (c *core) checkIsolation(now time.Time) {
 // reconnect ends an isolation with the first packet of anybody. Whoever is still silent is asked anew, and judged by what
 // is left unanswered from now on. With Probes nothing begins an isolation: this node was cut off
 // if nobody said a word for longer than any one member may be silent.
+//
+// Before everybody is asked in vain a node may hear others again: one that is cut off again and again is used to seconds of silence, and
+// asks some of them only. What comes first then is what waited on the way, the doubts of a while ago among it, of others perhaps that
+// were cut off as well. So it goes on as one that stood still itself.
 func (c *core) reconnect(now time.Time, by *record) {
 	if c.cfg.Heartbeats == Probes && !c.heardAt.IsZero() && now.Sub(c.heardAt) > c.mostUnprobed() && !c.aloneWith(by) {
 		c.connected = now
 	}
-	c.heardAt = now
+	vainSince := c.vainSince
+	c.heardAt, c.vainSince = now, time.Time{}
 	if !c.isolated {
+		if missed := now.Sub(vainSince); !vainSince.IsZero() && missed >= max(c.cfg.StallAllowance, c.replyTime(by)) {
+			c.listenAnew(now, missed)
+		}
 		return
 	}
 	c.isolated, c.connected = false, now

@@ -49,7 +49,8 @@ func TestTwoCondemnOnlyIfTheyHearEachOther(t *testing.T) {
 	}
 }
 
-// Who doubts again after a later heartbeat has been quiet about it in between, so its words begin anew.
+// Who doubts again after a later heartbeat has been quiet about it in between, so its words begin anew. So they do after a gap, and one
+// that is doubled on the way, or waited there with those before it, is no further one.
 func TestWordsCountSinceTheHeartbeat(t *testing.T) {
 	begin := time.Now()
 	c, x := listener(t, begin)
@@ -59,11 +60,16 @@ func TestWordsCountSinceTheHeartbeat(t *testing.T) {
 	const silence = 2 * time.Second // so that the later heartbeat does not end the inquiry, and the words with it
 	c.wake(begin.Add(silence))
 	c.inquire(begin.Add(silence), x, true)
+	now := begin.Add(silence)
 	for i, word := range []struct {
+		after time.Duration // the one before
 		seq   uint64
 		words int
-	}{{1000, 1}, {1000, 2}, {1001, 1}, {1001, 2}, {1001, 3}} {
-		now := begin.Add(silence + time.Duration(i)*50*time.Millisecond)
+	}{
+		{0, 1000, 1}, {100, 1000, 2}, {0, 1000, 2}, {10, 1000, 2}, {90, 1000, 3}, {150, 1000, 4},
+		{100, 1001, 1}, {50, 1001, 2}, {50, 1001, 3}, {170, 1001, 1}, {100, 1001, 2},
+	} {
+		now = now.Add(word.after * time.Millisecond)
 		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: word.seq, Doubt: 1000, Age: micros(silence), Awaits: 1})
 		if x.inquiry == nil {
 			t.Fatalf("word %d ended the inquiry", i)
