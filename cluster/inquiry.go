@@ -395,7 +395,7 @@ func (c *core) ask(now time.Time, r *record) {
 	}
 	question.Doubt = uint64(100 * c.doubt(now, r))
 	others := c.coObservers(r)
-	if len(c.doubts(now, r)) < 2 && c.unanswered(now, r) >= 2 { // steady or not: whoever is told more has more to tell
+	if len(c.doubts(now, r)) < 2 && c.unanswered(now, r) >= 2 { // an unsteady doubter looks into it already
 		others = append(others, c.witnesses(r, others)...)
 	}
 	for _, o := range others {

@@ -81,7 +81,7 @@ func TestWordsCountSinceTheHeartbeat(t *testing.T) {
 }
 
 // Whose words do not count yet has looked into it all the same: others who do not listen are asked only where nobody else does. While
-// many fall silent, each of those would ask everybody in turn (see the queues in docs/design.md, section 6).
+// many fall silent, each of those would ask everybody in turn ("What the rule had cost" in docs/design.md, section 6).
 func TestUnsteadyWordsKeepWitnessesOut(t *testing.T) {
 	for _, story := range []struct {
 		name      string
