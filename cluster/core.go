@@ -197,8 +197,7 @@ func (c *core) wake(now time.Time) time.Time {
 }
 
 // heldUp notices, before what has come is handled, that this node stood still itself. Answers to its questions, and to those of the
-// others, may have come meanwhile and not be read yet. So it judges nobody until it has listened again for as long, or for
-// as long as it waits between two questions; and if it was for that long, it asks anew, and what others said before counts no more.
+// others, may have come meanwhile and not be read yet.
 func (c *core) heldUp(now time.Time) {
 	late := now.Sub(c.due)
 	if c.due.IsZero() || late < overslept {
@@ -207,8 +206,8 @@ func (c *core) heldUp(now time.Time) {
 	c.listenAnew(now, late)
 }
 
-// listenAnew begins to listen as if nothing had been missed: for as long as missed this node could not hear. It judges nobody until it has
-// listened for as long, for askEvery at most; where it missed that much, its own questions count as not asked, and what others said is forgotten.
+// listenAnew makes up for what this node could not hear, for as long as missed: it judges nobody until it has listened for as long again,
+// but for askEvery at most. Where it missed askEvery or more, it asks anew, and what it asked and others said before counts no more.
 func (c *core) listenAnew(now time.Time, missed time.Duration) {
 	if missed >= c.askEvery() {
 		for _, r := range c.inquiries {

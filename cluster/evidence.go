@@ -183,7 +183,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		known.Addr, known.Age = "", micros(now.Sub(r.seen))
 		return known, true
 	case order > 0 && cl.Boot > r.Boot:
-		if cl.Boot > maxForeignBoot { // no member counts itself up to there
+		if cl.Boot > maxForeignBoot { // the member itself would not go above it: see there
 			c.count.drop(dropMalformed)
 			return claim{}, false
 		}

@@ -79,7 +79,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)
 	case r.Boot > maxForeignBoot && g.name == r.gossipName && m.Boot < r.Boot:
-		// Made up, as the process itself says otherwise, and goes above by little only.
+		// Made up, as the process itself says otherwise.
 		c.restart(now, r, m.Boot)
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)

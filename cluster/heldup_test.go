@@ -52,6 +52,40 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 	}
 }
 
+// What it asked and what others said counts no more after a stall of its own in which it could have asked again, and counts on after
+// a shorter one.
+func TestOwnStallBeginsAnew(t *testing.T) {
+	for _, stall := range []time.Duration{20 * time.Millisecond, 80 * time.Millisecond, 130 * time.Millisecond, 250 * time.Millisecond} {
+		now := time.Now()
+		c, x := listener(t, now)
+		meet(t, c, now, "y", "10.0.0.2:7946", nil)
+		evidence := func() (unanswered, opinions int) {
+			for range c.opinions(now, x) {
+				opinions++
+			}
+			return c.unanswered(now, x), opinions
+		}
+		c.inquire(now, x, true)
+		for range 20 {
+			now = now.Add(10 * time.Millisecond)
+			c.members["y"].edge.lastHeard = now
+			c.heldUp(now)
+			c.wake(now)
+		}
+		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+		c.wake(now)
+		if unanswered, opinions := evidence(); unanswered == 0 || opinions != 1 {
+			t.Fatalf("before the stall: %d questions unanswered and %d opinions, want some and 1", unanswered, opinions)
+		}
+		now = now.Add(stall)
+		c.heldUp(now)
+		unanswered, opinions := evidence()
+		if anew := unanswered == 0 && opinions == 0; anew != (stall > c.askEvery()) || !anew && (unanswered == 0 || opinions == 0) {
+			t.Errorf("stood still for %v, asks every %v: %d questions unanswered and %d opinions count on", stall, c.askEvery(), unanswered, opinions)
+		}
+	}
+}
+
 // A node that stood still after it had asked finds its questions unanswered when it goes on. That says nothing of the member: it
 // asks again, and only what is then left unanswered adds to another's doubt.
 func TestOwnStallIsNoEvidence(t *testing.T) {
