@@ -25,11 +25,15 @@ const (
 	DefaultForgetAfter     = 24 * time.Hour
 	DefaultObservers       = 8
 
+	// DefaultIsolatedDownAfter is the IsolatedDownAfter that zero means.
+	DefaultIsolatedDownAfter = 30 * time.Second
+
 	minBeat, maxBeat             = 5 * time.Millisecond, 10 * time.Second
 	minStall, maxStall           = time.Millisecond, time.Minute
 	minFalseAlarm, maxFalseAlarm = time.Minute, 100 * 365 * 24 * time.Hour
 	minForget, maxForget         = time.Minute, 10 * 365 * 24 * time.Hour
 	minObservers, maxObservers   = 2, 64
+	minIsolated, maxIsolated     = time.Second, 30 * 24 * time.Hour
 	maxName                      = 128
 )
 
@@ -87,6 +91,11 @@ type Config struct {
 	FalseAlarmEvery time.Duration
 	// ForgetAfter is how long a member that is down or has left stays in Members. 1 min to 10 years; zero: 24 h.
 	ForgetAfter time.Duration
+	// IsolatedDownAfter is how long this node may be Isolated before it shows the others as Down
+	// (ReasonIsolated), to its own subscribers only: they died, or this node is cut off, which of the
+	// two it cannot know. Members whose hosts refuse connections are down at once. 1 s to 30 days;
+	// zero: 30 s; negative: never.
+	IsolatedDownAfter time.Duration
 	// Observers is how many members listen to each member: its successor and predecessor on Observers/2 hashed rings.
 	// Even, 2 to 64; zero: 8. All members should have the same.
 	Observers int
@@ -161,6 +170,9 @@ func (c Config) prepare() (*prepared, error) {
 	duration("StallAllowance", &p.StallAllowance, DefaultStallAllowance, minStall, maxStall)
 	duration("FalseAlarmEvery", &p.FalseAlarmEvery, DefaultFalseAlarmEvery, minFalseAlarm, maxFalseAlarm)
 	duration("ForgetAfter", &p.ForgetAfter, DefaultForgetAfter, minForget, maxForget)
+	if p.IsolatedDownAfter >= 0 {
+		duration("IsolatedDownAfter", &p.IsolatedDownAfter, DefaultIsolatedDownAfter, minIsolated, maxIsolated)
+	}
 	if p.Observers == 0 {
 		p.Observers = DefaultObservers
 	}

@@ -55,6 +55,7 @@ type core struct {
 	graphAt   time.Time          // the last one
 	rotation  rotation
 
+	owed      map[string]*owed   // verdicts that members are to be told, by their name
 	inquiries map[string]*record // whose inquiry is open
 	downPhi   float64            // the verdict's threshold, for the present number of members
 	isolated  bool               // this node hears nobody
@@ -140,7 +141,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		lost: map[string]*record{}, forgotten: map[string]burial{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
-		inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
+		owed: map[string]*owed{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	for _, s := range cfg.seeds {
 		c.atSeed[s.String()] = nil
@@ -233,6 +234,9 @@ func (c *core) tidy(now time.Time) {
 		}
 	}
 	c.tidyLost(now)
+	for name := range c.owed {
+		c.tellOwed(now, c.members[name], false)
+	}
 	for name, f := range c.forgotten {
 		if now.Sub(f.at) >= c.cfg.ForgetAfter {
 			delete(c.forgotten, name)
@@ -253,6 +257,7 @@ func (c *core) forget(now time.Time, name string) {
 	delete(c.lost, name)
 	delete(c.courtesy, name)
 	delete(c.inquiries, name)
+	delete(c.owed, name)
 	for addr, holder := range c.atSeed {
 		if holder == r {
 			c.atSeed[addr] = nil
@@ -401,14 +406,7 @@ func (c *core) state(now time.Time) []byte {
 	p.Claims = append(p.Claims, c.selfClaim())
 	for _, r := range c.members {
 		if !r.plain {
-			known := r.claim
-			switch {
-			case known.State != StateUp:
-				known.Age = micros(now.Sub(r.since))
-			case !r.seen.IsZero():
-				known.Age = micros(now.Sub(r.seen))
-			}
-			p.Claims = append(p.Claims, known)
+			p.Claims = append(p.Claims, r.aged(now))
 		}
 	}
 	buf, err := encodePacket(p)
@@ -416,6 +414,20 @@ func (c *core) state(now time.Time) []byte {
 		c.log.Error("state not encoded", "error", err)
 	}
 	return buf
+}
+
+// aged is what this node knows of r, with its age: since the change where r is down or has left,
+// since the latest sign of life where r is up.
+func (r *record) aged(now time.Time) claim {
+	known := r.claim
+	known.Basis = nil // the news carry it, once
+	switch {
+	case known.State != StateUp:
+		known.Age = micros(now.Sub(r.since))
+	case !r.seen.IsZero():
+		known.Age = micros(now.Sub(r.seen))
+	}
+	return known
 }
 
 func (c *core) send(to *record, p *packet) {
@@ -476,7 +488,8 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	c.displace(r)
 	e := c.event(now, r, kindOf(state), reason)
 	c.publish(r.Name, e)
-	c.log.Info("member is "+state.String(), "member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", e.Phi)
+	c.log.Info("member is "+state.String(), "member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason,
+		"phi", rounded(e.Phi), "threshold", rounded(e.Threshold), "by", e.By)
 }
 
 func kindOf(s State) Kind {
@@ -493,12 +506,25 @@ func kindOf(s State) Kind {
 
 func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
 	m := c.member(r)
-	return Event{Kind: kind, Member: m, At: now, Phi: m.Phi, Reason: reason}
+	e := Event{Kind: kind, Member: m, At: now, Phi: m.Phi, Reason: reason}
+	if kind == Down && (reason == ReasonSilent || reason == ReasonVerdict) {
+		e.Phi = 0 // this node's own share says nothing of the sum
+		if b := r.Basis; b != nil {
+			e.Phi, e.Threshold, e.By = float64(b.Phi)/100, float64(b.Threshold)/100, b.By
+		}
+	}
+	return e
 }
+
+// rounded is a suspicion level as logs and people want it.
+func rounded(phi float64) float64 { return math.Round(phi*10) / 10 }
 
 // member is a snapshot for the outside.
 func (c *core) member(r *record) Member {
-	m := Member{Name: r.Name, Addr: r.Addr, Boot: r.Boot, Tags: maps.Clone(r.tags), State: r.shown, Since: r.since}
+	m := Member{
+		Name: r.Name, Addr: r.Addr, Boot: r.Boot, Epoch: r.Epoch, Tags: maps.Clone(r.tags),
+		State: r.shown, Since: r.since,
+	}
 	if r.edge.watched {
 		m.Observed = true
 		m.Phi = c.det.Phi(r.Name)
@@ -513,7 +539,10 @@ func (c *core) selfMember() Member {
 	if c.left {
 		state = StateLeft
 	}
-	return Member{Name: c.cfg.Name, Addr: c.addr, Boot: c.boot, Tags: maps.Clone(c.tags), State: state, Since: c.since}
+	return Member{
+		Name: c.cfg.Name, Addr: c.addr, Boot: c.boot, Epoch: c.epoch, Tags: maps.Clone(c.tags),
+		State: state, Since: c.since,
+	}
 }
 
 // snapshot is every member, itself included, sorted by name.

@@ -27,11 +27,15 @@ const (
 	Isolated
 	// Connected: the isolation is over; Member is the node itself.
 	Connected
+	// Accused: others called this node down, which it was not; Member is the node itself with its
+	// new Epoch. Since says from when they held it for down, as far as is known. What this node was
+	// doing may have been handed to others since then. Each epoch begins with one Accused at most.
+	Accused
 )
 
-var kindNames = [...]string{"unknown", "up", "suspect", "down", "left", "updated", "isolated", "connected"}
+var kindNames = [...]string{"unknown", "up", "suspect", "down", "left", "updated", "isolated", "connected", "accused"}
 
-// String returns "up", "suspect", "down", "left", "updated", "isolated" or "connected".
+// String returns "up", "suspect", "down", "left", "updated", "isolated", "connected" or "accused".
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -61,6 +65,15 @@ const (
 	ReasonLeft = "left"
 	// ReasonTags: the tags changed.
 	ReasonTags = "tags"
+	// ReasonIsolated: Down at a node that was Isolated for Config.IsolatedDownAfter. Whether the
+	// others died or this node was cut off cannot be known here; nobody else is told.
+	ReasonIsolated = "isolated"
+	// ReasonRefused: Down of a member whose host refuses connections to its port: the host is
+	// reached, and no process is there.
+	ReasonRefused = "refused"
+	// ReasonUnheard: Suspect of a member that is reached by streams (TCP) only: no packet (UDP) of
+	// it arrives, mostly for a firewall. memberlist judges whether it lives.
+	ReasonUnheard = "unheard"
 )
 
 // Event is one change that a subscriber of Events sees.
@@ -71,7 +84,15 @@ type Event struct {
 	// At is when this node learnt of the change.
 	At time.Time
 	// Phi is the suspicion level at that moment where this node observes the member, zero otherwise.
+	// For a Down by heartbeats (ReasonSilent, ReasonVerdict) it is the sum of doubts that decided.
 	Phi float64
+	// Threshold is the level that Phi had to reach for a Down by heartbeats; zero otherwise.
+	Threshold float64
+	// By are the members who doubted, sorted, for a Down by heartbeats: up to 8 of them. The slice
+	// is shared: it must not be changed. Nil where it is not known.
+	By []string
+	// Since is, for Accused, from when others held this node for down; zero otherwise.
+	Since time.Time
 	// Reason is one of the Reason constants.
 	Reason string
 	// Folded counts the changes of this member that were left out before this one, because the subscriber was

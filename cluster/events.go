@@ -12,6 +12,9 @@ func foldEvents(pending []Event, next Event) []Event {
 		return append(pending, next)
 	}
 	next.Folded += last.Folded + 1
+	if next.Kind == Accused { // all of the time in which others held this node for down
+		next.Since = last.Since
+	}
 	if next.Kind == Updated && last.Kind != Updated { // the new tags come with the news that was waiting
 		next.Kind, next.Reason = last.Kind, last.Reason
 	}

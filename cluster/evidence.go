@@ -22,6 +22,7 @@ func (c *core) received(now time.Time, buf []byte) {
 	}
 	from.edge.lastHeard = now
 	c.reconnect(now, from)
+	c.tellOwed(now, from, true)
 	if p.Beat != nil {
 		c.heartbeat(now, from, p.Beat)
 	}
@@ -137,10 +138,11 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 	if !up.after(r.claim) {
 		return false
 	}
-	wasDown := r.State == StateDown
+	was, wasDown := r.claim, r.State == StateDown
 	r.take(up)
 	c.survived(now, r)
 	if wasDown {
+		c.absolve(now, r, was)
 		c.spread(now, up)
 		c.show(now, r, ReasonHeard)
 	}
@@ -180,7 +182,8 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		if cl.State == StateDown && known.State == StateUp && cl.Boot == known.Boot {
 			c.accused(now, r, cl, known)
 		}
-		known.Addr, known.Age = "", micros(now.Sub(r.seen))
+		known = r.aged(now)
+		known.Addr = ""
 		return known, true
 	case order > 0 && cl.Boot > r.Boot:
 		if cl.Boot > maxForeignBoot { // the member itself would not go above it: see there
@@ -234,9 +237,13 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 	}
 	c.survived(now, r)
 	if before.State != r.State {
-		if cl.State == StateDown {
+		switch {
+		case cl.State == StateDown:
 			c.accused(now, r, cl, before)
-		} else {
+		case before.State == StateDown:
+			c.absolve(now, r, before)
+			cl.Age = micros(now.Sub(heard))
+		default:
 			cl.Age = micros(now.Sub(heard))
 		}
 		c.spread(now, cl)
@@ -274,6 +281,7 @@ func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 		if cl.State != StateUp { // a boot of this name that is over, from a clock ahead of ours
 			c.log.Warn("a higher boot of this name is over; beginning anew", "boot", cl.Boot)
 			c.assume(cl.Boot + 1)
+			c.tellAccused(now, cl)
 		}
 		return claim{}, false // up: memberlist will bring it, and then the two are compared
 	case cl.Boot < c.boot:
@@ -281,6 +289,7 @@ func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 	case cl.State == StateLeft: // it did not say so, and within a boot there is no way back from it
 		c.log.Warn("somebody says that this node left; beginning anew")
 		c.assume(c.boot + 1)
+		c.tellAccused(now, cl)
 	case cl.State == StateDown && cl.Epoch >= c.epoch:
 		if cl.Epoch > maxEpoch {
 			c.count.drop(dropEpoch)
@@ -289,10 +298,11 @@ func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
 		c.count.receive("claim")
 		if cl.Epoch == maxEpoch {
 			c.assume(c.boot + 1)
+			c.tellAccused(now, cl)
 			return claim{}, false
 		}
 		c.epoch = cl.Epoch + 1
-		c.log.Warn("this node was called down; it takes a new epoch", "epoch", c.epoch)
+		c.tellAccused(now, cl)
 		c.spread(now, c.selfClaim())
 		return c.selfClaim(), true
 	case cl.State == StateDown:

@@ -53,6 +53,11 @@ type Member struct {
 	// of the start in microseconds since 1970, or one more than the highest boot known for the name, whichever is
 	// higher. Zero for members that run memberlist alone.
 	Boot uint64
+	// Epoch counts within a boot how often the member learnt that it had been called down wrongly.
+	// The pair (Boot, Epoch) only grows, and grows with each verdict that the member survives: a
+	// fencing token. Whoever was handed the member's work after a Down holds a pair that is lower
+	// than any that the member shows again.
+	Epoch uint64
 	// Tags are the member's own labels (Config.Tags, SetTags).
 	Tags map[string]string
 	// State is up, suspect, down or left.

@@ -86,7 +86,14 @@ type told struct {
 	boot  uint64
 	kind  Kind
 	wrong string // the first event against the rules
+	down  token  // of the last Down of a boot that was not over by a restart
+	self  token  // of the last Accused of the node itself
 }
+
+// token is a fencing token: Boot and Epoch of a member.
+type token struct{ boot, epoch uint64 }
+
+func (t token) compare(u token) int { return cmp.Or(cmp.Compare(t.boot, u.boot), cmp.Compare(t.epoch, u.epoch)) }
 
 type model struct {
 	det      *detector.Detector[string]
@@ -180,6 +187,13 @@ func (n *node) hear(name string, e Event) {
 	was, is := n.told, e.Member.Boot
 	ok := false
 	switch {
+	case name == accusedKey:
+		self := token{is, e.Member.Epoch}
+		if e.Kind != Accused || self.compare(was.self) <= 0 {
+			n.told.wrong = cmp.Or(was.wrong, fmt.Sprintf("told %v of itself at %v, after one at %v", e.Kind, self, was.self))
+		}
+		n.told.self = self
+		return
 	case name != modelNames[subject]: // an observer: nothing happens to it but restarts
 		ok = e.Kind == Up || e.Kind == Down && e.Reason == ReasonRestarted
 	case is < was.boot:
@@ -198,6 +212,9 @@ func (n *node) hear(name string, e Event) {
 	}
 	if name == modelNames[subject] {
 		n.told.boot, n.told.kind = is, e.Kind
+		if e.Kind == Down && e.Reason != ReasonRestarted {
+			n.told.down = token{is, e.Member.Epoch}
+		}
 	}
 }
 
@@ -230,6 +247,11 @@ func (n *node) clone() *node {
 			}
 		}
 		return m
+	}
+	c.owed = map[string]*owed{}
+	for name, o := range n.owed {
+		o := *o
+		c.owed[name] = &o
 	}
 	c.byGossip, c.inquiries, c.gone = mine(n.byGossip), mine(n.inquiries), mine(n.gone)
 	c.atSeed, c.courtesy = mine(n.atSeed), mine(n.courtesy)
@@ -271,6 +293,7 @@ func (n *node) key() string {
 	about := func(c claim) { num(c.Boot, c.Epoch, c.Seq, uint64(c.State)); str(c.Addr) }
 	str(n.gossipName)
 	num(n.boot, n.before, n.epoch, n.seq, n.told.boot, uint64(n.told.kind))
+	num(n.told.down.boot, n.told.down.epoch, n.told.self.boot, n.told.self.epoch)
 	flag(n.left, n.isolated, n.stale)
 	num(uint64(n.rotation.at), uint64(len(n.rotation.round)))
 	for _, t := range n.rotation.round {
@@ -293,6 +316,11 @@ func (n *node) key() string {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent, in.alleged != nil)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.owed)) {
+		str(name)
+		about(n.owed[name].verdict)
+		flag(n.owed[name].at.IsZero())
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.table)) {
 		str(name)
@@ -577,6 +605,14 @@ func (m *model) agree(w world) {
 		if r.compare(first.claim) != 0 || r.shown != first.shown {
 			panic(violation(fmt.Sprintf("%s ends with %+v (%v), %s with %+v (%v)",
 				modelNames[1], first.claim, first.shown, modelNames[i], r.claim, r.shown)))
+		}
+	}
+	for i := 1; i < len(w.nodes) && !w.dead && !s.left; i++ {
+		// Whoever showed a living boot down has told it so, or is about to.
+		n, r := m.nodes[w.nodes[i]], m.record(w, i)
+		if down := n.told.down; r.State == StateUp && down.compare(token{s.boot, s.epoch}) >= 0 && n.owed[r.Name] == nil {
+			panic(violation(fmt.Sprintf("s ends in %v, and %s, who showed it down in %v, does not tell it",
+				token{s.boot, s.epoch}, modelNames[i], down)))
 		}
 	}
 	for i := 1; i < len(w.nodes) && !w.dead; i++ {

@@ -311,7 +311,8 @@ func (n *Node) background(f func()) bool {
 }
 
 // Events returns the changes of the other members from now on, as long as ctx lasts. It subscribes at the call: the
-// sequence begins with every other member in its present state (ReasonPresent), and misses nothing after that. It ends with
+// sequence begins with every other member in its present state (ReasonPresent), and with Isolated where that holds, and
+// misses nothing after that. It ends with
 // ctx, with break, or, after what is pending, when the node ends (see Err). It can be ranged over once.
 //
 // Events about one member come in the order in which this node learnt of them; about different members there is no order.
@@ -322,6 +323,10 @@ func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 	defer n.mu.Unlock()
 	box := n.hub.Subscribe(ctx)
 	now := time.Now()
+	if n.core.isolated {
+		self := n.core.selfMember()
+		box.Put(self.Name, Event{Kind: Isolated, Member: self, At: now, Reason: ReasonPresent})
+	}
 	for _, m := range n.core.snapshot() {
 		if m.Name != n.cfg.Name {
 			box.Put(m.Name, Event{Kind: kindOf(m.State), Member: m, At: now, Phi: m.Phi, Reason: ReasonPresent})
@@ -343,6 +348,13 @@ func (n *Node) Self() Member {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.core.selfMember()
+}
+
+// Isolated tells whether this node hears none of the others now.
+func (n *Node) Isolated() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.isolated
 }
 
 // Stats returns what was sent, received and dropped since Join.

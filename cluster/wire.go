@@ -47,6 +47,7 @@ type ask struct {
 	Doubt  uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
 	Age    uint64 // µs since then, as far as the sender knows
 	Awaits uint64 // how many heartbeats after Seq the next one that comes to the sender is due; 0: none come
+	Before uint64 // φ of what was missing a StallAllowance ago, in hundredths: the doubt that no stall explains
 }
 
 // claim is what somebody knows or judges of a member. See verdict.go for their order. Its age does not grow while gossip repeats
@@ -59,7 +60,18 @@ type claim struct {
 	State State  // StateUp, StateDown or StateLeft
 	Addr  string // ip:port that the member advertised; may be empty where the receiver knows it
 	Age   uint64 // µs, when sent, since (Up) that heartbeat or a later sign of life or (else) the change, as far as the sender knows
+	Basis *basis // of a verdict, where it is news; may be nil
 }
+
+// basis is what a verdict rests on, for people to read.
+type basis struct {
+	Phi       uint64   // the sum of doubts, in hundredths
+	Threshold uint64   // what it had to reach, likewise
+	By        []string // who doubted, sorted; no more than maxBy
+}
+
+// maxBy bounds the names in a verdict's basis.
+const maxBy = 8
 
 var msgpack = func() *codec.MsgpackHandle {
 	h := &codec.MsgpackHandle{}
@@ -171,6 +183,16 @@ func (c *claim) check() error {
 	}
 	if c.State != StateUp && c.State != StateDown && c.State != StateLeft {
 		return fmt.Errorf("state in a claim is %v", c.State)
+	}
+	if b := c.Basis; b != nil {
+		if len(b.By) > maxBy {
+			return fmt.Errorf("verdict by %d members: want at most %d", len(b.By), maxBy)
+		}
+		for _, name := range b.By {
+			if why := badName(name); why != "" || name == "" {
+				return fmt.Errorf("name in a verdict %s", why)
+			}
+		}
 	}
 	if c.Addr != "" {
 		if _, err := netip.ParseAddrPort(c.Addr); err != nil { // never a name: resolving one would hold everything up
