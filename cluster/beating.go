@@ -24,8 +24,15 @@ type edge struct {
 	late       time.Duration // mean deviation of arrivals from the promise
 
 	loss      pathLoss
-	lastHeard time.Time // the last sign of life from the member itself
+	lastHeard time.Time // the last packet of the member itself
 	rtt       time.Duration
+
+	// What crosses the way at all: see knock.go.
+	crossedAt time.Time // the last packet under the member's name, in whatever boot
+	knockAt   time.Time // the last knock
+	streamAt  time.Time // when a stream last crossed
+	shutAt    time.Time // when a knock was last in vain
+	refused   bool      // it was refused
 }
 
 // awaits returns how many heartbeats of r after the latest known one the next that comes here is due; 0: none come.
@@ -112,7 +119,8 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		}
 	}
 	wasDown := r.State == StateDown
-	if c.heard(now, r, b.Epoch, b.Seq) {
+	news := c.heard(now, r, b.Epoch, b.Seq)
+	if news {
 		c.signOfLife(r, now)
 	} else if wasDown {
 		// Sent before the evidence that the verdict rests on, and held up since: not a sign of life.
@@ -132,7 +140,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
 	if e.heardEdge > 0 && !numbersAnew {
 		lost := b.Edge - e.heardEdge - 1
-		e.loss.observe(lost)
+		e.loss.observe(now, lost)
 		if lost == 0 {
 			// More than a stall may take is no lateness of the path: it was cut off, or one of the two stood still.
 			e.late += (min(now.Sub(e.heardAt.Add(e.interval)).Abs(), c.cfg.StallAllowance) - e.late) / 8
@@ -142,7 +150,9 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	e.every = duration(b.Every)
 	if b.Interval == 0 {
 		c.unwatch(now, r)
-		c.review(now, r)
+		if news && r.inquiry != nil { // the last heartbeat is one, and answers what was asked
+			c.endInquiry(r)
+		}
 		c.show(now, r, ReasonHeard) // what is not heard here any more is not judged here either
 		return
 	}

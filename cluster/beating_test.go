@@ -18,7 +18,7 @@ func TestHeartbeatsForAnotherMember(t *testing.T) {
 		c.heartbeat(now.Add(time.Duration(2*i+1)*time.Second/2), r, &own)
 	}
 	c.heartbeat(now.Add(20*time.Second), r, &beat{Seq: 1041, Edge: 520}) // it was dismissed
-	if loss := r.edge.loss.rate(); loss > priorLoss || r.edge.heardEdge != 20 || !r.edge.watched {
+	if loss := r.edge.loss.rate(now); loss > priorLoss || r.edge.heardEdge != 20 || !r.edge.watched {
 		t.Errorf("loss %.2f, last heartbeat of the edge %d, watched: %v; want none, 20 and true", loss, r.edge.heardEdge, r.edge.watched)
 	}
 	if got := c.count.stats().Dropped[dropEdge]; got != 20 { // the first could not be known for one

@@ -55,14 +55,19 @@ type core struct {
 	graphAt   time.Time          // the last one
 	rotation  rotation
 
-	owed      map[string]*owed   // verdicts that members are to be told, by their name
-	inquiries map[string]*record // whose inquiry is open
-	downPhi   float64            // the verdict's threshold, for the present number of members
-	isolated  bool               // this node hears nobody
-	connected time.Time          // the end of its last isolation, or with Probes of a silence of all
-	heardAt   time.Time          // the last word of anybody
-	vainSince time.Time          // since when this node asks others about the silent and hears nobody; zero: it does not
-	echoed    time.Time          // when the latest heartbeat or probe of this node was sent that somebody is known to have heard
+	owed       map[string]*owed   // verdicts that members are to be told, by their name
+	inquiries  map[string]*record // whose inquiry is open
+	downPhi    float64            // the verdict's threshold, for the present number of members
+	stallPhi   float64            // and for what no stall explains
+	room       bucket             // for the packets of inquiries
+	knocks     int                // under way
+	roll       roll
+	isolated   bool      // this node hears nobody
+	isolatedAt time.Time // since when, or when it last began to
+	connected  time.Time // the end of its last isolation, or with Probes of a silence of all
+	heardAt    time.Time // the last word of anybody
+	vainSince  time.Time // since when this node asks others about the silent and hears nobody; zero: it does not
+	echoed     time.Time // when the latest heartbeat or probe of this node was sent that somebody is known to have heard
 
 	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
 	floodAt time.Time
@@ -70,6 +75,7 @@ type core struct {
 	beatAt, tidyAt time.Time
 	due            time.Time // what wake returned last
 	ready          time.Time // nobody is judged before, see listenAnew
+	rested         time.Time // the end of the last long hold
 	out            output
 }
 
@@ -79,6 +85,7 @@ type output struct {
 	broadcasts []claim
 	meta       bool           // this node's metadata changed
 	contests   []gossipMember // members that claim this node's name under a higher boot
+	knocks     []knocking     // members to be knocked at
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -107,10 +114,14 @@ type record struct {
 	met       time.Time // when memberlist brought it, in this boot
 	seen      time.Time // when it last lived, by anybody's evidence
 	successor time.Time // when another process began to join under its name
+	upAt      time.Time // since when it is up here, in this boot
 	lostAt    time.Time // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
-	backedAt  time.Time // since when this node knows that others heard it after lostAt; zero: it does not
+	unheard   bool      // only streams reach it: see knock.go
+	apart     bool      // shown as down for an isolation of this node, and up as far as is known: see isolation.go
+	missed    int       // how often it was called in vain: see roll
 	edge      edge
 	inquiry   *inquiry
+	questions fading // about it
 
 	wronged                  float64 // wrong verdicts, at wrongedAt
 	wrongedAt                time.Time
@@ -137,7 +148,7 @@ const (
 func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
 	c := &core{
 		cfg: cfg, log: cfg.log, count: count, det: det, publish: publish,
-		tags: cfg.Tags, since: now, downPhi: leastDownPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
+		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		lost: map[string]*record{}, forgotten: map[string]burial{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
@@ -172,6 +183,9 @@ func (c *core) wake(now time.Time) time.Time {
 		}
 	}
 	c.takeOver(now)
+	if at := c.callRoll(now); !at.IsZero() && at.Before(next) {
+		next = at
+	}
 	if c.beatAt.Before(next) {
 		next = c.beatAt
 	}
@@ -204,22 +218,39 @@ func (c *core) heldUp(now time.Time) {
 	if c.due.IsZero() || late < overslept {
 		return
 	}
-	c.listenAnew(now, late)
+	hold := c.askEvery()
+	if late > c.cfg.StallAllowance { // what held it up may have held up others, and let go of them later
+		hold = longHold
+	}
+	c.listenAnew(now, late, hold)
 }
 
-// listenAnew makes up for what this node could not hear, for as long as missed: it judges nobody until it has listened for as long again,
-// but for askEvery at most. Where it missed askEvery or more, it asks anew, and what it asked and others said before counts no more.
-func (c *core) listenAnew(now time.Time, missed time.Duration) {
+// listenAnew makes up for what this node could not hear, for as long as missed: it judges nobody until it has listened for as
+// long again, but no longer than hold; after a long hold of its own for all of it. Where it missed askEvery or more, it asks
+// anew, and what it asked and others said before counts no more. Of two holds the later one counts. A machine on which timers
+// are always late judges all the same: between two holds it does so for as long as a hold takes.
+func (c *core) listenAnew(now time.Time, missed, hold time.Duration) {
 	if missed >= c.askEvery() {
 		for _, r := range c.inquiries {
-			r.inquiry.asked, r.inquiry.askAt = 0, now
+			r.inquiry.asked, r.inquiry.times, r.inquiry.askAt = 0, nil, now
 			clear(r.inquiry.opinions)
 		}
 	}
-	if now.Sub(c.ready) > c.askEvery() { // a machine on which timers are always late must judge all the same
-		c.ready = now.Add(min(missed, c.askEvery()))
+	last := &c.ready
+	if hold > c.askEvery() {
+		last, missed = &c.rested, hold
+	}
+	if now.Sub(*last) > hold {
+		*last = now.Add(min(missed, hold))
+		if c.ready.Before(*last) {
+			c.ready = *last
+		}
 	}
 }
+
+// longHold is how long a node judges nobody that stood still for longer than any member may. Whatever held it up, a suspended
+// host, a paused virtual machine, may let go of others some seconds later.
+const longHold = 3 * time.Second
 
 // overslept is how late a timer may be before that says anything: a busy machine has some milliseconds.
 const overslept = 10 * time.Millisecond
@@ -234,6 +265,7 @@ func (c *core) tidy(now time.Time) {
 		}
 	}
 	c.tidyLost(now)
+	c.tidyIsolation(now)
 	for name := range c.owed {
 		c.tellOwed(now, c.members[name], false)
 	}
@@ -310,6 +342,9 @@ func (c *core) regraph(now time.Time) {
 	// judges members × heartbeats a second.
 	perSecond := float64(c.living) / c.cfg.Beat.Seconds()
 	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
+	// Losses that come together with a stall of nearly the allowance, members × stalls a second.
+	stalls := float64(c.living) * c.cfg.FalseAlarmEvery.Seconds() / stallEvery.Seconds()
+	c.stallPhi = max(leastStallPhi, math.Log10(stalls))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
 		c.plain = 0
 		for _, r := range c.members {
@@ -360,6 +395,8 @@ func (c *core) handle(input any) {
 		c.gossipDead(in.at, in.name)
 	case gossipAck:
 		c.gossipAck(in.at, in)
+	case knocked:
+		c.knockEnded(in.at, in)
 	case judgement:
 		if r := c.members[in.name]; r != nil {
 			c.review(in.at, r)
@@ -471,9 +508,13 @@ const maxParts = 20
 // show tells subscribers when a member's state has changed for them.
 func (c *core) show(now time.Time, r *record, reason string) {
 	state := r.State
-	if state != StateUp {
+	switch {
+	case state != StateUp:
 		r.suspicion.confirm()
-	} else if r.suspicion.shown {
+		r.apart = false
+	case r.apart:
+		state = StateDown
+	case r.suspicion.shown:
 		state = StateSuspect
 	}
 	if state == r.shown {

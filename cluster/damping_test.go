@@ -86,6 +86,7 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	now := time.Now()
 	c, r := listener(t, now)
 	ask := func() (doubt float64) {
+		r.questions = fading{} // the pace is not what this is about
 		c.inquire(now, r, false)
 		for range 5 {
 			now = now.Add(c.askEvery())
@@ -93,7 +94,7 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 		}
 		return c.doubt(now, r)
 	}
-	before := r.edge.loss.rate()
+	before := r.edge.loss.rate(now)
 	untaught := ask()
 	if untaught == 0 {
 		t.Error("no doubt about a member that left 5 questions unanswered")
@@ -103,12 +104,12 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 		t.Errorf("an isolated node has a doubt of %v", got)
 	}
 	c.isolated = false
-	if got := r.edge.loss.rate(); got != before {
+	if got := r.edge.loss.rate(now); got != before {
 		t.Errorf("loss of %v before anything is known of the member, want %v as before", got, before)
 	}
 	heard := claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}
 	c.merge(now, nil, heard) // by another just now
-	if got := r.edge.loss.rate(); got < 0.2 || got > 0.3 {
+	if got := r.edge.loss.rate(now); got < 0.2 || got > 0.3 {
 		t.Errorf("loss of %v after 5 questions that were lost, want 1-(15/16)^5", got)
 	}
 	if got := ask(); got > untaught/2 {

@@ -16,13 +16,11 @@ func (c *core) received(now time.Time, buf []byte) {
 		c.count.drop(dropMalformed)
 		return
 	}
-	from := c.sender(p)
+	from := c.sender(now, p)
 	if from == nil {
 		return
 	}
-	from.edge.lastHeard = now
-	c.reconnect(now, from)
-	c.tellOwed(now, from, true)
+	c.packetFrom(now, from)
 	if p.Beat != nil {
 		c.heartbeat(now, from, p.Beat)
 	}
@@ -57,8 +55,11 @@ func (c *core) received(now time.Time, buf []byte) {
 }
 
 // sender returns the member that a packet names as its sender, or nil where there is no such member in that boot.
-func (c *core) sender(p *packet) *record {
+func (c *core) sender(now time.Time, p *packet) *record {
 	r := c.members[p.From]
+	if r != nil {
+		r.edge.crossedAt = now
+	}
 	switch {
 	case p.From == c.cfg.Name:
 		c.count.drop(dropOwnName)
@@ -82,6 +83,9 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		c.count.drop(dropCause(err))
 		return
 	}
+	if r := c.members[p.From]; r != nil && r.Boot == p.Boot {
+		r.edge.streamAt = now
+	}
 	for _, cl := range p.Claims {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
@@ -96,7 +100,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 			r.since = now.Add(-age)
 			continue
 		}
-		c.told(now, c.members[p.From], cl)
+		c.told(now, nil, cl) // by stream, which says nothing of the way that packets take
 	}
 }
 
@@ -122,7 +126,7 @@ func (c *core) alleged(now time.Time, cl claim) bool {
 		return false
 	}
 	if r.inquiry == nil {
-		c.inquire(now, r, false)
+		c.open(now, r, &inquiry{alleged: &cl})
 	}
 	if r.inquiry != nil {
 		r.inquiry.alleged = &cl
@@ -139,6 +143,10 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 		return false
 	}
 	was, wasDown := r.claim, r.State == StateDown
+	if wasDown {
+		r.upAt = now
+	}
+	r.edge.lastHeard = now
 	r.take(up)
 	c.survived(now, r)
 	if wasDown {
@@ -220,6 +228,9 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 	case from == r:
 		c.alive(now, r)
 	default:
+		if before.State != StateUp {
+			r.upAt = now
+		}
 		// Somebody's opinion counts when the evidence was heard,
 		// as its holder says, or at the due time of the heartbeat that it names, but not when it came.
 		if e := &r.edge; e.watched && cl.Seq > e.heardSeq {
@@ -230,6 +241,9 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 			c.det.Alive(r.Name, heard)
 		}
 		c.signOfLife(r, heard)
+		if r.apart && heard.After(r.since) {
+			c.rejoin(now, r)
+		}
 		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(now, r)) {
 			c.endInquiry(r) // others listen to it, and heard it just now
 			c.trust(now, r)
@@ -247,6 +261,9 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 			cl.Age = micros(now.Sub(heard))
 		}
 		c.spread(now, cl)
+		if r.unheard && r.State == StateUp {
+			c.suspect(now, r, ReasonUnheard)
+		}
 		c.show(now, r, ReasonHeard)
 	}
 	c.review(now, r)
@@ -321,7 +338,8 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	}
 	c.unwatch(now, r)
 	c.endInquiry(r)
-	r.met, r.seen, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, 0, 0, 0, 0
+	r.met, r.seen, r.upAt, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, now, 0, 0, 0, 0
+	r.unheard, r.apart, r.missed, r.questions = false, false, 0, fading{}
 	r.suspicion = suspicion{}
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown

@@ -98,10 +98,13 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.byGossip[g.name] = r
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
-	r.lostAt, r.backedAt = time.Time{}, time.Time{}
+	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)
 	if r.met.IsZero() {
 		r.met = now
+	}
+	if r.upAt.IsZero() {
+		r.upAt = now
 	}
 	if r.seen.IsZero() {
 		r.seen = now
@@ -145,39 +148,43 @@ func (c *core) gossipDead(now time.Time, name string) {
 		return
 	}
 	c.lost[r.Name] = r // memberlist does not say so twice
-	if r.State != StateUp {
-		return
-	}
-	switch judged := r.plain || c.cfg.Heartbeats == Probes; {
-	case !judged:
-		r.lostAt, r.backedAt = now, time.Time{}
+	r.lostAt = now
+	switch {
+	case r.State != StateUp || c.judged(r) && c.cutOff(now, r):
+	case !c.judged(r):
 		c.hint(now, r)
-	case c.cutOff(now, r) || now.Sub(c.connected) < rejoinTime:
-		r.lostAt = now
-	default:
+	case now.Sub(c.connected) >= rejoinTime:
 		c.condemn(now, r, ReasonMemberlist)
 	}
 }
 
-// tidyLost looks after those that memberlist holds for dead and this node does not. They may be members that memberlist judges, and its word
-// came while this node was cut off. Or nobody else knows of them: of members that come and go some are known to one other when they die, as
-// memberlist's gossip is wasted on the lately dead, and there is nobody to ask. The others are for heal.
+// judged tells whether memberlist judges r: it runs memberlist alone, or only streams reach it.
+func (c *core) judged(r *record) bool { return r.plain || r.unheard || c.cfg.Heartbeats == Probes }
+
+// tidyLost looks after those that memberlist holds for dead and this node does not. They may be members that memberlist judges,
+// and its word came while this node was cut off. Or nobody else knows of them: of members that come and go some are known to one
+// other when they die, and later starters never hear of the dead. The others are for heal.
+//
+// Those who would listen to such a member ask it first. They may not know of it, so after a while every node does that does.
 func (c *core) tidyLost(now time.Time) {
 	for name, r := range c.lost {
-		switch judged := r.plain || c.cfg.Heartbeats == Probes; {
+		held := now.Sub(r.lostAt)
+		switch {
 		case r.State == StateLeft:
 			delete(c.lost, name)
-		case c.left || r.lostAt.IsZero():
-		case !judged && r.backedAt.IsZero():
-			if c.echoed.After(r.lostAt) {
-				r.backedAt = now
-			}
-		case judged && (r.State != StateUp || c.cutOff(now, r)):
+		case c.left:
+		case c.judged(r) && (r.State != StateUp || c.cutOff(now, r)):
 			r.lostAt = now
-		case judged && now.Sub(r.lostAt) >= rejoinTime:
+		case c.judged(r) && (held >= rejoinTime || r.unheard && now.Sub(r.edge.streamAt) >= denialTime):
 			c.condemn(now, r, ReasonMemberlist)
-		case !judged && r.State == StateUp && c.buried(now, r) && !r.edge.watched && r.inquiry == nil && c.mourns(r):
-			c.inquire(now, r, false)
+		case c.judged(r) || r.State != StateUp || r.edge.watched || r.inquiry != nil || now.Sub(r.seen) < denialTime:
+		case held >= denialTime && c.mourns(r) || held >= 3*denialTime && now.Sub(r.seen) >= 3*denialTime:
+			c.inquire(now, r, true)
+		}
+	}
+	for _, r := range c.members { // known from claims alone, and to nobody's memberlist any more
+		if r.State == StateUp && !r.plain && r.gossipName == "" && r.inquiry == nil && now.Sub(r.seen) >= denialTime {
+			c.inquire(now, r, true)
 		}
 	}
 }
@@ -185,22 +192,36 @@ func (c *core) tidyLost(now time.Time) {
 // mourns tells whether it is for this node to ask about r, whom memberlist holds for dead: it would listen to r if only those were there of
 // whom memberlist does not say the same. If all asked, a member with a bad link would answer to each of them.
 func (c *core) mourns(r *record) bool {
-	present := func(o *record) bool { return o.lives && o.lostAt.IsZero() }
+	present := func(o *record) bool { return o.lives && c.lost[o.Name] == nil }
 	return slices.ContainsFunc(c.graph.observers(r.Name, present), func(o *record) bool { return o.Name == c.cfg.Name })
 }
 
-// buried tells whether memberlist's word that r is dead stands as a second opinion, where nobody else has one: since others heard this node
-// after it, and this node them, there was time for a denial, and nothing came from r, or of it.
-func (c *core) buried(now time.Time, r *record) bool {
-	if c.isolated || r.backedAt.IsZero() || r.seen.After(r.lostAt) || r.edge.lastHeard.After(r.lostAt) {
+// nobodyElseKnows tells whether this node's doubt about r is enough, as nobody else has one: either r's host refuses connections,
+// or memberlist does not hold r for alive, and there was time for a denial, by r or anybody, since the last sign of life and since
+// others heard this node and it them.
+func (c *core) nobodyElseKnows(now time.Time, r *record) bool {
+	e := &r.edge
+	if c.isolated {
 		return false
 	}
-	return now.Sub(r.backedAt) >= denialTime && now.Sub(c.connected) >= denialTime
+	if e.refused && e.shutAt.After(r.seen) && e.shutAt.After(e.lastHeard) {
+		return true
+	}
+	if c.lost[r.Name] == nil && r.gossipName != "" {
+		return false
+	}
+	since := r.seen
+	for _, t := range []time.Time{r.lostAt, e.lastHeard, c.connected, r.inquiry.firstAsk} {
+		if t.After(since) {
+			since = t
+		}
+	}
+	return now.Sub(since) >= denialTime && c.echoed.After(since)
 }
 
 // denialTime is what memberlist's gossip takes to tell a member that it is held for dead, and to bring back its denial, with some to spare:
 // a second or two each way, where packets are lost too.
-const denialTime = 10 * time.Second
+const denialTime = 5 * time.Second
 
 // cutOff tells whether it is this node that hears nobody, so that memberlist's word about r says nothing of r.
 func (c *core) cutOff(now time.Time, r *record) bool {
@@ -262,9 +283,11 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 
 // acked notes an acknowledged probe: r lives, whatever memberlist still says of it.
 func (c *core) acked(now time.Time, r *record) {
-	r.edge.lastHeard, r.lostAt = now, time.Time{}
+	if c.lost[r.Name] != nil {
+		r.lostAt = now
+	}
 	c.echoed = now.Add(-r.edge.rtt)
-	c.reconnect(now, r)
+	c.packetFrom(now, r)
 }
 
 // probedEvery is how often memberlist probes each member: one every probe interval, in turn, the dead for a while too, and those that run

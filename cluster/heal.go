@@ -74,7 +74,7 @@ func (n *Node) lost() []hostPort {
 	}
 	gone := slices.SortedFunc(maps.Values(n.core.gone), func(a, b *record) int { return b.since.Compare(a.since) })
 	for _, r := range gone {
-		if r.State == StateDown {
+		if r.shown == StateDown {
 			add(r)
 		}
 	}

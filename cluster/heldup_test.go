@@ -28,7 +28,7 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 		}
 		doubts := func() {
 			for _, name := range others {
-				c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+				c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 			}
 		}
 		allowed := DefaultBeat + DefaultStallAllowance + minStdDev
@@ -72,7 +72,7 @@ func TestOwnStallBeginsAnew(t *testing.T) {
 			c.heldUp(now)
 			c.wake(now)
 		}
-		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 		c.wake(now)
 		if unanswered, opinions := evidence(); unanswered == 0 || opinions != 1 {
 			t.Fatalf("before the stall: %d questions unanswered and %d opinions, want some and 1", unanswered, opinions)
@@ -95,7 +95,7 @@ func TestOwnStallIsNoEvidence(t *testing.T) {
 	y := c.members["y"]
 	doubt := func() { // y says that it doubts
 		y.edge.lastHeard = now
-		c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+		c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 	}
 	wake := func(d time.Duration) { // as Node.turn does, every 10 ms
 		for end := now.Add(d); now.Before(end); {
@@ -158,7 +158,7 @@ func TestBacklogIsNoEvidence(t *testing.T) {
 			}
 			doubts := func() {
 				for _, name := range others {
-					c.received(now, encoded(t, &packet{From: name, Boot: 1, Asks: []ask{{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1}}}))
+					c.received(now, encoded(t, &packet{From: name, Boot: 1, Asks: []ask{{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1}}}))
 				}
 			}
 			hear := func() {

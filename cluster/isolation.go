@@ -9,30 +9,63 @@ func (c *core) checkIsolation(now time.Time) {
 	if c.isolated {
 		return
 	}
-	silent := 0
+	silent, spoke, watched, quiet := 0, false, 0, c.quietTime(now)
 	for _, r := range c.members {
+		if r.edge.watched && r.State == StateUp {
+			watched++
+		}
 		switch {
-		case r.State != StateUp:
-		case now.Sub(r.edge.lastHeard) < c.cfg.StallAllowance:
-			return // somebody said something
+		case r.State != StateUp || r.unheard:
+		case now.Sub(r.edge.lastHeard) < quiet:
+			spoke = true // somebody said something
 		case r.plain:
-			if now.Sub(r.edge.lastHeard) < recentProbe {
-				return // it speaks in acks only, when its turn has come to be probed
-			}
+			spoke = spoke || now.Sub(r.edge.lastHeard) < recentProbe // it speaks in acks only, when its turn has come to be probed
 		case r.Seq == 0 && now.Sub(r.met) >= 4*c.patience(): // no newcomer, and nobody ever heard it: it did not fall silent just now
 		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
 			silent++
 		case r.edge.watched:
-			return // somebody may still speak
+			spoke = true // somebody may still speak
 		}
 	}
-	if silent < 2 { // in a cluster of two there is no isolation
+	if silent >= fewestPaths && 2*silent >= watched {
+		c.roll.begin(now)
+	}
+	if spoke || silent < 2 { // in a cluster of two there is no isolation
 		return
 	}
-	c.isolated = true
+	c.isolated, c.isolatedAt = true, now
+	c.roll.begin(now)
 	c.log.Warn("this node hears nobody any more: isolated")
 	c.publish(c.cfg.Name, Event{Kind: Isolated, Member: c.selfMember(), At: now, Reason: ReasonSilent})
 }
+
+// quietTime is how long nobody may say a word before an isolation begins. After an isolation that few others ended it is
+// longer: those who are left of a larger cluster hear each other in answers only, until they listen to each other.
+func (c *core) quietTime(now time.Time) time.Duration {
+	if c.connected.IsZero() || now.Sub(c.connected) >= reunionTime {
+		return c.cfg.StallAllowance
+	}
+	heard, watched := 0, 0
+	for _, r := range c.members {
+		if r.edge.watched && r.State == StateUp {
+			watched++
+			if r.edge.lastHeard.After(c.connected) {
+				heard++
+			}
+		}
+	}
+	if 2*heard >= watched {
+		return c.cfg.StallAllowance
+	}
+	return max(c.cfg.StallAllowance, reunionQuiet)
+}
+
+const (
+	// reunionTime is how long after an isolation the next one may need a longer silence, of reunionQuiet: a round of the roll takes
+	// no longer then.
+	reunionTime  = 30 * time.Second
+	reunionQuiet = 3 * time.Second
+)
 
 // reconnect ends an isolation with the first packet of anybody. Whoever is still silent is asked anew, and judged by what
 // is left unanswered from now on. With Probes nothing begins an isolation: this node was cut off
@@ -49,20 +82,57 @@ func (c *core) reconnect(now time.Time, by *record) {
 	c.heardAt, c.vainSince = now, time.Time{}
 	if !c.isolated {
 		if missed := now.Sub(vainSince); !vainSince.IsZero() && missed >= max(c.cfg.StallAllowance, c.replyTime(by)) {
-			c.listenAnew(now, missed)
+			c.listenAnew(now, missed, c.askEvery())
 		}
 		return
 	}
 	c.isolated, c.connected = false, now
+	c.roll.begin(now)
 	c.log.Info("this node hears others again: connected")
 	c.publish(c.cfg.Name, Event{Kind: Connected, Member: c.selfMember(), At: now, Reason: ReasonHeard})
 	for _, r := range c.inquiries {
-		r.inquiry.asked = 0 // what it left unanswered tells nothing of its path
+		r.inquiry.asked, r.inquiry.times = 0, nil // what it left unanswered tells nothing of its path
 		c.signOfLife(r, now)
 	}
 	for _, r := range c.lost {
 		if !r.lostAt.IsZero() { // what memberlist said meanwhile is weighed anew
-			r.lostAt, r.backedAt = now, time.Time{}
+			r.lostAt = now
+		}
+	}
+}
+
+// A node that stays isolated cannot know whether the others died or it was cut off. Its application has to know that they are
+// gone all the same, one way or the other: after Config.IsolatedDownAfter this node shows them as down, apart from what it
+// holds to be true and tells others. Whose host refuses connections is dead, and shown so at once.
+
+// setApart shows r as down to this node's own subscribers.
+func (c *core) setApart(now time.Time, r *record, reason string) {
+	if c.cfg.IsolatedDownAfter < 0 || r.State != StateUp || r.apart {
+		return
+	}
+	r.apart = true
+	c.show(now, r, reason)
+}
+
+// rejoin shows r as it is again, now that there is a sign that it lives. What it was taken for meanwhile it learns.
+func (c *core) rejoin(now time.Time, r *record) {
+	if !r.apart {
+		return
+	}
+	r.apart = false
+	c.absolve(now, r, r.claim)
+	c.show(now, r, ReasonHeard)
+}
+
+// tidyIsolation shows those as down that were silent for all of a long isolation, to packets and to streams.
+func (c *core) tidyIsolation(now time.Time) {
+	if !c.isolated || c.cfg.IsolatedDownAfter < 0 || now.Sub(c.isolatedAt) < c.cfg.IsolatedDownAfter {
+		return
+	}
+	for _, r := range c.members {
+		reached := r.edge.streamAt.After(c.isolatedAt) && c.lost[r.Name] == nil
+		if !reached {
+			c.setApart(now, r, ReasonIsolated)
 		}
 	}
 }

@@ -93,7 +93,9 @@ type told struct {
 // token is a fencing token: Boot and Epoch of a member.
 type token struct{ boot, epoch uint64 }
 
-func (t token) compare(u token) int { return cmp.Or(cmp.Compare(t.boot, u.boot), cmp.Compare(t.epoch, u.epoch)) }
+func (t token) compare(u token) int {
+	return cmp.Or(cmp.Compare(t.boot, u.boot), cmp.Compare(t.epoch, u.epoch))
+}
 
 type model struct {
 	det      *detector.Detector[string]
@@ -311,7 +313,7 @@ func (n *node) key() string {
 		str(r.gossipName)
 		about(r.claim)
 		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
-		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero())
+		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero(), r.unheard, r.apart)
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent, in.alleged != nil)

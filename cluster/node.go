@@ -242,6 +242,9 @@ func (n *Node) perform() {
 	for _, g := range out.contests {
 		n.contest(g)
 	}
+	for _, k := range out.knocks {
+		n.knockAt(k)
+	}
 	for _, cl := range out.broadcasts { // in the order of turns: a later claim takes the place of an earlier one in the queue
 		n.broadcast(cl, nil)
 	}

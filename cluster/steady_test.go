@@ -30,14 +30,14 @@ func TestTwoCondemnOnlyIfTheyHearEachOther(t *testing.T) {
 				meet(t, c, begin, name, "10.0.0.2:7946", nil)
 			}
 			c.inquire(begin, x, true)
-			for at := time.Duration(0); at < 750*time.Millisecond; at += 10 * time.Millisecond { // then questions become rarer
+			for at := time.Duration(0); at <= 750*time.Millisecond; at += 10 * time.Millisecond { // then questions become rarer
 				now := begin.Add(at)
 				for _, name := range append(story.speak, story.silent...) {
 					c.members[name].edge.lastHeard = now // it goes on beating
 				}
 				for _, name := range story.speak {
 					if at%story.every == 0 {
-						c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+						c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 					}
 				}
 				c.wake(now)
@@ -70,7 +70,7 @@ func TestWordsCountSinceTheHeartbeat(t *testing.T) {
 		{100, 1001, 1}, {50, 1001, 2}, {50, 1001, 3}, {170, 1001, 1}, {100, 1001, 2},
 	} {
 		now = now.Add(word.after * time.Millisecond)
-		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: word.seq, Doubt: 1000, Age: micros(silence), Awaits: 1})
+		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: word.seq, Doubt: 1000, Before: 1000, Age: micros(silence), Awaits: 1})
 		if x.inquiry == nil {
 			t.Fatalf("word %d ended the inquiry", i)
 		}
@@ -113,7 +113,7 @@ func TestUnsteadyWordsKeepWitnessesOut(t *testing.T) {
 					}
 				}
 				if story.speaks && at%(250*time.Millisecond) == 0 {
-					c.asked(now, listeners[0], ask{Name: x.Name, Boot: 1, Seq: 1000, Doubt: 1000, Awaits: 1})
+					c.asked(now, listeners[0], ask{Name: x.Name, Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 				}
 				c.wake(now)
 			}

@@ -33,6 +33,8 @@ func (c *core) suspect(now time.Time, r *record, reason string) {
 func (c *core) trust(now time.Time, r *record) {
 	s := &r.suspicion
 	switch {
+	case r.unheard:
+		return
 	case s.deaf:
 		s.last = now
 	case !s.last.After(c.connected):

@@ -186,7 +186,7 @@ func (n *citizen) downs() []string {
 	defer n.mu.Unlock()
 	var down []string
 	for _, e := range n.events {
-		if e.Kind == cluster.Down {
+		if e.Kind == cluster.Down && e.Reason != cluster.ReasonIsolated { // of which it knows that they may live
 			down = append(down, e.Member.Name)
 		}
 	}

@@ -35,9 +35,9 @@ func TestSilentObserverMayHaveHeardMore(t *testing.T) {
 			for at := time.Duration(0); x.State == StateUp && at < 2*time.Second; at += time.Millisecond {
 				now := begin.Add(at)
 				for _, o := range story.opinions {
-					if from := c.members[o.of]; at%(50*time.Millisecond) == 0 {
+					if from := c.members[o.of]; at%(5*time.Millisecond) == 0 {
 						from.edge.lastHeard = now // it goes on beating
-						c.asked(now, from, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: doubt, Awaits: o.awaits})
+						c.asked(now, from, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: doubt, Before: doubt, Awaits: o.awaits})
 					}
 				}
 				c.wake(now)

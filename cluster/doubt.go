@@ -1,0 +1,273 @@
+package cluster
+
+import (
+	"iter"
+	"math"
+	"slices"
+	"time"
+)
+
+// What a silence is worth. Three things explain one: the member is dead, its paths lost what it sent, or it stalls. Losses
+// are told by many paths, which lose independently: doubt is how unlikely it is that one path lost all that is missing, and
+// the doubts of all who listen add up to DownPhi. A stall is told by time alone: silence of one StallAllowance is never a
+// verdict. And the two may come together: a member whose heartbeat is lost just before it stalls is silent for longer than
+// any stall. So what was missing already when the longest stall that could be going on began has to be unlikely by itself:
+// unexplained is the part of the doubt that is older than one StallAllowance, and stallPhi what it has to reach.
+
+// opinion is another member's doubt.
+type opinion struct {
+	seq, epoch uint64    // since that heartbeat
+	phi        float64   // doubt
+	before     float64   // the part of it that no stall explains
+	awaits     uint64    // how many heartbeats after seq the next one to come to it is due; 0: none come
+	at         time.Time // when it came
+	words      int       // how often it came since that heartbeat, at its pace, with none missing
+	wordAt     time.Time // when the last of these came
+}
+
+// follows counts o among the words since the heartbeat that last is about too. Words that come sooner than every were doubled,
+// held up on the way, or sent between two at the pace, and are no further ones; one that comes later than at their pace begins
+// anew.
+func (o *opinion) follows(last *opinion, every, pace time.Duration) {
+	switch since := o.at.Sub(last.wordAt); {
+	case since < every/2:
+		o.words, o.wordAt = last.words, last.wordAt
+	case since <= pace*3/2+minStdDev:
+		o.words, o.wordAt = last.words+1, o.at
+	default:
+		o.words, o.wordAt = 1, o.at
+	}
+}
+
+const (
+	// minUnanswered is how likely a question goes unanswered at least, where the path lost nothing so far.
+	minUnanswered = 0.05
+	// mostUnanswered is how likely a question is believed to go unanswered at most: whatever a path was learnt to lose, many
+	// questions into a silence are worth something.
+	mostUnanswered = 0.9
+	// fewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one misfortune,
+	// however many questions it swallows, so each counts no more than its share.
+	fewestPaths = 3
+	// steadyWords is how many words without a gap it takes from whoever is to condemn with this node alone while more should know:
+	// those of a StallAllowance (see askEvery). On a path that loses eight in ten, one word in 125 goes on like that.
+	steadyWords = 4
+	// stallEvery is how often a member is taken to stall for nearly all of its allowance. With it FalseAlarmEvery says how rarely
+	// losses may come together with such a stall: see stallPhi in regraph.
+	stallEvery = 10 * time.Minute
+	// leastStallPhi bounds what follows from a short FalseAlarmEvery.
+	leastStallPhi = 2
+)
+
+// stallOf is how long a stall of r may take. Each wrong verdict about r quadruples the allowance for a while, up to
+// sixteenfold, so that a member that stalls again and again, or that few packets of get through, does not flap: a silence that
+// was survived twice will come again, until the losses are learnt that explain it.
+func (c *core) stallOf(r *record) time.Duration {
+	return time.Duration(float64(c.cfg.StallAllowance) * math.Exp2(2*min(r.wrongedBy(r.seen), mostWronged)))
+}
+
+// allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
+// life, and took all of the allowance. That may have been one that nobody can tell of (see untold).
+func (c *core) allowed(now time.Time, r *record) time.Time {
+	return r.seen.Add(time.Duration(1+c.untold(now, r))*r.beatEvery(c.cfg.Beat) + c.stallOf(r) + minStdDev)
+}
+
+// riper is the latest instant up to now at which this node's own case against r became stronger: when the allowance was over,
+// or a question came to be older than a stall. The others are told then, as their verdict may hang on it. The zero time: not yet.
+func (c *core) riper(now time.Time, r *record, allowed time.Time) time.Time {
+	var last time.Time
+	if now.Before(allowed) {
+		return last
+	}
+	last = allowed
+	for _, t := range r.inquiry.times {
+		if t = t.Add(c.stallOf(r) + minStdDev); t.After(last) && !t.After(now) {
+			last = t
+		}
+	}
+	return last
+}
+
+// riperNext is the next such instant after now.
+func (c *core) riperNext(now time.Time, r *record, allowed time.Time) time.Time {
+	if now.Before(allowed) {
+		return allowed
+	}
+	for _, t := range r.inquiry.times {
+		if t = t.Add(c.stallOf(r) + minStdDev); t.After(now) {
+			return t
+		}
+	}
+	return now.Add(time.Hour)
+}
+
+// untold is how many heartbeats r may have sent after the latest known one without anybody's knowing who looks into its silence.
+// Heartbeats go to one observer after the other, and the one whose turn was next may stand still itself, with a sign of life that it
+// cannot tell of. So observers say which heartbeat they wait for: r is known to be silent from the first of these on.
+func (c *core) untold(now time.Time, r *record) int {
+	if r.inquiry == nil {
+		return 0
+	}
+	next := uint64(mostUntold + 1)
+	heed := func(awaits uint64) {
+		if awaits > 0 {
+			next = min(next, awaits)
+		}
+	}
+	heed(c.awaits(r))
+	for _, o := range c.opinions(now, r) {
+		heed(o.awaits)
+	}
+	return int(next - 1)
+}
+
+// mostUntold bounds what is held for untold: beyond two it would take three observers that stand still at the same time, while
+// among a few members of which most died at once, the dead are silent too, and each costs the survivors a Beat.
+const mostUntold = 2
+
+// unanswered is how many questions r has left unanswered for longer than an answer may take, of those that were askEvery apart.
+func (c *core) unanswered(now time.Time, r *record) int {
+	in := r.inquiry
+	if in.asked == 0 {
+		return 0
+	}
+	waited := now.Sub(in.firstAsk) - c.replyTime(r)
+	if waited < 0 {
+		return 0
+	}
+	return min(in.asked, 1+int(waited/c.askEvery()))
+}
+
+// worth is the doubt in one question that was left unanswered on this node's path to r.
+func (r *record) worth(now time.Time) float64 {
+	heard := 1 - r.edge.loss.rate(now)
+	return -math.Log10(min(max(minUnanswered, 1-heard*heard), mostUnanswered))
+}
+
+// doubt is how unlikely this node's own path to r would stay silent if r lived: the φ of the overdue heartbeats, and the
+// questions that it left unanswered. Before one was left unanswered there is no doubt: a node that was itself held up for a
+// while finds everybody late, and has to ask first. Nor does a node doubt anybody that hears nobody, or a member of whom it
+// never heard a packet since it is up, unless its host refuses streams or does not answer them either.
+func (c *core) doubt(now time.Time, r *record) float64 {
+	phi, unanswered := 0.0, c.unanswered(now, r)
+	if unanswered == 0 || c.isolated {
+		return 0
+	}
+	if !c.heardSinceUp(r) {
+		if !r.edge.shutAt.After(r.inquiry.firstAsk) {
+			return 0
+		}
+		if r.edge.refused {
+			return c.downPhi
+		}
+	}
+	if r.edge.watched {
+		phi = c.det.Phi(r.Name)
+	}
+	return phi + float64(unanswered)*r.worth(now)
+}
+
+// unexplained is the part of this node's doubt about r that no stall explains, if one has begun since: the questions that were
+// asked, and the heartbeats that were due here, a stall and some lateness ago.
+func (c *core) unexplained(now time.Time, r *record) float64 {
+	if c.doubt(now, r) == 0 {
+		return 0
+	}
+	then := now.Add(-c.stallOf(r) - minStdDev)
+	asked := 0
+	for _, t := range r.inquiry.times {
+		if t.After(then) {
+			break
+		}
+		asked++
+	}
+	if asked == 0 {
+		return 0
+	}
+	if !c.heardSinceUp(r) && r.edge.refused {
+		return c.stallPhi
+	}
+	missing := 0.0
+	if e := &r.edge; e.watched && e.interval > 0 {
+		known := max(0, r.seen.Sub(e.heardAt)/e.interval) // heartbeats due here before the latest sign of life say nothing
+		missing = float64(max(0, (then.Sub(c.overdueAt(r))+e.interval)/e.interval-known))
+	}
+	return float64(asked)*r.worth(now) - missing*math.Log10(r.edge.loss.rate(now))
+}
+
+// opinions are those of the others, by name, that are about the present silence, and not old.
+func (c *core) opinions(now time.Time, r *record) iter.Seq2[string, *opinion] {
+	old := 3 * c.slowPace(r.questions.level(now))
+	return func(yield func(string, *opinion) bool) {
+		for name, o := range r.inquiry.opinions {
+			if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= old && !yield(name, o) {
+				return
+			}
+		}
+	}
+}
+
+// voice is one doubt of the sum; that of another member is steady once it came steadyWords times with none missing.
+type voice struct {
+	of          string
+	phi, before float64
+	steady      bool
+	clean       bool // it is this node's, on a path that has lost nothing lately
+}
+
+// voices are the doubts since the same heartbeat, this node's among them, that were told since the instant given. Those who do
+// not listen to r know nothing of what their paths to it lose, so they count only where fewer than two who do are left.
+func (c *core) voices(now time.Time, r *record, since time.Time) []voice {
+	var listeners, others []voice
+	add := func(v voice, listens bool) {
+		switch {
+		case v.phi <= 0:
+		case listens:
+			listeners = append(listeners, v)
+		default:
+			others = append(others, v)
+		}
+	}
+	clean := r.edge.loss.rate(now) <= priorLoss
+	add(voice{c.cfg.Name, c.doubt(now, r), c.unexplained(now, r), true, clean}, r.edge.watched)
+	for name, o := range c.opinions(now, r) {
+		if !o.at.Before(since) {
+			add(voice{name, o.phi, o.before, o.words >= steadyWords, false}, o.awaits > 0)
+		}
+	}
+	if len(listeners) < 2 {
+		return append(listeners, others...)
+	}
+	return listeners
+}
+
+// sum is what the doubts come to, and whose they are.
+type sum struct {
+	phi, before float64
+	by          []string
+}
+
+// consensus adds up the doubts. Where fewer than three doubt and others who listen say nothing, those may be dead, or the few
+// may have bad links, to r as to the others. Whether the few hear each other well tells the two apart, so only those count who
+// are heard without a gap.
+//
+// A path that is gone for a moment is one misfortune, however much it swallows. So each counts no more than its share of
+// DownPhi. Of what no stall explains it counts no more than half, unless it is a path that has lost nothing lately.
+func (c *core) consensus(now time.Time, r *record, since time.Time) sum {
+	voices := c.voices(now, r, since)
+	if len(voices) < fewestPaths && len(c.coObservers(r)) >= len(voices) {
+		voices = slices.DeleteFunc(voices, func(v voice) bool { return !v.steady })
+	}
+	const rounding = 1.001
+	share := c.downPhi / float64(min(fewestPaths, max(1, len(voices)))) * rounding
+	var s sum
+	for _, v := range voices {
+		half := c.stallPhi / 2 * rounding
+		if v.clean || len(voices) == 1 {
+			half *= 2
+		}
+		s.phi += min(v.phi, share)
+		s.before += min(v.before, half)
+		s.by = append(s.by, v.of)
+	}
+	return s
+}

@@ -1,0 +1,39 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/pulsering/pulsering/detector"
+)
+
+// pursueAlone judges by φ alone, which has reached half of DownPhi, as long as memberlist's probes reach anybody else. φ does not
+// know that there is an end to the gaps: see mostUnprobed.
+func (c *core) pursueAlone(now time.Time, r *record) time.Time {
+	since := r.edge.lastHeard
+	if since.Before(c.connected) { // this node was cut off itself: its turn has to come anew
+		since = c.connected
+	}
+	if due := since.Add(c.mostUnprobed()); now.Before(due) {
+		return due
+	}
+	if c.detected(r) == detector.Down && c.probesArrive(now, r) {
+		c.condemn(now, r, ReasonSilent)
+		return time.Time{}
+	}
+	c.suspect(now, r, ReasonSilent)
+	return now.Add(probeInterval)
+}
+
+// probesArrive tells whether anybody but r acknowledged a probe lately, or nobody else is there.
+func (c *core) probesArrive(now time.Time, r *record) bool {
+	for _, other := range c.members {
+		if other != r && other.State == StateUp && now.Sub(other.edge.lastHeard) < recentProbe {
+			return true
+		}
+	}
+	return c.aloneWith(r)
+}
+
+// recentProbe is how long an acknowledged probe tells that probes arrive. It is no longer than memberlist takes to call anybody
+// dead: a probe interval, and a suspicion of four and more.
+const recentProbe = 5 * probeInterval
