@@ -56,11 +56,21 @@
 // and ignored; anything older means that the clock was set back, and the
 // schedule starts again from there, without a sample. Of numbered heartbeats
 // the number alone says which is newer.
+//
+// What was lost, numbers and time say together. A number that is further ahead
+// than the time explains is a sign of life and no sample: the listener's clock
+// stood still, as CLOCK_MONOTONIC does on a Linux machine that sleeps. If numbers
+// go on like that they do not count heartbeats, and losses are inferred as without
+// them. Time that passes while the numbers do not is a stall of the sender, or a
+// step of a clock without monotonic reading: no loss, and a sample of lateness up
+// to 16 intervals.
 package phiaccrual
 
 import (
 	"math"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/pace"
 )
 
 // Estimator watches one peer. Make it with New. It holds no pointers to itself
@@ -69,13 +79,14 @@ import (
 //
 // It takes 192 bytes. Calibrated has counted 100 of them: three memories of 18
 // buckets, starts and losses, in one byte each for the short and two for the
-// others, and 8 say to what limit, where on the grid, which way to round, and what
-// can still be put right. 24 are the time of the last heartbeat, since nothing
-// smaller carries a monotonic reading; 32 the number, the interval, the pause and
-// what Alive moved; 20 MinStdDev and what Normal and Exponential know; 4 the model
-// and three flags; 4 are left over. So 128 would cost a memory, or buckets of an
-// octave, and φ its meaning on links that change. But a heartbeat on time touches
-// only the first 128, where the totals of all three memories lie.
+// others, and 12 say to what limit, where on the grid, which way to round, what
+// can still be put right, and how far the sender is behind its schedule. 24 are the
+// time of the last heartbeat, since nothing smaller carries a monotonic reading; 32
+// the number, the interval, the pause and what Alive moved; 20 MinStdDev and what
+// Normal and Exponential know; 4 the model and three flags. So 128 would cost a
+// memory, or buckets of an octave, and φ its meaning on links that change. But a
+// heartbeat on time touches only the first 128, where the totals of all three
+// memories lie.
 type Estimator struct {
 	last      time.Time     // arrival of the last heartbeat; zero: none yet
 	seq       uint64        // highest number heard, if numbered
@@ -85,7 +96,7 @@ type Estimator struct {
 	model     Model
 	numbered  bool // seq holds a number
 	seqIsLast bool // it is that of the heartbeat at last
-	gapped    bool // there may be a learnt.gap
+	unsettled bool // there may be a learnt.gap, or the learnt.pace is not 0
 
 	learnt    calibrated
 	minStdDev float32 // ns; 0: the model's default
@@ -173,22 +184,46 @@ func (e *Estimator) Heartbeat(now time.Time) {
 // by one with each heartbeat sent to this listener. A number that is not above
 // the highest seen is old or a duplicate, and no sign of life, until Reset; but a
 // heartbeat that was overtaken does not count as lost any more.
+//
+// A number that is further ahead than the time since the last heartbeat explains
+// says that the peer lives, and nothing of losses: see Clocks in the package
+// comment. If the next number is below it, that one is believed instead.
 func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
 	if e.numbered && seq <= e.seq {
+		if e.seqIsLast && seq < e.seq && e.learnt.pace.Retract() {
+			e.seq, e.learnt.gap = seq, gap{}
+			if now.After(e.last) {
+				e.last, e.credit = now, 0
+			}
+			return
+		}
 		e.learnt.overtaken(e.seq-seq, e.interval)
 		return
 	}
 	n := seq - e.seq
-	if e.gapped {
-		e.gapped = e.learnt.recede(n)
-	}
-	if elapsed := now.Sub(e.last); elapsed > 0 {
-		if e.seqIsLast {
-			e.observe(elapsed, n)
-			e.gapped = e.gapped || n > 1
-		} else if !e.last.IsZero() {
+	gapped := e.unsettled && e.learnt.recede(n)
+	elapsed := now.Sub(e.last)
+	switch {
+	case !e.seqIsLast:
+		e.learnt.pace, e.unsettled = 0, gapped
+		if elapsed > 0 && !e.last.IsZero() {
 			e.infer(elapsed)
 		}
+	case n == 1 && !e.unsettled && pace.OnTime(elapsed, e.interval):
+		if elapsed > 0 {
+			e.observe(elapsed, 1)
+		}
+	default:
+		verdict := e.learnt.pace.Heard(elapsed, e.interval, n)
+		switch {
+		case elapsed <= 0:
+		case verdict == pace.Explained:
+			e.observe(elapsed, n)
+			gapped = gapped || n > 1
+		case verdict == pace.Meaningless:
+			e.infer(elapsed)
+		}
+		e.unsettled = gapped || e.learnt.pace != 0
 	}
 	e.seq, e.numbered, e.seqIsLast = seq, true, true
 	e.last, e.credit = now, 0
