@@ -73,8 +73,8 @@ import (
 	"github.com/pulsering/pulsering/internal/pace"
 )
 
-// Estimator watches one peer. Make it with New. It holds no pointers to itself
-// and may be copied: the copy is independent, so a table of peers can hold
+// Estimator watches one peer. The zero value is one of the zero Config; New makes
+// others. It holds no pointers to itself and may be copied: the copy is independent, so a table of peers can hold
 // Estimators by value and start each as a copy of a fresh one.
 //
 // It takes 192 bytes. Calibrated has counted 100 of them: three memories of 18
@@ -122,7 +122,14 @@ func New(cfg Config) (*Estimator, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Estimator{
+	e := new(Estimator)
+	e.configure(cfg)
+	return e, nil
+}
+
+// configure makes e one that has heard nothing yet. cfg has its defaults.
+func (e *Estimator) configure(cfg Config) {
+	*e = Estimator{
 		interval:  cfg.Interval,
 		pause:     cfg.Pause,
 		model:     cfg.Model,
@@ -132,13 +139,33 @@ func New(cfg Config) (*Estimator, error) {
 	if cfg.Model == Calibrated {
 		e.learnt.limit = uint16(cfg.Window + cfg.Window/3)
 	}
-	e.Reset()
-	return e, nil
+	e.forget()
+}
+
+// ready makes the zero value one that New could have made. Whatever needs the interval calls it first.
+func (e *Estimator) ready() {
+	if e.interval == 0 {
+		e.configureZero()
+	}
+}
+
+// configureZero is not part of ready so that ready is inlined.
+func (e *Estimator) configureZero() {
+	cfg, err := Config{}.withDefaults()
+	if err != nil {
+		panic(err) // the zero Config is a good one
+	}
+	e.configure(cfg)
 }
 
 // Reset forgets everything heard: the peer restarted, and its heartbeats are
 // numbered anew. The interval stays as it was last announced.
 func (e *Estimator) Reset() {
+	e.ready()
+	e.forget()
+}
+
+func (e *Estimator) forget() {
 	*e = Estimator{
 		interval:  e.interval,
 		pause:     e.pause,
@@ -160,6 +187,7 @@ func (e *Estimator) SetInterval(interval time.Duration) error {
 	if err := checkInterval(interval); err != nil {
 		return err
 	}
+	e.ready()
 	e.interval = interval
 	e.learnt.setInterval(interval)
 	return nil
@@ -168,6 +196,7 @@ func (e *Estimator) SetInterval(interval time.Duration) error {
 // Heartbeat reports an unnumbered heartbeat heard now. Losses are inferred: a
 // silence of n intervals, give or take, means that n − 1 heartbeats were lost.
 func (e *Estimator) Heartbeat(now time.Time) {
+	e.ready()
 	elapsed := now.Sub(e.last)
 	heard := !e.last.IsZero()
 	if heard && elapsed <= 0 && elapsed >= -e.interval {
@@ -189,6 +218,7 @@ func (e *Estimator) Heartbeat(now time.Time) {
 // says that the peer lives, and nothing of losses: see Clocks in the package
 // comment. If the next number is below it, that one is believed instead.
 func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
+	e.ready()
 	if e.numbered && seq <= e.seq {
 		if e.seqIsLast && seq < e.seq && e.learnt.pace.Retract() {
 			e.seq, e.learnt.gap = seq, gap{}
@@ -301,6 +331,10 @@ func (e *Estimator) Evidence() float64 {
 	}
 	return math.Log10(max(1, float64(e.samples)-1))
 }
+
+// Last returns when the last heartbeat was heard; the zero time if none was since
+// New or Reset.
+func (e *Estimator) Last() time.Time { return e.last }
 
 // Phi returns the suspicion level at the instant now: at least 0, finite, and
 // growing with now while nothing is heard. It is 0 before the first heartbeat
