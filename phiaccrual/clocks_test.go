@@ -241,7 +241,7 @@ func TestNumbersGoBack(t *testing.T) {
 	})
 }
 
-// A single wrong number, of a bit that fell over on the way, does not make all that follow old.
+// A single wrong number, of a bit that fell over on the way, does not make all that follow old. It costs what one or two losses do.
 func TestWrongNumber(t *testing.T) {
 	links(t, Config{}, func(t *testing.T, trained *clocks) {
 		for bit := range 64 {
@@ -250,23 +250,21 @@ func TestWrongNumber(t *testing.T) {
 			c.seq |= 1 << 40
 			c.beats(20) // from 2^40 on, so that the bit may be set
 			right := c.ahead
-			wrong := (c.seq + 1) ^ 1<<bit
-			c.ahead = wrong - (c.seq + 1)
+			c.ahead = (c.seq + 1) ^ 1<<bit - (c.seq + 1)
 			c.beats(1)
 			c.ahead = right
 			c.beats(10)
-			if bit > 2 && (c.e.seq != c.seq || !c.e.last.Equal(c.last)) {
+			if c.e.seq != c.seq || !c.e.last.Equal(c.last) {
 				t.Fatalf("bit %d: the last number is %d, want %d", bit, c.e.seq, c.seq)
 			}
-			lost := bit <= 2 || wrong < c.seq // as it was old, or for that which had its number
-			if f, timeouts := c.differs(); f > 2 || f > 1.1 && !lost {
+			if f, timeouts := c.differs(); f > 3 {
 				t.Errorf("bit %d: time-outs are up to %.2f times what they were else:%s", bit, f, timeouts)
 			}
 		}
 	})
 }
 
-// Old numbers that come after a jump, or again and again, are signs of life once.
+// Old numbers that come after a jump are no signs of life.
 func TestOldNumbersAfterAJump(t *testing.T) {
 	e, at := steady(t, Config{}, 1000)
 	sent := e.seq
@@ -275,13 +273,13 @@ func TestOldNumbersAfterAJump(t *testing.T) {
 	for n := range uint64(100) {
 		e.HeartbeatSeq(at.Add(time.Duration(n+1)*time.Second), sent-n%10)
 	}
-	if last := e.Reaches(0); last.After(at.Add(time.Second)) {
-		t.Errorf("the last sign of life is %v after the jump", last.Sub(at))
+	if !e.Last().Equal(at) {
+		t.Errorf("the last sign of life is %v after the jump", e.Last().Sub(at))
 	}
 	// And the peer that goes on is heard.
 	at = at.Add(time.Minute)
 	e.HeartbeatSeq(at, sent+3661)
-	if !e.Reaches(0).Equal(at) {
+	if !e.Last().Equal(at) {
 		t.Error("the peer that goes on is not heard")
 	}
 }

@@ -216,15 +216,12 @@ func (e *Estimator) Heartbeat(now time.Time) {
 //
 // A number that is further ahead than the time since the last heartbeat explains
 // says that the peer lives, and nothing of losses: see Clocks in the package
-// comment. If the next number is below it, that one is believed instead.
+// comment. If the next number is below it, those above that one are news again.
 func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
 	e.ready()
 	if e.numbered && seq <= e.seq {
 		if e.seqIsLast && seq < e.seq && e.learnt.pace.Retract() {
-			e.seq, e.learnt.gap = seq, gap{}
-			if now.After(e.last) {
-				e.last, e.credit = now, 0
-			}
+			e.seq, e.seqIsLast, e.learnt.gap = seq, false, gap{}
 			return
 		}
 		e.learnt.overtaken(e.seq-seq, e.interval)

@@ -55,7 +55,7 @@ func (p *Pace) Heard(elapsed, interval time.Duration, n uint64) Verdict {
 		*p = jumped
 		return Jumped
 	case is > float64(interval/4) && elapsed <= Outage*interval:
-		is -= was / 8 * max(0, min(1, float64(elapsed)/float64(interval)))
+		is -= min(was, is) / 8 * max(0, min(1, float64(elapsed)/float64(interval)))
 		*p = Pace(min(is, Outage*float64(interval)))
 	default:
 		*p = 0
@@ -63,9 +63,8 @@ func (p *Pace) Heard(elapsed, interval time.Duration, n uint64) Verdict {
 	return Explained
 }
 
-// Retract reports whether a number that is not above the last one is to be believed all the same, because the last one
-// jumped: a wrong number, of a bit that fell over on the way, would else make each that follows old, for ever. It does so
-// once a jump, so that old heartbeats are no signs of life.
+// Retract reports whether the last number is to be taken back, since it jumped and the next one is below it. A wrong
+// number, of a bit that fell over on the way, would else make each that follows old, for ever. It does so once a jump.
 func (p *Pace) Retract() bool {
 	if *p != jumped {
 		return false
