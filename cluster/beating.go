@@ -3,6 +3,8 @@ package cluster
 import (
 	"slices"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/pace"
 )
 
 // edge is what two members that beat to each other know of the way between them. The zero value is no edge.
@@ -22,6 +24,7 @@ type edge struct {
 	interval   time.Duration // promised with it
 	every      time.Duration // the member's own Beat
 	late       time.Duration // mean deviation of arrivals from the promise
+	pace       pace.Pace
 
 	loss      pathLoss
 	lastHeard time.Time // the last packet of the member itself
@@ -138,10 +141,12 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		e.rtt = max(0, way-duration(b.EchoHold))
 	}
 	numbersAnew := b.Edge <= e.heardEdge // it had forgotten this node meanwhile
-	if e.heardEdge > 0 && !numbersAnew {
-		lost := b.Edge - e.heardEdge - 1
-		e.loss.observe(now, lost)
-		if lost == 0 {
+	switch n := b.Edge - e.heardEdge; {
+	case e.heardEdge == 0 || numbersAnew:
+		e.pace = 0
+	case e.pace.Heard(now.Sub(e.heardAt), e.interval, n) == pace.Explained: // or else this machine slept, and what was lost nobody knows
+		e.loss.observe(now, n-1)
+		if n == 1 {
 			// More than a stall may take is no lateness of the path: it was cut off, or one of the two stood still.
 			e.late += (min(now.Sub(e.heardAt.Add(e.interval)).Abs(), c.cfg.StallAllowance) - e.late) / 8
 		}

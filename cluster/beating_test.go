@@ -77,3 +77,30 @@ func TestHearingAfterTheMachineSlept(t *testing.T) {
 		}
 	}
 }
+
+// What the heartbeats of a sleep teach of the path is nothing, however many they were: no loss, and no lateness.
+func TestPathAfterTheMachineSlept(t *testing.T) {
+	for _, slept := range []uint64{2, 3, 5, 20, 500, 15_000} {
+		for _, after := range []float64{0.1, 1, 1.7} { // from the last heartbeat to the next, by the clock that slept between
+			now := time.Now()
+			c, r := listener(t, now)
+			b := beat{Seq: 2000, Edge: 10, Interval: 500_000, Every: 125_000}
+			next := func(n uint64, intervals float64) {
+				now = now.Add(time.Duration(intervals * float64(500*time.Millisecond)))
+				b.Seq, b.Edge = b.Seq+4*n, b.Edge+n
+				c.heartbeat(now, r, &b)
+			}
+			for range 200 {
+				next(1, 1)
+			}
+			next(1+slept, after)
+			if loss, late := r.edge.loss.rate(now), r.edge.late; loss > priorLoss || late != 0 || r.edge.heardSeq != b.Seq {
+				t.Errorf("after a sleep of %d heartbeats, the next after %v intervals: loss %.2f, lateness %v; want none", slept, after, loss, late)
+			}
+			next(3, 3)
+			if loss := r.edge.loss.rate(now); loss < 0.1 {
+				t.Errorf("two lost after that: loss %.2f", loss)
+			}
+		}
+	}
+}

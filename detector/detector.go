@@ -21,7 +21,7 @@ var (
 )
 
 // A Detector watches peers of which anyone may report heartbeats, and says when their state changes. Make it with New
-// and end it with Close. All methods may be called from any goroutine at any time, and none but Close waits for
+// and end it with Close; the zero value has no goroutine, and each method panics and says so. All methods may be called from any goroutine at any time, and none but Close waits for
 // anything.
 type Detector[K comparable] struct {
 	epoch    time.Time            // instant 0
@@ -87,8 +87,16 @@ func newDetector[K comparable](cfg Config, epoch time.Time, now func() instant) 
 // (see peer), so it need not grow with the number of processors, which among few peers would cost memory: 2 kB each.
 const shards = 8
 
+// made panics if d did not come from New.
+func (d *Detector[K]) made() {
+	if d.now == nil {
+		panic("detector: a Detector that New did not make")
+	}
+}
+
 // listen reads the clock, and puts right what a pause of this process has done if it is the first to look.
 func (d *Detector[K]) listen() instant {
+	d.made()
 	now := d.now()
 	if d.ear.overdue(now) {
 		d.ear.look(now, d.skip)
@@ -213,6 +221,7 @@ func (d *Detector[K]) SetThresholds(suspect, down float64) error {
 	if err := checkThresholds(suspect, down); err != nil {
 		return fmt.Errorf("detector: SetThresholds: %w", err)
 	}
+	d.made()
 	d.thresholds.Lock()
 	defer d.thresholds.Unlock()
 	now := d.listen()
@@ -245,6 +254,52 @@ func (d *Detector[K]) State(id K) (state State, watched bool) {
 	return state, watched
 }
 
+// Status returns what the detector knows of a peer, at one instant, and whether it is watched. If not, the Status is zero.
+func (d *Detector[K]) Status(id K) (status Status, watched bool) {
+	now := d.listen()
+	watched = d.see(id, func(s *shard[K], p *peer[K]) { status = p.status(&s.rules, now) })
+	return status, watched
+}
+
+// All returns the peers that are watched, each with its Status, in no order. Each Status is of one instant, that at which
+// its peer's turn comes; those of different peers are of different instants.
+//
+// Nothing is locked while the body of the loop runs: it may call any method, and take its time. A peer that is watched
+// all the while comes once. One that is forgotten before its turn does not come, one that is watched meanwhile may, and one
+// that is forgotten and watched again may come twice. Ranging ends early after Close, and may be repeated.
+func (d *Detector[K]) All() iter.Seq2[K, Status] {
+	d.made()
+	return func(yield func(K, Status) bool) {
+		for i := range d.shards {
+			s := &d.shards[i]
+			for n := number(0); ; n++ {
+				id, status, watched, more := d.nth(s, n)
+				if !more {
+					break
+				}
+				if watched && !yield(id, status) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// nth returns the peer with a number, if there is one, and whether there are numbers so high.
+func (d *Detector[K]) nth(s *shard[K], n number) (id K, status Status, watched, more bool) {
+	p := s.peers.nth(n)
+	if p == nil {
+		return id, status, false, false
+	}
+	now := d.listen()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watched() {
+		id, status, watched = p.id, p.status(&s.rules, now), true
+	}
+	return id, status, watched, true
+}
+
 // Events returns the changes of state from this call on, of all peers. Any number of readers may do so.
 //
 // The events of one peer come in order and without a gap: each begins in the state that the one before ended in, but the
@@ -256,6 +311,7 @@ func (d *Detector[K]) State(id K) (state State, watched bool) {
 // Ranging ends when ctx does, with break (for good: ranging again ends at once), or after Close, once everything up to
 // it was read. A reader that never ranges costs one event for each peer that changes, until ctx ends.
 func (d *Detector[K]) Events(ctx context.Context) iter.Seq[Event[K]] {
+	d.made()
 	return d.hub.Subscribe(ctx).All()
 }
 
@@ -263,6 +319,7 @@ func (d *Detector[K]) Events(ctx context.Context) iter.Seq[Event[K]] {
 // they have read what is pending. After Close, methods that return an error return ErrClosed, and nobody is watched. A
 // second Close is harmless.
 func (d *Detector[K]) Close() error {
+	d.made()
 	d.closing.Do(func() {
 		close(d.quit) // before anybody is forgotten: SetInterval tells the two apart by it
 		for i := range d.shards {
@@ -336,6 +393,7 @@ func (d *Detector[K]) with(id K, f func(s *shard[K], p *peer[K], now instant) in
 // shard returns the shard that id belongs to, and the id's hash: its last bits say which shard, its first where in the
 // shard's roster.
 func (d *Detector[K]) shard(id K) (s *shard[K], hash uint64) {
+	d.made()
 	hash = maphash.Comparable(d.seed, id)
 	return &d.shards[hash%shards], hash
 }

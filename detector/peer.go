@@ -28,8 +28,8 @@ func (i instant) sub(j instant) time.Duration { return time.Duration(i - j) }
 //
 // What a heartbeat does to a peer that is Up, and nothing else, may be done with the peer's lock alone, which is mu, so
 // that processors that report heartbeats of different peers write to no memory that others want. Whatever else changes a
-// peer holds its shard's lock, and then mu; so either is enough to read state, interval, since, short and id. number and
-// look are guarded by the shard's lock. Nobody waits for anything while holding mu, and the hub's lock is the only one
+// peer holds its shard's lock, and then mu; so either is enough to read state, changed, interval, since, short and id.
+// number and look are guarded by the shard's lock. Nobody waits for anything while holding mu, and the hub's lock is the only one
 // taken under it.
 type peer[K comparable] struct {
 	// What a heartbeat needs lies together: 192 bytes, with the first 128 of the estimator.
@@ -42,10 +42,12 @@ type peer[K comparable] struct {
 	interval time.Duration // 0: the number is free
 	est      phiaccrual.Estimator
 
-	since  instant // until it is heard: when its FirstHeartbeat began
-	look   instant // when the number's earliest entry in the schedule is due, or never
-	number number  // its own, in the roster
-	id     K
+	since   instant       // until it is heard: when its FirstHeartbeat began
+	changed instant       // since when it has been in its state
+	skipped time.Duration // by which deaf has grown since its last heartbeat
+	look    instant       // when the number's earliest entry in the schedule is due, or never
+	number  number        // its own, in the roster
+	id      K
 }
 
 // clear makes it a free place again.
@@ -145,6 +147,7 @@ func (p *peer[K]) setInterval(r *rules, interval time.Duration) error {
 func (p *peer[K]) restart(now instant) {
 	p.est.Reset()
 	p.deaf, p.since, p.heard, p.resuming = 0, now, false, false
+	p.changed, p.skipped = now, 0
 }
 
 // phi is the suspicion level at now.
@@ -206,6 +209,7 @@ func (p *peer[K]) beat(r *rules, now, at, ready instant, seq *uint64) {
 		}
 		// What waited in a queue during the pause, or comes first after it, says that the peer lives, and nothing about
 		// when and how reliably its heartbeats arrive. So the estimator's clock is set back to where silence is zero ...
+		p.skipped = 0
 		p.deaf += max(0, at.sub(p.base(r)))
 		if at >= ready {
 			// ... and the first heartbeat heard in time is one exactly due, ...
@@ -262,6 +266,26 @@ func (p *peer[K]) skip(r *rules, from, to instant) {
 	if to.sub(base)/p.interval == missed {
 		return
 	}
-	p.deaf += to.sub(base) - missed*p.interval
+	deaf := to.sub(base) - missed*p.interval
+	p.deaf += deaf
+	p.skipped += deaf
 	p.resuming = true
+}
+
+// last returns when the last heartbeat was heard. There was one.
+func (p *peer[K]) last(r *rules) instant {
+	return p.instant(r, p.est.Last()).add(-p.skipped)
+}
+
+// status is what is known of the peer at now.
+func (p *peer[K]) status(r *rules, now instant) Status {
+	// Not epoch plus the instant, which differs once the wall clock was set or the machine was suspended.
+	present := time.Now()
+	now = max(now, p.changed)
+	s := Status{State: p.state, Phi: p.phi(r, now), Since: present.Add(-now.sub(p.changed))}
+	if p.heard {
+		last := p.last(r)
+		s.LastHeard = present.Add(-max(now, last).sub(last))
+	}
+	return s
 }

@@ -101,6 +101,20 @@ func (r *roster[K]) find(hash uint64, id K) *peer[K] {
 // at returns the peer with this number.
 func (r *roster[K]) at(n number) *peer[K] { return r.table.Load().at(n) }
 
+// nth returns the place for the peer with this number, or nil where there are no numbers so high. Anybody may call it at
+// any time: the place may be free, or become so, and who wants to know takes the peer's lock.
+func (r *roster[K]) nth(n number) *peer[K] {
+	t := r.table.Load()
+	if t == nil {
+		return nil
+	}
+	chunk, place, _ := locate(n)
+	if chunk >= len(t.chunks) {
+		return nil
+	}
+	return &t.chunks[chunk][place]
+}
+
 // place returns where in the index the peer is.
 func (t *table[K]) place(hash uint64, id K) (i int, ok bool) {
 	for i = int(hash >> t.shift); ; i = (i + 1) & (len(t.index) - 1) {

@@ -48,6 +48,7 @@ func (s *shard[K]) add(hash uint64, id K, interval time.Duration, est phiaccrual
 	defer p.mu.Unlock()
 	p.id, p.short = id, shorten(id)
 	p.interval, p.est, p.since = interval, est, now
+	p.changed, p.skipped = now, 0
 	return s.plan(p, now), nil
 }
 
@@ -206,7 +207,7 @@ func (s *shard[K]) change(p *peer[K], to State, now instant) {
 		return
 	}
 	from := p.state
-	p.state = to
+	p.state, p.changed = to, now
 	s.hub.Publish(p.id, Event[K]{
 		ID: p.id, From: from, To: to,
 		Phi: p.phi(&s.rules, now),

@@ -3,6 +3,8 @@ package phiaccrual
 import (
 	"math"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/pace"
 )
 
 // The Calibrated model.
@@ -57,6 +59,7 @@ type calibrated struct {
 	long   memory[uint16]
 	coin   coin
 	gap    gap
+	pace   pace.Pace
 }
 
 // A gap is the latest in the numbers, while what was learnt from it can still be

@@ -56,26 +56,37 @@
 // and ignored; anything older means that the clock was set back, and the
 // schedule starts again from there, without a sample. Of numbered heartbeats
 // the number alone says which is newer.
+//
+// What was lost, numbers and time say together. A number that is further ahead
+// than the time explains is a sign of life and no sample: the listener's clock
+// stood still, as CLOCK_MONOTONIC does on a Linux machine that sleeps. If numbers
+// go on like that they do not count heartbeats, and losses are inferred as without
+// them. Time that passes while the numbers do not is a stall of the sender, or a
+// step of a clock without monotonic reading: no loss, and a sample of lateness up
+// to 16 intervals.
 package phiaccrual
 
 import (
 	"math"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/pace"
 )
 
-// Estimator watches one peer. Make it with New. It holds no pointers to itself
-// and may be copied: the copy is independent, so a table of peers can hold
+// Estimator watches one peer. The zero value is one of the zero Config; New makes
+// others. It holds no pointers to itself and may be copied: the copy is independent, so a table of peers can hold
 // Estimators by value and start each as a copy of a fresh one.
 //
 // It takes 192 bytes. Calibrated has counted 100 of them: three memories of 18
 // buckets, starts and losses, in one byte each for the short and two for the
-// others, and 8 say to what limit, where on the grid, which way to round, and what
-// can still be put right. 24 are the time of the last heartbeat, since nothing
-// smaller carries a monotonic reading; 32 the number, the interval, the pause and
-// what Alive moved; 20 MinStdDev and what Normal and Exponential know; 4 the model
-// and three flags; 4 are left over. So 128 would cost a memory, or buckets of an
-// octave, and φ its meaning on links that change. But a heartbeat on time touches
-// only the first 128, where the totals of all three memories lie.
+// others, and 12 say to what limit, where on the grid, which way to round, what
+// can still be put right, and how far the sender is behind its schedule. 24 are the
+// time of the last heartbeat, since nothing smaller carries a monotonic reading; 32
+// the number, the interval, the pause and what Alive moved; 20 MinStdDev and what
+// Normal and Exponential know; 4 the model and three flags. So 128 would cost a
+// memory, or buckets of an octave, and φ its meaning on links that change. But a
+// heartbeat on time touches only the first 128, where the totals of all three
+// memories lie.
 type Estimator struct {
 	last      time.Time     // arrival of the last heartbeat; zero: none yet
 	seq       uint64        // highest number heard, if numbered
@@ -85,7 +96,7 @@ type Estimator struct {
 	model     Model
 	numbered  bool // seq holds a number
 	seqIsLast bool // it is that of the heartbeat at last
-	gapped    bool // there may be a learnt.gap
+	unsettled bool // there may be a learnt.gap, or the learnt.pace is not 0
 
 	learnt    calibrated
 	minStdDev float32 // ns; 0: the model's default
@@ -111,7 +122,14 @@ func New(cfg Config) (*Estimator, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Estimator{
+	e := new(Estimator)
+	e.configure(cfg)
+	return e, nil
+}
+
+// configure makes e one that has heard nothing yet. cfg has its defaults.
+func (e *Estimator) configure(cfg Config) {
+	*e = Estimator{
 		interval:  cfg.Interval,
 		pause:     cfg.Pause,
 		model:     cfg.Model,
@@ -121,13 +139,33 @@ func New(cfg Config) (*Estimator, error) {
 	if cfg.Model == Calibrated {
 		e.learnt.limit = uint16(cfg.Window + cfg.Window/3)
 	}
-	e.Reset()
-	return e, nil
+	e.forget()
+}
+
+// ready makes the zero value one that New could have made. Whatever needs the interval calls it first.
+func (e *Estimator) ready() {
+	if e.interval == 0 {
+		e.configureZero()
+	}
+}
+
+// configureZero is not part of ready so that ready is inlined.
+func (e *Estimator) configureZero() {
+	cfg, err := Config{}.withDefaults()
+	if err != nil {
+		panic(err) // the zero Config is a good one
+	}
+	e.configure(cfg)
 }
 
 // Reset forgets everything heard: the peer restarted, and its heartbeats are
 // numbered anew. The interval stays as it was last announced.
 func (e *Estimator) Reset() {
+	e.ready()
+	e.forget()
+}
+
+func (e *Estimator) forget() {
 	*e = Estimator{
 		interval:  e.interval,
 		pause:     e.pause,
@@ -149,6 +187,7 @@ func (e *Estimator) SetInterval(interval time.Duration) error {
 	if err := checkInterval(interval); err != nil {
 		return err
 	}
+	e.ready()
 	e.interval = interval
 	e.learnt.setInterval(interval)
 	return nil
@@ -157,6 +196,7 @@ func (e *Estimator) SetInterval(interval time.Duration) error {
 // Heartbeat reports an unnumbered heartbeat heard now. Losses are inferred: a
 // silence of n intervals, give or take, means that n − 1 heartbeats were lost.
 func (e *Estimator) Heartbeat(now time.Time) {
+	e.ready()
 	elapsed := now.Sub(e.last)
 	heard := !e.last.IsZero()
 	if heard && elapsed <= 0 && elapsed >= -e.interval {
@@ -173,22 +213,44 @@ func (e *Estimator) Heartbeat(now time.Time) {
 // by one with each heartbeat sent to this listener. A number that is not above
 // the highest seen is old or a duplicate, and no sign of life, until Reset; but a
 // heartbeat that was overtaken does not count as lost any more.
+//
+// A number that is further ahead than the time since the last heartbeat explains
+// says that the peer lives, and nothing of losses: see Clocks in the package
+// comment. If the next number is below it, those above that one are news again.
 func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
+	e.ready()
 	if e.numbered && seq <= e.seq {
+		if e.seqIsLast && seq < e.seq && e.learnt.pace.Retract() {
+			e.seq, e.seqIsLast, e.learnt.gap = seq, false, gap{}
+			return
+		}
 		e.learnt.overtaken(e.seq-seq, e.interval)
 		return
 	}
 	n := seq - e.seq
-	if e.gapped {
-		e.gapped = e.learnt.recede(n)
-	}
-	if elapsed := now.Sub(e.last); elapsed > 0 {
-		if e.seqIsLast {
-			e.observe(elapsed, n)
-			e.gapped = e.gapped || n > 1
-		} else if !e.last.IsZero() {
+	gapped := e.unsettled && e.learnt.recede(n)
+	elapsed := now.Sub(e.last)
+	switch {
+	case !e.seqIsLast:
+		e.learnt.pace, e.unsettled = 0, gapped
+		if elapsed > 0 && !e.last.IsZero() {
 			e.infer(elapsed)
 		}
+	case n == 1 && !e.unsettled && pace.OnTime(elapsed, e.interval):
+		if elapsed > 0 {
+			e.observe(elapsed, 1)
+		}
+	default:
+		verdict := e.learnt.pace.Heard(elapsed, e.interval, n)
+		switch {
+		case elapsed <= 0:
+		case verdict == pace.Explained:
+			e.observe(elapsed, n)
+			gapped = gapped || n > 1
+		case verdict == pace.Meaningless:
+			e.infer(elapsed)
+		}
+		e.unsettled = gapped || e.learnt.pace != 0
 	}
 	e.seq, e.numbered, e.seqIsLast = seq, true, true
 	e.last, e.credit = now, 0
@@ -266,6 +328,10 @@ func (e *Estimator) Evidence() float64 {
 	}
 	return math.Log10(max(1, float64(e.samples)-1))
 }
+
+// Last returns when the last heartbeat was heard; the zero time if none was since
+// New or Reset.
+func (e *Estimator) Last() time.Time { return e.last }
 
 // Phi returns the suspicion level at the instant now: at least 0, finite, and
 // growing with now while nothing is heard. It is 0 before the first heartbeat

@@ -2,6 +2,7 @@ package phiaccrual
 
 import (
 	"encoding/csv"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -398,12 +399,17 @@ func TestNoAllocation(t *testing.T) {
 // The arithmetic knows no clock, no lock and no network: it imports nothing
 // beyond this list and asks package time for no present instant.
 func TestPure(t *testing.T) {
-	allowed := []string{"errors", "fmt", "math", "math/bits", "strconv", "time"}
+	allowed := []string{"errors", "fmt", "math", "math/bits", "strconv", "time", "github.com/pulsering/pulsering/internal/pace"}
 	clock := []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}
 	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := filepath.Glob("../internal/pace/*.go")
+	if err != nil || len(more) == 0 {
+		t.Fatalf("internal/pace: %v, %v", more, err)
+	}
+	names = append(names, more...)
 	files := 0
 	for _, name := range names {
 		if strings.HasSuffix(name, "_test.go") {
@@ -630,4 +636,60 @@ func TestSize(t *testing.T) {
 		t.Errorf("the total of the long memory ends at byte %d, want at most 128", got)
 	}
 	t.Logf("%d bytes, %d of them what Calibrated learnt", unsafe.Sizeof(e), unsafe.Sizeof(e.learnt))
+}
+
+// The zero value is an estimator of the zero Config, whatever is called first.
+func TestZeroEstimator(t *testing.T) {
+	var e Estimator
+	for name, f := range map[string]func(e *Estimator) any{
+		"Phi":      func(e *Estimator) any { return e.Phi(epoch) },
+		"Reaches":  func(e *Estimator) any { return e.Reaches(8) },
+		"Timeout":  func(e *Estimator) any { d, ok := e.Timeout(8); return fmt.Sprint(d, ok) },
+		"PhiAfter": func(e *Estimator) any { return e.PhiAfter(time.Minute) },
+		"Evidence": func(e *Estimator) any { return e.Evidence() },
+		"Last":     func(e *Estimator) any { return e.Last() },
+		"Alive":    func(e *Estimator) any { e.Alive(epoch); return e.Phi(epoch.Add(time.Hour)) },
+		"Reset":    func(e *Estimator) any { e.Reset(); return nil },
+		"SetInterval": func(e *Estimator) any {
+			if err := e.SetInterval(0); err == nil {
+				t.Error("SetInterval(0) is no error")
+			}
+			return e.SetInterval(100 * time.Millisecond)
+		},
+		"Heartbeat":    func(e *Estimator) any { e.Heartbeat(epoch); return nil },
+		"HeartbeatSeq": func(e *Estimator) any { e.HeartbeatSeq(epoch, 7); return nil },
+	} {
+		zero, made := e, *mustNew(t, Config{})
+		if got, want := f(&zero), f(&made); got != want {
+			t.Errorf("%s of the zero value: %v, want %v", name, got, want)
+		}
+		for i := range 200 {
+			at := epoch.Add(time.Duration(i+1) * time.Second)
+			if i%2 == 0 {
+				zero.Heartbeat(at)
+				made.Heartbeat(at)
+			} else {
+				zero.HeartbeatSeq(at, uint64(100+i))
+				made.HeartbeatSeq(at, uint64(100+i))
+			}
+		}
+		if zero != made {
+			t.Errorf("after %s:\n%+v, want\n%+v", name, zero, made)
+		}
+		if timeout, ok := zero.Timeout(8); !ok || timeout < zero.interval {
+			t.Errorf("after %s: φ = 8 after %v, %v", name, timeout, ok)
+		}
+	}
+}
+
+func TestLast(t *testing.T) {
+	e, last := steady(t, Config{}, 10)
+	e.Alive(last.Add(time.Minute))
+	e.HeartbeatSeq(last.Add(time.Second), 3)
+	if !e.Last().Equal(last) {
+		t.Errorf("the last heartbeat was at %v, want %v", e.Last(), last)
+	}
+	if e.Reset(); !e.Last().IsZero() {
+		t.Errorf("the last heartbeat was at %v after Reset", e.Last())
+	}
 }

@@ -46,10 +46,12 @@ func Recurrence(phi float64, interval time.Duration) time.Duration {
 // half an interval on average. It reports false if phi is NaN, or not reached
 // within 146 years.
 func (e *Estimator) Timeout(phi float64) (time.Duration, bool) {
+	e.ready()
 	return e.reaches(phi, false)
 }
 
 // PhiAfter is the inverse of Timeout: φ after so much silence since a heartbeat.
 func (e *Estimator) PhiAfter(silence time.Duration) float64 {
+	e.ready()
 	return e.phi(silence, false)
 }
