@@ -58,7 +58,7 @@ type ledger struct {
 	waiting  [2][]*wait // the latest of each subject: for down, for up
 	faults   []fault
 	isolated []float64 // seconds from a member's fault until it called itself isolated
-	alone    int       // times that a healthy member called itself isolated
+	alone    []int     // times that each member called itself isolated while it was healthy
 }
 
 // tally counts events since the measurement began.
@@ -123,7 +123,7 @@ type fault struct {
 }
 
 func newLedger(members int, now time.Time) *ledger {
-	l := &ledger{now: now, members: make([]standing, members), views: make([]view, members*members)}
+	l := &ledger{now: now, members: make([]standing, members), views: make([]view, members*members), alone: make([]int, members)}
 	l.waiting = [2][]*wait{make([]*wait, members), make([]*wait, members)}
 	l.tally = tally{changes: map[[2]int]int{}, reasons: map[string]int{}}
 	for i := range l.members {
@@ -151,7 +151,7 @@ func (l *ledger) begin(now time.Time) {
 	l.advance(now)
 	l.measuring, l.begun, l.lived = true, now, 0
 	l.tally = tally{changes: map[[2]int]int{}, reasons: map[string]int{}}
-	l.isolated, l.alone = nil, 0
+	l.isolated, l.alone = nil, make([]int, len(l.members))
 }
 
 func (l *ledger) end(now time.Time) {
@@ -421,7 +421,7 @@ func (l *ledger) lonely(now time.Time, member int) {
 	case s.ill:
 		l.isolated = append(l.isolated, now.Sub(s.since).Seconds())
 	default:
-		l.alone++
+		l.alone[member]++
 	}
 }
 
@@ -433,6 +433,20 @@ func (l *ledger) disagreements() int {
 	for i := range l.members {
 		if !l.members[i].agreed {
 			n++
+		}
+	}
+	return n
+}
+
+// open is the number of pairs that have yet to be told of a down.
+func (l *ledger) open() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.waits {
+		for _, s := range w.told {
+			if !w.up && s == notTold {
+				n++
+			}
 		}
 	}
 	return n

@@ -25,8 +25,8 @@ type outcome struct {
 	Systems map[string]*systemResult `json:"systems"`
 }
 
-// merge puts the runs of one system together: firsts are the least, medians the median over seeds, 99 % points and worst figures
-// the greatest, counts and exposures the sum, rates and sizes the mean.
+// merge puts the runs of one system together: firsts are the least, medians the median over seeds, 99 % points and worst figures,
+// what a crash leaves behind among them, the greatest, counts and exposures the sum, rates and sizes the mean.
 func merge(runs []*systemResult) *systemResult {
 	m := &systemResult{Config: runs[0].Config}
 	reduce := func(get func(*systemResult) *float64, by func([]float64) float64) *float64 {
@@ -99,7 +99,14 @@ func merge(runs []*systemResult) *systemResult {
 		for reason, n := range r.False.Reasons {
 			m.False.Reasons[reason] += n
 		}
-		m.Peak, m.DroppedFull = max(m.Peak, r.Peak), m.DroppedFull+r.DroppedFull
+		m.Peak, m.DroppedFull, m.DroppedLine = max(m.Peak, r.Peak), m.DroppedFull+r.DroppedFull, m.DroppedLine+r.DroppedLine
+		m.AloneMost = max(m.AloneMost, r.AloneMost)
+		if a := r.After; a != nil {
+			if m.After == nil {
+				m.After = &aftermath{Calm: a.Calm}
+			}
+			m.After = &aftermath{min(m.After.Calm, a.Calm), max(m.After.Packets, a.Packets), max(m.After.Most, a.Most)}
+		}
 	}
 	m.False.PerHour95 = *rounded(poissonUpper(m.False.All) / m.False.MemberHours)
 	m.Settled = summaries(func(r *systemResult) *summary { return &r.Settled })

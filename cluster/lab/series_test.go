@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -124,6 +125,44 @@ func series() []seriesCase {
 	return all
 }
 
+// The sections of the cases beyond the series.
+const (
+	sectionTogether = "Faults together"
+	sectionAfter    = "After a crash: quiet again, at every size"
+	sectionSlow     = "Slow lines"
+	sectionMass     = "Most of a cluster dies, or is cut off"
+	sectionShort    = "Lifeguard's experiments, as the short series has them"
+)
+
+// further are cases beyond the series: one command each, and the short series has some of them.
+func further() []seriesCase {
+	var all []seriesCase
+	add := func(section, name string, edit func(*params)) {
+		all = append(all, seriesCase{name, section, 1, edit})
+	}
+	ms := time.Millisecond
+	for _, percent := range []int{0, 1, 2, 5, 10} {
+		add(sectionTogether, fmt.Sprintf("stall/395ms-loss-%d", percent), func(p *params) {
+			p.Nodes, p.Least, p.Fault, p.Loss = 22, 395*ms, 395*ms, float64(percent)/100
+		})
+	}
+	add(sectionTogether, "stall/395ms-churn", func(p *params) { p.Nodes, p.Minutes, p.Least, p.Fault, p.Churn = 22, 20, 395*ms, 395*ms, 10 })
+	add(sectionTogether, "block/loss-5", func(p *params) { p.Loss = 0.05 })
+	for n := 2; n <= 40; n++ {
+		add(sectionAfter, fmt.Sprintf("crash/quiet-%d", n), func(p *params) { p.Nodes, p.Minutes = n, 1.5 })
+	}
+	for _, rate := range []int{16, 64} {
+		add(sectionSlow, fmt.Sprintf("loss/%dkbit-12", rate), func(p *params) { p.Nodes, p.Minutes, p.Loss, p.Rate = 12, 5, 0, rate })
+		add(sectionSlow, fmt.Sprintf("crash/%dkbit-12", rate), func(p *params) { p.Nodes, p.Minutes, p.Rate = 12, 5, rate })
+	}
+	for _, c := range [][2]int{{95, 100}, {90, 100}, {50, 60}} {
+		add(sectionMass, fmt.Sprintf("crash/%d-of-%d", c[0], c[1]), func(p *params) { p.Kill, p.Nodes, p.Minutes = c[0], c[1], 20 })
+	}
+	add(sectionMass, "cut/3-of-50", func(p *params) { p.Few, p.Nodes, p.Minutes, p.Fault = 3, 50, 7, 5*time.Minute })
+	add(sectionShort, "block/D700ms", func(p *params) { p.Fault = 700 * ms })
+	return all
+}
+
 func (c seriesCase) params(seed uint64) (params, error) {
 	p, err := question(scenarioOf(c.name))
 	if err != nil {
@@ -134,9 +173,9 @@ func (c seriesCase) params(seed uint64) (params, error) {
 	return p, p.validate()
 }
 
-// caseNamed finds a case of the series.
+// caseNamed finds a case of the series, or a further one.
 func caseNamed(name string) (seriesCase, error) {
-	for _, c := range series() {
+	for _, c := range append(series(), further()...) {
 		if c.name == name {
 			return c, nil
 		}
@@ -149,21 +188,31 @@ type job struct {
 	seriesCase
 	seed uint64
 	file string
-	cost float64 // in virtual member-seconds, forming included, to guess how long the rest takes
+
+	systems string
+	cost    float64 // in virtual member-seconds, forming included, to guess how long the rest takes
 }
 
-func jobs(dir string) ([]job, error) {
+// runFile is where a folder has the run of a case.
+func runFile(dir, name string, seed uint64) string {
+	return filepath.Join(dir, "lab", "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(name, "/", "-"), seed))
+}
+
+// jobs are the runs of the series.
+func jobs(dir string) ([]job, error) { return jobsOf(series(), dir, 0) }
+
+// jobsOf are the runs of cases, with so many seeds of each; 0: as many as it has.
+func jobsOf(cases []seriesCase, dir string, seeds uint64) ([]job, error) {
 	var all []job
-	for _, c := range series() {
-		for seed := uint64(1); seed <= uint64(c.seeds); seed++ {
+	for _, c := range cases {
+		for seed := uint64(1); seed <= or(seeds, uint64(c.seeds)); seed++ {
 			p, err := c.params(seed)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			file := filepath.Join(dir, "lab", "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(c.name, "/", "-"), seed))
 			// A member that takes in another and gossips about it costs about as much as a second of its life.
 			cost := float64(p.Nodes) * (p.length().Seconds() + p.Settle.Seconds() + float64(p.Nodes))
-			all = append(all, job{c, seed, file, cost})
+			all = append(all, job{c, seed, runFile(dir, c.name, seed), p.Systems, cost})
 		}
 	}
 	return all, nil
@@ -200,14 +249,11 @@ func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep boo
 	return todo, nil
 }
 
-// runSeries makes all runs that are not there yet, each in a process of its own: one for each core, with one core each, which
-// is faster than to let the goroutines of one bubble wander over all.
-func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep bool) {
+// runSeries makes all runs that are not there yet, each in a process of its own: so many at a time, with one core each, which
+// is faster than to let the goroutines of one bubble wander over all. An interrupt ends those under way, and what they had begun
+// to write; what is finished stays.
+func runSeries(t *testing.T, all []job, dir string, only *regexp.Regexp, seeds uint64, keep bool, atOnce int) {
 	build, err := buildID()
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := jobs(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +261,8 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
+	defer stop()
 	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), dir, len(todo))
 	if len(todo) > 0 {
 		if err := cmp.Or(tryWrite(todo[0].file), tryWrite(filepath.Join(dir, "lab.md"))); err != nil {
@@ -233,12 +281,15 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep
 	for _, j := range todo {
 		left += j.cost
 	}
-	ctx := t.Context()
-	for range runtime.NumCPU() {
+	for range atOnce {
 		wg.Go(func() {
 			for j := range queue {
 				took := time.Now()
 				output, err := child(ctx, j, build)
+				if ctx.Err() != nil {
+					os.Remove(j.file + ".part")
+					return
+				}
 				mu.Lock()
 				made++
 				done, left = done+j.cost, left-j.cost
@@ -252,11 +303,19 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep
 			}
 		})
 	}
+feeding:
 	for _, j := range todo {
-		queue <- j
+		select {
+		case queue <- j:
+		case <-ctx.Done():
+			break feeding
+		}
 	}
 	close(queue)
 	wg.Wait()
+	if ctx.Err() != nil {
+		t.Fatalf("lab: interrupted after %d of %d runs; the same command goes on", made, len(todo))
+	}
 }
 
 // child makes one run. It ends with its parent, as its standard input does.
@@ -270,7 +329,7 @@ func child(ctx context.Context, j job, build string) (output []byte, err error) 
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestLab$", "-test.timeout=0", "-test.v",
-		"-case="+j.name, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-build="+build, "-child")
+		"-case="+j.name, "-systems="+j.systems, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-build="+build, "-child")
 	// A rarer collector, for memory that is there: a third less time. A thousand members take 2 GB while they form.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400", "GOMEMLIMIT=6GiB")
 	stdin, err := cmd.StdinPipe()
@@ -319,7 +378,7 @@ func buildID() (string, error) {
 	}
 	for _, file := range own {
 		switch file {
-		case "series_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
+		case "series_test.go", "short_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
 		default:
 			parts = append(parts, file+"\t"+file)
 		}
