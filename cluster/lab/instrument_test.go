@@ -135,6 +135,9 @@ func TestLedgerDetection(t *testing.T) {
 	d.says(2, 1, viewDown)
 	d.says(3, 1, viewDown)
 
+	if n := d.open(); n != 1 { // 3 knows of both, 2 too, 4 not of 1
+		t.Errorf("%d pairs have yet to be told, want 1", n)
+	}
 	told, never, already := d.waited(false)
 	slices.Sort(told)
 	if !slices.Equal(told, []float64{0.5, 0.75, 1, 1}) || never != 1 || already != 1 {
@@ -242,6 +245,29 @@ func TestLedgerFalseDowns(t *testing.T) {
 		d.says(1, 0, viewDown)
 		d.wantFalse(t, 1, 1)
 	})
+	t.Run("isolated", func(t *testing.T) {
+		d := newDiary(4)
+		d.sick(d.now, 0, 0)
+		d.after(30)
+		down := func(observer int) {
+			d.told(news{at: d.now, observer: observer, subject: 3, view: viewDown, reason: cluster.ReasonIsolated})
+			d.says(observer, 3, viewUp)
+		}
+		down(0)
+		d.wantFalse(t, 0, 0)
+		down(1) // nothing is wrong with it
+		d.wantFalse(t, 1, 1)
+		d.says(0, 3, viewDown) // for another reason
+		d.wantFalse(t, 2, 1)
+		d.lonely(d.now, 0)
+		for range 3 {
+			d.lonely(d.now, 1)
+		}
+		d.lonely(d.now, 2)
+		if len(d.isolated) != 1 || !slices.Equal(d.alone, []int{0, 3, 1, 0}) {
+			t.Errorf("isolated: %v; alone: %v, want one, and 0, 3, 1, 0", d.isolated, d.alone)
+		}
+	})
 	t.Run("anomalous", func(t *testing.T) {
 		d := newDiary(4)
 		d.anomaly(0)
@@ -345,6 +371,12 @@ func TestQuestions(t *testing.T) {
 		// Faults of no length, one right after the other, would fill the memory.
 		{"stall", "-fault=0", "-fault=0s: want 50ms to 1h0m0s"},
 		{"stall", "-between=0", "-between=0s: want 1s to 1h0m0s"},
+		{"stall", "-least=301ms", "-least=301ms: want 0s to 300ms"},
+		{"stall", "-least=-1ms", "-least=-1ms: want 0s to 300ms"},
+		{"stall", "-least=300ms -churn=10", ""},
+		{"crash", "-rate=-1", "-rate=-1: want 0 to 8e+06"},
+		{"crash", "-rate=16", ""},
+		{"cut", "-few=3", ""},
 		{"oneway", "-between=0", "-between=0s: want 1s to 10m0s"},
 		{"restart", "-between=999ms", "-between=999ms: want 1s to 5m0s"},
 		{"restart", "-fault=0", ""},

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // grace is how long after a fault's end its victims may still be called down without that being false: news on its way.
@@ -67,7 +69,7 @@ type tally struct {
 	reasons                  map[string]int // of false downs
 	examples                 []string       // the first of them, as a person reads it
 	resumed                  int            // downs of members of the blocked set while they run
-	excused                  int            // downs of members that the fault hid
+	excused                  int            // downs of members that the fault hid, or of all others at one that it isolated
 	hits                     int            // downs of members that do not run, or of former boots
 	leftAsDown               int
 	parting                  int // downs of members that run, said by members after their own goodbye
@@ -377,7 +379,7 @@ func (l *ledger) judge(e news, former bool) {
 		l.leftAsDown++
 	case !s.running || former:
 		l.hits++
-	case hidden(e.at, o, s):
+	case hidden(e.at, o, s), e.reason == cluster.ReasonIsolated && o.afflicted(e.at):
 		l.excused++
 	case s.anomalous:
 		l.resumed++
@@ -402,13 +404,18 @@ func (l *ledger) accuse(e news, reason string) {
 
 // hidden tells whether a fault hides s from o, or did until a moment ago.
 func hidden(now time.Time, o, s *standing) bool {
-	if s.ill && now.Sub(s.since) >= s.allowance {
-		return true
-	}
-	if !s.until.IsZero() && now.Sub(s.until) <= grace { // whether or not it has fallen ill again
+	if s.afflicted(now) {
 		return true
 	}
 	return o.lastSide != s.lastSide && (s.sideUntil.IsZero() || now.Sub(s.sideUntil) <= grace)
+}
+
+// afflicted tells whether a fault has s in its hold for longer than s is to bear, or had until a moment ago.
+func (s *standing) afflicted(now time.Time) bool {
+	if s.ill && now.Sub(s.since) >= s.allowance {
+		return true
+	}
+	return !s.until.IsZero() && now.Sub(s.until) <= grace // whether or not it has fallen ill again
 }
 
 // lonely: a member says that it is isolated.
