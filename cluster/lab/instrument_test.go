@@ -878,3 +878,93 @@ func (h *heardViews) told(_ int, _ string, v view, _ uint64, _, _ string) {
 }
 
 func (h *heardViews) lonely(int) {}
+
+// The table of the short series says what is worse than all that others measured, and nothing else.
+func TestCompare(t *testing.T) {
+	write := func(dir, name string, seed uint64, edit func(*result)) {
+		t.Helper()
+		c, err := caseNamed(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.params(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &systemResult{Packets: 10, Bytes: 500, Peak: 30}
+		s.Detect = detection{Median: number(1), Max: number(2), Pairs: 7}
+		r := &result{Params: p, Build: filepath.Base(dir), Systems: map[string]*systemResult{"pulsering": s}}
+		edit(r)
+		if err := r.write(runFile(dir, name, seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packets := func(n float64) func(*result) { return func(r *result) { r.Systems["pulsering"].Packets = n } }
+	after := func(n float64) func(*result) {
+		return func(r *result) { r.Systems["pulsering"].After = &aftermath{10, n, n} }
+	}
+	root := t.TempDir()
+	dirs := map[string]string{}
+	for _, name := range []string{"now", "before", "series"} {
+		dirs[name] = filepath.Join(root, name)
+	}
+	for seed, n := range []float64{9, 11, 10} {
+		write(dirs["series"], "crash/1-of-8", uint64(seed+1), packets(n))
+	}
+	write(dirs["before"], "crash/1-of-8", 1, packets(12))
+	write(dirs["now"], "crash/1-of-8", 1, packets(12.1)) // within a hundredth of the worst
+	write(dirs["before"], "crash/quiet-10", 1, after(90))
+	write(dirs["before"], "crash/quiet-11", 1, after(12))
+	write(dirs["now"], "crash/quiet-10", 1, after(11))
+	write(dirs["now"], "crash/quiet-11", 1, after(95))
+	write(dirs["before"], "loss/none-100", 1, packets(10))
+	write(dirs["now"], "loss/none-100", 1, packets(9))
+	write(dirs["now"], "cut/36", 1, func(r *result) { r.Params.Loss = 0.5 }) // another question
+	var sources []*source
+	for _, name := range []string{"now", "before", "series"} {
+		s, err := look(name, dirs[name], 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, s)
+	}
+	table := compare(sources)
+	squeezed := regexp.MustCompile(` +`).ReplaceAllString(table, " ")
+	for _, want := range []string{
+		"series before now\n",
+		"\n packets a node and second 9 to 11 12 12.1\n",
+		"\n packets of a survivor after the verdict – 12 to 90 11 to 95 worse, at crash/quiet-11\n",
+		"\n packets a node and second – 10 9 better\n",
+		"\nseries: 3 runs by series in ", "\nbefore: 4 runs by before in ", "\nnow: 4 runs by now in ",
+		", 1 are worse than the spread of the others\n crash/quiet-2 to 40: packets of a survivor after the verdict: 95, was 12 to 90, at crash/quiet-11\n",
+	} {
+		if !strings.Contains(squeezed, want) {
+			t.Errorf("the table lacks %q", want)
+		}
+	}
+	for _, dull := range []string{"cut/36", "pairs never told", "full queues"} {
+		if strings.Contains(table, dull) {
+			t.Errorf("the table has a line about %s", dull)
+		}
+	}
+	if t.Failed() {
+		t.Log(table)
+	}
+}
+
+// The short series is what the series and the further cases have, without the controls.
+func TestShort(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range short() {
+		p, err := c.params(1)
+		if err != nil || p.Systems != "pulsering" || seen[c.name] {
+			t.Errorf("%s: systems %s, %v", c.name, p.Systems, err)
+		}
+		seen[c.name] = true
+	}
+	for _, c := range further() {
+		if p, err := c.params(1); err != nil || p.Systems != common.Systems {
+			t.Errorf("%s: systems %s, %v", c.name, p.Systems, err)
+		}
+	}
+}
