@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"flag"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -473,15 +474,16 @@ func TestLooksAt(t *testing.T) {
 }
 
 func TestToMake(t *testing.T) {
-	all, err := jobs(t.TempDir())
+	have := &runs{dir: t.TempDir()}
+	all, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if todo, err := toMake(all, "now", regexp.MustCompile("^crsh"), 0, false); err == nil || !strings.Contains(err.Error(), "-only=^crsh") {
+	if todo, err := toMake(all, have, "now", regexp.MustCompile("^crsh"), 0, false); err == nil || !strings.Contains(err.Error(), "-only=^crsh") {
 		t.Errorf("an expression that no case matches: %d runs, %v", len(todo), err)
 	}
 	cut36 := regexp.MustCompile("^cut/36$")
-	todo, err := toMake(all, "now", cut36, 3, false)
+	todo, err := toMake(all, have, "now", cut36, 3, false)
 	if err != nil || len(todo) != 3 || todo[0].name != "cut/36" || todo[0].seed != 1 {
 		t.Fatalf("%v, %v; want three seeds of cut/36", todo, err)
 	}
@@ -491,12 +493,12 @@ func TestToMake(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (&result{Params: p, Build: build}).write(j.file); err != nil {
+		if err := (&result{Params: p, Build: build}).write(have.file(j.name, j.seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for keep, want := range map[bool]int{false: 2, true: 1} {
-		if left, err := toMake(all, "now", cut36, 3, keep); err != nil || len(left) != want {
+		if left, err := toMake(all, have, "now", cut36, 3, keep); err != nil || len(left) != want {
 			t.Errorf("keep %v: %v, %v; want %d runs", keep, left, err, want)
 		}
 	}
@@ -613,10 +615,11 @@ func TestMerge(t *testing.T) {
 // The report says what the runs say, whichever of them there are.
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeReport(dir); err == nil {
+	have := &runs{dir: dir}
+	if err := writeReport(have); err == nil {
 		t.Error("a report of nothing")
 	}
-	all, err := jobs(dir)
+	all, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -639,11 +642,11 @@ func TestReport(t *testing.T) {
 			r.Systems[name] = s
 		}
 		r.Systems["memberlist"].False.All = 3
-		if err := r.write(j.file); err != nil {
+		if err := r.write(have.file(j.name, j.seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := writeReport(dir); err != nil {
+	if err := writeReport(have); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "lab.md"))
@@ -667,7 +670,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("the report lacks %q", want)
 		}
 	}
-	for _, file := range []string{"lab.json", "lab/detection-over-size.svg", "lab/detection-over-loss.svg", "lab/false-downs.svg", "lab/cost-over-size.svg"} {
+	for _, file := range []string{"lab/detection-over-size.svg", "lab/detection-over-loss.svg", "lab/false-downs.svg", "lab/cost-over-size.svg"} {
 		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 			t.Error(err)
 		}
@@ -745,8 +748,8 @@ func TestGoals(t *testing.T) {
 
 // A file of another question, or without all systems, is not a run of the case that it is named after.
 func TestReportOfOtherQuestions(t *testing.T) {
-	dir := t.TempDir()
-	all, err := jobs(dir)
+	have := &runs{dir: t.TempDir()}
+	all, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -765,11 +768,11 @@ func TestReportOfOtherQuestions(t *testing.T) {
 		case 2:
 			delete(r.Systems, "pulsering")
 		}
-		if err := r.write(j.file); err != nil {
+		if err := r.write(have.file(j.name, j.seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cases, _, err := gather(dir)
+	cases, _, err := gather(have)
 	if err != nil || cases[0].Seeds != 1 {
 		t.Errorf("%d runs of %s, %v; want the first of three", cases[0].Seeds, cases[0].Case, err)
 	}
@@ -895,7 +898,7 @@ func TestCompare(t *testing.T) {
 		s.Detect = detection{Median: number(1), Max: number(2), Pairs: 7}
 		r := &result{Params: p, Build: filepath.Base(dir), Systems: map[string]*systemResult{"pulsering": s}}
 		edit(r)
-		if err := r.write(runFile(dir, name, seed)); err != nil {
+		if err := r.write((&runs{dir: dir}).file(name, seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -966,5 +969,75 @@ func TestShort(t *testing.T) {
 		if p, err := c.params(1); err != nil || p.Systems != common.Systems {
 			t.Errorf("%s: systems %s, %v", c.name, p.Systems, err)
 		}
+	}
+}
+
+// A run is the same from its file and from the archive, a file is newer, and an archive depends on nothing but its runs.
+func TestRunsArePacked(t *testing.T) {
+	have := &runs{dir: t.TempDir(), packed: map[string]*result{}}
+	all, err := jobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = all[:3]
+	write := func(j job, build string) {
+		t.Helper()
+		p, err := j.params(j.seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &result{Case: j.name, Seed: j.seed, Params: p, Build: build, Systems: map[string]*systemResult{"pulsering": {Agree: number(3)}}}
+		if err := r.write(have.file(j.name, j.seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(j job, build string) {
+		t.Helper()
+		r, err := have.read(j.name, j.seed)
+		if err != nil || r.Build != build || r.Seed != j.seed || *r.Systems["pulsering"].Agree != 3 || r.Systems["pulsering"].FormedS != nil {
+			t.Fatalf("%s, seed %d: %+v, %v; want one made by %s", j.name, j.seed, r, err, build)
+		}
+	}
+	pack := func() []byte {
+		t.Helper()
+		if err := have.pack(all); err != nil {
+			t.Fatal(err)
+		}
+		if have, err = openRuns(have.dir); err != nil {
+			t.Fatal(err)
+		}
+		buf, err := os.ReadFile(archiveFile(have.dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return buf
+	}
+	if _, err := have.read(all[0].name, 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is not there: %v", err)
+	}
+	write(all[0], "old")
+	write(all[1], "old")
+	pack()
+	want(all[0], "old")
+	if _, err := os.Stat(filepath.Join(have.dir, "lab", "runs")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is packed is there still: %v", err)
+	}
+	write(all[0], "new")
+	write(all[2], "new")
+	want(all[0], "new")
+	first := pack()
+	want(all[0], "new")
+	want(all[1], "old")
+	want(all[2], "new")
+	write(all[2], "new")
+	if again := pack(); string(again) != string(first) {
+		t.Error("the same runs make another archive")
+	}
+
+	if err := os.WriteFile(archiveFile(have.dir), first[:len(first)-20], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRuns(have.dir); err == nil || !strings.Contains(err.Error(), "runs.jsonl.gz: after ") {
+		t.Errorf("an archive that was cut off: %v", err)
 	}
 }

@@ -31,7 +31,7 @@ var (
 	report  = flag.Bool("report", false, "make the report from the runs that -results has")
 	keep    = flag.Bool("keep", false, "with -series: keep runs of other code than the present one")
 	build   = flag.String("build", "", "what the result calls the code that made it; empty: its hash")
-	results = flag.String("results", "", "folder for the series: runs in lab/runs, pictures in lab, lab.md, lab.json; empty: docs/results, with -shortlist .lab-short, which git ignores")
+	results = flag.String("results", "", "folder for the series: runs in lab/runs.jsonl.gz and, in the making, in lab/runs, pictures in lab, lab.md; empty: docs/results, with -shortlist .lab-short, which git ignores")
 	asChild = flag.Bool("child", false, "end when standard input does")
 )
 
@@ -58,7 +58,7 @@ func runShort(t *testing.T, dir, other string, seeds uint64, only string, keep b
 			return "", err
 		}
 		if before.runs == 0 {
-			return "", fmt.Errorf("lab: -against=%s: want a folder with lab/runs of the short series", other)
+			return "", fmt.Errorf("lab: -against=%s: want a folder with runs of the short series", other)
 		}
 		beside = append(beside, before)
 	}
@@ -66,11 +66,15 @@ func runShort(t *testing.T, dir, other string, seeds uint64, only string, keep b
 	if err != nil {
 		return "", err
 	}
-	planned, err := jobsOf(short(), dir, seeds)
+	planned, err := jobsOf(short(), seeds)
 	if err != nil {
 		return "", err
 	}
-	runSeries(t, planned, dir, chosen, seeds, keep, *atOnce)
+	have, err := openRuns(dir)
+	if err != nil {
+		return "", err
+	}
+	runSeries(t, planned, have, chosen, seeds, keep, *atOnce)
 	now, err := look("now", dir, seeds)
 	if err != nil {
 		return "", err
@@ -103,7 +107,10 @@ func TestLab(t *testing.T) {
 		}
 		fmt.Fprint(os.Stderr, table)
 	case *all || *report:
-		dir := or(*results, seriesDir)
+		have, err := openRuns(or(*results, seriesDir))
+		if err != nil {
+			t.Fatal(err)
+		}
 		reads := []string{"report", "results"}
 		if *all {
 			reads = append(reads, "series", "only", "seeds", "keep", "jobs")
@@ -119,13 +126,16 @@ func TestLab(t *testing.T) {
 			if err := checkJobs(*atOnce); err != nil {
 				t.Fatal(err)
 			}
-			planned, err := jobs(dir)
+			planned, err := jobs()
 			if err != nil {
 				t.Fatal(err)
 			}
-			runSeries(t, planned, dir, chosen, *seeds, *keep, *atOnce)
+			runSeries(t, planned, have, chosen, *seeds, *keep, *atOnce)
+			if err := have.pack(planned); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := writeReport(dir); err != nil {
+		if err := writeReport(have); err != nil {
 			t.Fatal(err)
 		}
 	case *oneCase != "" || flags.Scenario != "":

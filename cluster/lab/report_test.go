@@ -2,7 +2,6 @@ package lab
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -136,13 +135,13 @@ func merge(runs []*systemResult) *systemResult {
 }
 
 // gather reads what there is of the series: each of its cases, also those without a run, and how many runs each build made.
-func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
+func gather(have *runs) (cases []*outcome, builds map[string]int, err error) {
 	builds = map[string]int{}
-	all, err := jobs(dir)
+	all, err := jobs()
 	if err != nil {
 		return nil, nil, err
 	}
-	runs := map[string]map[string][]*systemResult{} // by case and system
+	found := map[string]map[string][]*systemResult{} // by case and system
 	for _, j := range all {
 		if len(cases) == 0 || cases[len(cases)-1].Case != j.name {
 			p, err := j.params(j.seed)
@@ -150,10 +149,10 @@ func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
 				return nil, nil, err
 			}
 			cases = append(cases, &outcome{Case: j.name, Section: j.section, Of: j.seeds, Params: p, Systems: map[string]*systemResult{}})
-			runs[j.name] = map[string][]*systemResult{}
+			found[j.name] = map[string][]*systemResult{}
 		}
 		o := cases[len(cases)-1]
-		r, err := read(j.file)
+		r, err := have.read(j.name, j.seed)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -166,20 +165,21 @@ func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
 		o.Seeds++
 		builds[r.Build]++
 		for name, s := range r.Systems {
-			runs[j.name][name] = append(runs[j.name][name], s)
+			found[j.name][name] = append(found[j.name][name], s)
 		}
 	}
 	for _, o := range cases {
-		for name, list := range runs[o.Case] {
+		for name, list := range found[o.Case] {
 			o.Systems[name] = merge(list)
 		}
 	}
 	return cases, builds, nil
 }
 
-// writeReport makes lab.md, lab.json and the pictures from the runs in dir.
-func writeReport(dir string) error {
-	cases, builds, err := gather(dir)
+// writeReport makes lab.md and the pictures from the runs in a folder, into it.
+func writeReport(have *runs) error {
+	dir := have.dir
+	cases, builds, err := gather(have)
 	if err != nil {
 		return err
 	}
@@ -190,14 +190,7 @@ func writeReport(dir string) error {
 		}
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("lab: no runs in %s", filepath.Join(dir, "lab", "runs"))
-	}
-	buf, err := json.MarshalIndent(found, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "lab.json"), append(buf, '\n'), 0o666); err != nil {
-		return err
+		return fmt.Errorf("lab: no runs in %s", filepath.Join(dir, "lab"))
 	}
 	pictures, err := draw(filepath.Join(dir, "lab"), found)
 	if err != nil {
@@ -511,7 +504,7 @@ var (
 	leavers   = func(o *outcome) *float64 { return number(o.ours().False.LeftAsDown + o.ours().False.Parting) }
 	full      = func(o *outcome) *float64 { return number(int(o.ours().DroppedFull)) }
 	packets   = func(o *outcome) *float64 { return &o.ours().Packets }
-	bytes     = func(o *outcome) *float64 { return &o.ours().Bytes }
+	volume    = func(o *outcome) *float64 { return &o.ours().Bytes }
 )
 
 var goals = []goal{
@@ -548,10 +541,10 @@ var goals = []goal{
 	{"three regions: median ≤ 1.0 s", limit(in(sectionWAN), median, 1)},
 	{"three regions: no false down", limit(in(sectionWAN), falseAll, 0)},
 	{"cost: at most 15 packets per node and second", limit(in(sectionCost), packets, 15)},
-	{"cost: at most 750 bytes per node and second", limit(in(sectionCost), bytes, 750)},
+	{"cost: at most 750 bytes per node and second", limit(in(sectionCost), volume, 750)},
 	{"… flat: the most of them at 32 to 1000 members within 1.1 times the least", flat(func(o *outcome) bool {
 		return o.Section == sectionCost && o.Params.Nodes >= 32
-	}, bytes, 1.1)},
+	}, volume, 1.1)},
 	{"cost at 10 % loss: at most 45 packets per node and second", limit(in(sectionCostLoss), packets, 45)},
-	{"… and 2250 bytes", limit(in(sectionCostLoss), bytes, 2250)},
+	{"… and 2250 bytes", limit(in(sectionCostLoss), volume, 2250)},
 }

@@ -179,13 +179,18 @@ func (r *result) write(path string) error {
 	if err != nil {
 		return err
 	}
+	return writeWhole(path, append(buf, '\n'))
+}
+
+// writeWhole is write for any content.
+func writeWhole(path string, buf []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
 	if !replaceable(path) {
-		return os.WriteFile(path, append(buf, '\n'), 0o666)
+		return os.WriteFile(path, buf, 0o666)
 	}
-	if err := os.WriteFile(path+".part", append(buf, '\n'), 0o666); err != nil {
+	if err := os.WriteFile(path+".part", buf, 0o666); err != nil {
 		return err
 	}
 	return os.Rename(path+".part", path)

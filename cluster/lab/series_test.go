@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"go/scanner"
 	"go/token"
@@ -186,23 +185,16 @@ func caseNamed(name string) (seriesCase, error) {
 // job is one run of the series.
 type job struct {
 	seriesCase
-	seed uint64
-	file string
-
+	seed    uint64
 	systems string
 	cost    float64 // in virtual member-seconds, forming included, to guess how long the rest takes
 }
 
-// runFile is where a folder has the run of a case.
-func runFile(dir, name string, seed uint64) string {
-	return filepath.Join(dir, "lab", "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(name, "/", "-"), seed))
-}
-
 // jobs are the runs of the series.
-func jobs(dir string) ([]job, error) { return jobsOf(series(), dir, 0) }
+func jobs() ([]job, error) { return jobsOf(series(), 0) }
 
 // jobsOf are the runs of cases, with so many seeds of each; 0: as many as it has.
-func jobsOf(cases []seriesCase, dir string, seeds uint64) ([]job, error) {
+func jobsOf(cases []seriesCase, seeds uint64) ([]job, error) {
 	var all []job
 	for _, c := range cases {
 		for seed := uint64(1); seed <= or(seeds, uint64(c.seeds)); seed++ {
@@ -212,14 +204,14 @@ func jobsOf(cases []seriesCase, dir string, seeds uint64) ([]job, error) {
 			}
 			// A member that takes in another and gossips about it costs about as much as a second of its life.
 			cost := float64(p.Nodes) * (p.length().Seconds() + p.Settle.Seconds() + float64(p.Nodes))
-			all = append(all, job{c, seed, runFile(dir, c.name, seed), p.Systems, cost})
+			all = append(all, job{c, seed, p.Systems, cost})
 		}
 	}
 	return all, nil
 }
 
 // toMake returns those of the jobs that were asked for and are not there yet, in the order in which to make them.
-func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep bool) ([]job, error) {
+func toMake(all []job, have *runs, build string, only *regexp.Regexp, seeds uint64, keep bool) ([]job, error) {
 	var todo []job
 	matches := false
 	for _, j := range all {
@@ -234,7 +226,7 @@ func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep boo
 		if err != nil {
 			return nil, err
 		}
-		if r, err := read(j.file); err != nil || r.Params != want || r.Build != build && !keep {
+		if r, err := have.read(j.name, j.seed); err != nil || r.Params != want || r.Build != build && !keep {
 			todo = append(todo, j)
 		}
 	}
@@ -252,21 +244,21 @@ func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep boo
 // runSeries makes all runs that are not there yet, each in a process of its own: so many at a time, with one core each, which
 // is faster than to let the goroutines of one bubble wander over all. An interrupt ends those under way, and what they had begun
 // to write; what is finished stays.
-func runSeries(t *testing.T, all []job, dir string, only *regexp.Regexp, seeds uint64, keep bool, atOnce int) {
+func runSeries(t *testing.T, all []job, have *runs, only *regexp.Regexp, seeds uint64, keep bool, atOnce int) {
 	build, err := buildID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	todo, err := toMake(all, build, only, seeds, keep)
+	todo, err := toMake(all, have, build, only, seeds, keep)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
-	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), dir, len(todo))
+	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), have.dir, len(todo))
 	if len(todo) > 0 {
-		if err := cmp.Or(tryWrite(todo[0].file), tryWrite(filepath.Join(dir, "lab.md"))); err != nil {
-			t.Fatalf("lab: -results=%s: %v", dir, err)
+		if err := cmp.Or(tryWrite(have.file(todo[0].name, todo[0].seed)), tryWrite(filepath.Join(have.dir, "lab.md"))); err != nil {
+			t.Fatalf("lab: -results=%s: %v", have.dir, err)
 		}
 	}
 
@@ -285,9 +277,10 @@ func runSeries(t *testing.T, all []job, dir string, only *regexp.Regexp, seeds u
 		wg.Go(func() {
 			for j := range queue {
 				took := time.Now()
-				output, err := child(ctx, j, build)
+				file := have.file(j.name, j.seed)
+				output, err := child(ctx, j, file, build)
 				if ctx.Err() != nil {
-					os.Remove(j.file + ".part")
+					os.Remove(file + ".part")
 					return
 				}
 				mu.Lock()
@@ -319,12 +312,12 @@ feeding:
 }
 
 // child makes one run. It ends with its parent, as its standard input does.
-func child(ctx context.Context, j job, build string) (output []byte, err error) {
+func child(ctx context.Context, j job, file, build string) (output []byte, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	file, err := filepath.Abs(j.file)
+	file, err = filepath.Abs(file)
 	if err != nil {
 		return nil, err
 	}
@@ -348,18 +341,6 @@ func endWithParent() {
 	}()
 }
 
-func read(file string) (*result, error) {
-	buf, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var r result
-	if err := json.Unmarshal(buf, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return &r, nil
-}
-
 // buildID stands for all that can change what a run finds: the code of package cluster, of the network and of what they are made of,
 // and of the lab but for what only chooses and shows runs (a run holds its own params). Comments do not count.
 func buildID() (string, error) {
@@ -378,7 +359,7 @@ func buildID() (string, error) {
 	}
 	for _, file := range own {
 		switch file {
-		case "series_test.go", "short_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
+		case "series_test.go", "short_test.go", "runs_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
 		default:
 			parts = append(parts, file+"\t"+file)
 		}

@@ -130,13 +130,17 @@ type source struct {
 // look reads what a folder has of the short series, the runs with the controls among them.
 func look(name, dir string, seeds uint64) (*source, error) {
 	s := &source{name: name, dir: dir, spreads: map[string]map[string]spread{}}
+	have, err := openRuns(dir)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range short() {
 		for seed := uint64(1); seed <= seeds; seed++ {
 			want, err := c.params(seed)
 			if err != nil {
 				return nil, err
 			}
-			r, err := read(runFile(dir, c.name, seed))
+			r, err := have.read(c.name, seed)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
