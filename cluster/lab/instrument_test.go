@@ -1041,3 +1041,25 @@ func TestRunsArePacked(t *testing.T) {
 		t.Errorf("an archive that was cut off: %v", err)
 	}
 }
+
+// What a run under way says last is how far it has come.
+func TestSaying(t *testing.T) {
+	var s saying
+	if got := s.last(); got != "" {
+		t.Errorf("no run says %q", got)
+	}
+	s.begin()
+	for _, said := range []string{"=== RUN\n", "cut, 9 members: forming, 10s of real time\n", "cut, 9 members: 5s of", " 1m, 20s of real ti"} {
+		s.Write([]byte(said))
+	}
+	if got, want := s.last(), "cut, 9 members: forming, 10s of real time"; got != want {
+		t.Errorf("%q, want %q: a line that is not whole is none", got, want)
+	}
+	s.Write([]byte("me\n    lab_test.go:7: so\n"))
+	if got, want := s.last(), "cut, 9 members: 5s of 1m, 20s of real time"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if all := string(s.end()); !strings.HasPrefix(all, "=== RUN") || !strings.HasSuffix(all, "so\n") || s.last() != "" {
+		t.Errorf("all: %q, then %q", all, s.last())
+	}
+}

@@ -273,12 +273,18 @@ func runSeries(t *testing.T, all []job, have *runs, only *regexp.Regexp, seeds u
 	for _, j := range todo {
 		left += j.cost
 	}
-	for range atOnce {
+	finished := make(chan struct{})
+	underWay := make([]saying, atOnce)
+	go tellProgress(underWay, finished)
+	for i := range atOnce {
 		wg.Go(func() {
 			for j := range queue {
 				took := time.Now()
 				file := have.file(j.name, j.seed)
-				output, err := child(ctx, j, file, build)
+				output := &underWay[i]
+				output.begin()
+				err := child(ctx, j, file, build, output)
+				said := output.end()
 				if ctx.Err() != nil {
 					os.Remove(file + ".part")
 					return
@@ -290,7 +296,7 @@ func runSeries(t *testing.T, all []job, have *runs, only *regexp.Regexp, seeds u
 				fmt.Fprintf(os.Stderr, "[%d/%d] %s, seed %d: %v; about %v to go\n", made, len(todo), j.name, j.seed,
 					time.Since(took).Round(time.Second), rest.Round(time.Minute))
 				if err != nil {
-					t.Errorf("%s, seed %d: %v\n%s", j.name, j.seed, err, output)
+					t.Errorf("%s, seed %d: %v\n%s", j.name, j.seed, err, said)
 				}
 				mu.Unlock()
 			}
@@ -306,20 +312,21 @@ feeding:
 	}
 	close(queue)
 	wg.Wait()
+	close(finished)
 	if ctx.Err() != nil {
 		t.Fatalf("lab: interrupted after %d of %d runs; the same command goes on", made, len(todo))
 	}
 }
 
 // child makes one run. It ends with its parent, as its standard input does.
-func child(ctx context.Context, j job, file, build string) (output []byte, err error) {
+func child(ctx context.Context, j job, file, build string, output io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	file, err = filepath.Abs(file)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestLab$", "-test.timeout=0", "-test.v",
 		"-case="+j.name, "-systems="+j.systems, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-build="+build, "-child")
@@ -327,10 +334,70 @@ func child(ctx context.Context, j job, file, build string) (output []byte, err e
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400", "GOMEMLIMIT=6GiB")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer stdin.Close()
-	return cmd.CombinedOutput()
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd.Run()
+}
+
+// saying is what a run under way says.
+type saying struct {
+	mu   sync.Mutex
+	said []byte // nil: no run
+}
+
+func (s *saying) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = append(s.said, b...)
+	return len(b), nil
+}
+
+func (s *saying) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = []byte{}
+}
+
+// end returns all that was said.
+func (s *saying) end() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.said
+	s.said = nil
+	return all
+}
+
+// last is the last whole line that says how far the run has come; empty: none yet.
+func (s *saying) last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := strings.Split(string(s.said), "\n")
+	for _, line := range slices.Backward(lines[:max(0, len(lines)-1)]) {
+		if strings.Contains(line, " of real time") {
+			return line
+		}
+	}
+	return ""
+}
+
+// tellProgress shows twice a minute how far the runs under way have come.
+func tellProgress(underWay []saying, finished <-chan struct{}) {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-finished:
+			return
+		case <-tick.C:
+		}
+		for i := range underWay {
+			if line := underWay[i].last(); line != "" {
+				fmt.Fprintln(os.Stderr, "  "+line)
+			}
+		}
+	}
 }
 
 // endWithParent ends this process when its standard input does.
