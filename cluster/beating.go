@@ -58,6 +58,7 @@ func (c *core) beat(now time.Time) {
 		return
 	}
 	c.seq++
+	c.sentAt[c.seq%uint64(len(c.sentAt))] = sending{c.seq, now}
 	if c.cfg.Heartbeats == Probes { // the number still counts the time, for the order of evidence
 		return
 	}

@@ -30,7 +30,8 @@ type core struct {
 	before     uint64                  // the highest boot of this name that others knew of while it joined
 	namesakes  map[string]gossipMember // others under this name that memberlist reported, by their name there
 	epoch      uint64
-	seq        uint64 // heartbeats so far
+	seq        uint64      // heartbeats so far
+	sentAt     [64]sending // the latest of them
 	tags       map[string]string
 	since      time.Time
 	left       bool
@@ -535,8 +536,11 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	c.displace(r)
 	e := c.event(now, r, kindOf(state), reason)
 	c.publish(r.Name, e)
-	c.log.Info("member is "+state.String(), "member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason,
-		"phi", rounded(e.Phi), "threshold", rounded(e.Threshold), "by", e.By)
+	args := []any{"member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", rounded(e.Phi)}
+	if e.Threshold > 0 {
+		args = append(args, "threshold", rounded(e.Threshold), "by", e.By)
+	}
+	c.log.Info("member is "+state.String(), args...)
 }
 
 func kindOf(s State) Kind {

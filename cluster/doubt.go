@@ -139,8 +139,7 @@ func (c *core) unanswered(now time.Time, r *record) int {
 
 // worth is the doubt in one question that was left unanswered on this node's path to r.
 func (r *record) worth(now time.Time) float64 {
-	heard := 1 - r.edge.loss.rate(now)
-	return -math.Log10(min(max(minUnanswered, 1-heard*heard), mostUnanswered))
+	return -math.Log10(min(r.edge.loss.unanswered(now), mostUnanswered))
 }
 
 // doubt is how unlikely this node's own path to r would stay silent if r lived: the φ of the overdue heartbeats, and the
@@ -152,7 +151,7 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 	if unanswered == 0 || c.isolated {
 		return 0
 	}
-	if !c.heardSinceUp(r) {
+	if !c.packetsCross(r) {
 		if !r.edge.shutAt.After(r.inquiry.firstAsk) {
 			return 0
 		}
@@ -183,7 +182,7 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 	if asked == 0 {
 		return 0
 	}
-	if !c.heardSinceUp(r) && r.edge.refused {
+	if !c.packetsCross(r) && r.edge.refused {
 		return c.stallPhi
 	}
 	missing := 0.0

@@ -141,7 +141,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		}
 		return time.Time{}
 	}
-	if !c.heardSinceUp(r) && c.unanswered(now, r) > 0 {
+	if !c.packetsCross(r) && c.unanswered(now, r) > 0 {
 		c.knock(now, r)
 		if r.edge.streamAt.After(in.firstAsk) && c.unanswered(now, r) >= fewestPaths {
 			c.unhear(now, r)

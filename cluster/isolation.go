@@ -1,15 +1,18 @@
 package cluster
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// checkIsolation begins an isolation when every member that this node listens to is silent, has been asked in vain, and nobody
-// else has said a word meanwhile. While it lasts this node judges nobody, for want of supporters. Members that run memberlist alone
+// checkIsolation begins an isolation when every member that this node listens to is silent, has been asked in vain, more often
+// than the losses of their paths explain, and nobody else has said a word meanwhile. While it lasts this node judges nobody, for want of supporters. Members that run memberlist alone
 // speak in acks only, which may be far apart: beside them an isolation may begin between two acks and end with the next.
 func (c *core) checkIsolation(now time.Time) {
 	if c.isolated {
 		return
 	}
-	silent, spoke, watched, quiet := 0, false, 0, c.quietTime(now)
+	silent, spoke, watched, quiet, phi := 0, false, 0, c.quietTime(now), 0.0
 	for _, r := range c.members {
 		if r.edge.watched && r.State == StateUp {
 			watched++
@@ -23,6 +26,10 @@ func (c *core) checkIsolation(now time.Time) {
 		case r.Seq == 0 && now.Sub(r.met) >= 4*c.patience(): // no newcomer, and nobody ever heard it: it did not fall silent just now
 		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
 			silent++
+			phi -= float64(c.unanswered(now, r)) * math.Log10(r.edge.loss.unanswered(now))
+			if r.edge.watched {
+				phi += c.det.Phi(r.Name)
+			}
 		case r.edge.watched:
 			spoke = true // somebody may still speak
 		}
@@ -30,7 +37,7 @@ func (c *core) checkIsolation(now time.Time) {
 	if silent >= fewestPaths && 4*silent >= 3*watched {
 		c.roll.begin(now)
 	}
-	if spoke || silent < 2 { // in a cluster of two there is no isolation
+	if spoke || silent < 2 || phi < c.downPhi/2 { // in a cluster of two there is no isolation
 		return
 	}
 	c.isolated, c.isolatedAt = true, now

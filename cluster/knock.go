@@ -78,6 +78,19 @@ func (c *core) heardSinceUp(r *record) bool {
 	return !r.edge.lastHeard.Before(r.upAt) || !r.edge.crossedAt.Before(r.upAt)
 }
 
+// packetsCross tells whether packets of r reached anybody who looks into its silence: then silence is news.
+func (c *core) packetsCross(r *record) bool {
+	if c.heardSinceUp(r) {
+		return true
+	}
+	for _, o := range r.inquiry.opinions {
+		if o.awaits > 0 { // it listens to r
+			return true
+		}
+	}
+	return false
+}
+
 // unhear shows r as one that only streams reach, until a packet of it comes.
 func (c *core) unhear(now time.Time, r *record) {
 	c.endInquiry(r)

@@ -45,6 +45,12 @@ func (p *pathLoss) rate(now time.Time) float64 {
 	return max(priorLoss, p.left(now)*max(p.long, p.short))
 }
 
+// unanswered is how likely a question on the path, or its answer, is lost.
+func (p *pathLoss) unanswered(now time.Time) float64 {
+	heard := 1 - p.rate(now)
+	return max(minUnanswered, 1-heard*heard)
+}
+
 // left is the share of what is known that is not forgotten. Nothing is for the first minute.
 func (p *pathLoss) left(now time.Time) float64 {
 	age := now.Sub(p.at) - lossMemory

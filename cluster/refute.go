@@ -13,10 +13,23 @@ import "time"
 // node, so that no later event about itself takes the place of one. Members have no such names.
 const accusedKey = " accused"
 
+// sending is when a heartbeat of this node was sent.
+type sending struct {
+	seq uint64
+	at  time.Time
+}
+
 // tellAccused tells the application that this node was called down, and lives on under a new epoch
 // or boot.
 func (c *core) tellAccused(now time.Time, verdict claim) {
 	since := now.Add(-min(time.Duration(min(verdict.Age, 1<<53))*time.Microsecond, maxForget))
+	// Where this node stood still, the verdict waited on the way. It came no earlier than silence allows after the heartbeat
+	// that it rests on.
+	if sent := c.sentAt[verdict.Seq%uint64(len(c.sentAt))]; sent.seq == verdict.Seq && verdict.Boot == c.boot {
+		if earliest := sent.at.Add(c.cfg.Beat + c.cfg.StallAllowance); earliest.Before(since) {
+			since = earliest
+		}
+	}
 	self := c.selfMember()
 	c.log.Warn("others called this node down; what it did may have been handed to others",
 		"since", since.Format(time.RFC3339Nano), "boot", self.Boot, "epoch", self.Epoch)

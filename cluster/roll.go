@@ -18,12 +18,13 @@ type roll struct {
 
 const (
 	rollEvery = 100 * time.Millisecond
-	// rollBatch is how many are called at a time: a thousand members are called in three seconds.
-	rollBatch = 32
+	// rollBatch is how many are called at a time, and a 32nd of all of them at least: a thousand in three seconds.
+	rollBatch = 8
+	rollShare = 32
 	// rollTime is how long the roll is called after what began it.
 	rollTime = 3 * time.Second
 	// rollFirst is the pause after the first round; each later one is twice as long, up to rollLast.
-	rollFirst = 300 * time.Millisecond
+	rollFirst = time.Second
 	rollLast  = 30 * time.Second
 	// presentFor is how long whoever said something is taken to be there.
 	presentFor = 3 * time.Second
@@ -52,7 +53,8 @@ func (c *core) callRoll(now time.Time) time.Time {
 		}
 		rand.Shuffle(len(r.names), func(i, j int) { r.names[i], r.names[j] = r.names[j], r.names[i] })
 	}
-	for called := 0; called < rollBatch && len(r.names) > 0; {
+	batch := max(rollBatch, len(c.members)/rollShare)
+	for called := 0; called < batch && len(r.names) > 0; {
 		m := c.members[r.names[len(r.names)-1]]
 		r.names = r.names[:len(r.names)-1]
 		if m == nil || m.plain || m.State != StateUp || m.unheard || m.inquiry != nil && !m.apart ||
@@ -61,7 +63,7 @@ func (c *core) callRoll(now time.Time) time.Time {
 		}
 		called++
 		if m.missed >= 2 && !c.isolated && m.inquiry == nil && now.After(c.allowed(now, m)) {
-			if len(c.inquiries) < rollBatch { // the others when these are done
+			if len(c.inquiries) < 4*batch { // the others when these are done
 				c.inquire(now, m, true)
 			}
 			continue
