@@ -168,8 +168,11 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	if numbersAnew {
 		c.det.Restart(r.Name)
 	}
+	known := e.watched && c.det.HeartbeatAt(r.Name, now, b.Edge) // first: it keeps the promise before, and makes the next
 	c.watch(r, interval)
-	c.det.HeartbeatAt(r.Name, now, b.Edge)
+	if !known {
+		c.det.HeartbeatAt(r.Name, now, b.Edge)
+	}
 	if b.Mutual {
 		if !now.Before(e.courtesyUntil) {
 			c.courtesy[r.Name] = r

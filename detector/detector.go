@@ -186,8 +186,8 @@ func (d *Detector[K]) Alive(id K, at time.Time) bool {
 }
 
 // SetInterval says that a peer promised another interval between its heartbeats, from its last one on: 1 µs to 24 h,
-// else an error and no change. What was learnt about its link stays. It is an error (ErrNotWatched) if the peer is not
-// watched.
+// else an error and no change. What was learnt about its link stays. A heartbeat that carries the promise is reported
+// first, as it keeps the one before. It is an error (ErrNotWatched) if the peer is not watched.
 func (d *Detector[K]) SetInterval(id K, interval time.Duration) error {
 	var err error
 	var old time.Duration
