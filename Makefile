@@ -41,7 +41,7 @@ lab: ## The whole series of cluster experiments into docs/results, hours; Ctrl-C
 	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -series
 
 phi: ## The calibration of φ under four seeds and its competitors into docs/results, about half an hour
-	go test ./phiaccrual/qos -run '^Test(Results|Quality|Timeouts|Tuning)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results
+	go test ./internal/qos -run '^Test(Results|Quality|Timeouts|Tuning)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results
 
 demo:
 	go run ./cmd/pulsering demo
