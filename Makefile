@@ -3,7 +3,12 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 10s
 
-.PHONY: all test race lint e2e fuzz bench demo lab phi
+# lab-short: where its runs go, other runs to show beside them, runs at a time (default: one for each core).
+SHORT   ?= $(CURDIR)/.lab-short
+AGAINST ?=
+JOBS    ?=
+
+.PHONY: all test race lint e2e fuzz bench demo lab lab-short phi
 
 all: lint test race e2e fuzz
 
@@ -39,6 +44,10 @@ bench: ## Every benchmark, one short run each
 
 lab: ## The whole series of cluster experiments into docs/results, hours; Ctrl-C, and run again to go on
 	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -series
+
+lab-short: ## What a change of the protocol runs before (SHORT=folder) and after (AGAINST=folder): a table, under 20 minutes; resumable
+	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -shortlist -results='$(abspath $(SHORT))' \
+		$(if $(AGAINST),-against='$(abspath $(AGAINST))') $(if $(JOBS),-jobs=$(JOBS))
 
 phi: ## The calibration of φ under four seeds and its competitors into docs/results, about half an hour
 	go test ./internal/qos -run '^Test(Results|Quality|Timeouts|Tuning)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results

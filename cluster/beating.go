@@ -198,6 +198,7 @@ func (c *core) watch(r *record, interval time.Duration) {
 		return
 	}
 	e.watched, e.interval = true, interval
+	c.watching[r.Name] = r
 }
 
 func (c *core) unwatch(now time.Time, r *record) {
@@ -205,6 +206,7 @@ func (c *core) unwatch(now time.Time, r *record) {
 	if r.edge.watched {
 		c.det.Forget(r.Name)
 		r.edge.watched = false
+		delete(c.watching, r.Name)
 		r.edge.loss = pathLoss{} // an outage of before would never be unlearnt: questions teach it anew
 	}
 }

@@ -56,6 +56,7 @@ type core struct {
 	rotation  rotation
 
 	owed       map[string]*owed   // verdicts that members are to be told, by their name
+	watching   map[string]*record // those from whom heartbeats are due here
 	inquiries  map[string]*record // whose inquiry is open
 	downPhi    float64            // the verdict's threshold, for the present number of members
 	stallPhi   float64            // and for what no stall explains
@@ -152,7 +153,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		lost: map[string]*record{}, forgotten: map[string]burial{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
-		owed: map[string]*owed{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
+		owed: map[string]*owed{}, watching: map[string]*record{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	for _, s := range cfg.seeds {
 		c.atSeed[s.String()] = nil
@@ -183,6 +184,9 @@ func (c *core) wake(now time.Time) time.Time {
 		}
 	}
 	c.takeOver(now)
+	if at := c.watchOut(now); !at.IsZero() && at.Before(next) {
+		next = at
+	}
 	if at := c.callRoll(now); !at.IsZero() && at.Before(next) {
 		next = at
 	}

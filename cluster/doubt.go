@@ -187,9 +187,8 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 		return c.stallPhi
 	}
 	missing := 0.0
-	if e := &r.edge; e.watched && e.interval > 0 {
-		known := max(0, r.seen.Sub(e.heardAt)/e.interval) // heartbeats due here before the latest sign of life say nothing
-		missing = float64(max(0, (then.Sub(c.overdueAt(r))+e.interval)/e.interval-known))
+	if due := r.overdueAt(); r.edge.watched && r.edge.interval > 0 && !then.Before(due) {
+		missing = float64(1 + then.Sub(due)/r.edge.interval)
 	}
 	return float64(asked)*r.worth(now) - missing*math.Log10(r.edge.loss.rate(now))
 }

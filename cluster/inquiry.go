@@ -60,6 +60,26 @@ func (c *core) review(now time.Time, r *record) {
 	}
 }
 
+// watchOut opens an inquiry about each member whose heartbeat is overdue, and returns when the next one would be.
+func (c *core) watchOut(now time.Time) (next time.Time) {
+	if c.cfg.Heartbeats == Probes || c.left {
+		return next
+	}
+	for _, r := range c.watching {
+		if r.State != StateUp || r.inquiry != nil || r.unheard {
+			continue
+		}
+		at := r.overdueAt()
+		switch {
+		case !now.Before(at):
+			c.inquire(now, r, false)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	return next
+}
+
 func (c *core) detected(r *record) detector.State {
 	s, _ := c.det.State(r.Name)
 	return s
@@ -88,12 +108,16 @@ func (c *core) endInquiry(r *record) {
 	delete(c.inquiries, r.Name)
 }
 
-// overdueAt is when r's heartbeat is later than those that arrive: by four times their mean deviation, as for TCP's
-// retransmission (RFC 6298, section 2). A φ would not do: on a path that loses many it does not rise before the next one is due.
-func (c *core) overdueAt(r *record) time.Time {
+// dueAt is when the first heartbeat of r is due here after the latest sign of life: those due before say nothing any more.
+func (r *record) dueAt() time.Time {
 	e := &r.edge
-	return e.heardAt.Add(e.interval + minStdDev + 4*e.late)
+	passed := max(0, r.seen.Sub(e.heardAt)/max(1, e.interval))
+	return e.heardAt.Add((1 + passed) * e.interval)
 }
+
+// overdueAt is when that heartbeat is later than those that arrive: by four times their mean deviation, as for TCP's
+// retransmission (RFC 6298, section 2). A φ would not do: on a path that loses many it does not rise before the next one is due.
+func (r *record) overdueAt() time.Time { return r.dueAt().Add(minStdDev + 4*r.edge.late) }
 
 // pursue goes on with an open inquiry and returns when to come back; the zero time: when the detector has news.
 func (c *core) pursue(now time.Time, r *record) time.Time {
@@ -102,7 +126,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	}
 	in := r.inquiry
 	if in.asked == 0 && !in.urgent && r.edge.watched {
-		if at := c.overdueAt(r); now.Before(at) {
+		if at := r.overdueAt(); now.Before(at) {
 			return at
 		}
 	}

@@ -27,7 +27,7 @@ func (c *core) askEvery() time.Duration {
 }
 
 // quickEvery is the time between two of the first questions.
-func (c *core) quickEvery() time.Duration { return c.askEvery() / 20 }
+func (c *core) quickEvery() time.Duration { return c.askEvery() / 40 }
 
 // pace is the time to the next question about r: longer and longer while inquiries about r lead nowhere, or one follows the
 // other, as on a path that is too slow or for a node that is cut off. No answer resets it; it forgets by askDecay.

@@ -16,7 +16,7 @@ func (t *Traffic) add(u Traffic) { t.Packets += u.Packets; t.Bytes += u.Bytes }
 //
 // Once nothing is in flight or held back, over all addresses
 //
-//	Sent + Duplicated = Received + Lost + Cut + Full + Dead
+//	Sent + Duplicated = Received + Lost + Cut + Tail + Full + Dead
 //
 // in packets and in bytes, unless a reset came between a packet's two ends.
 type Counters struct {
@@ -30,7 +30,8 @@ type Counters struct {
 
 	// Dropped at this end, by what it was sent to, or by what it was sent from
 	// when it never left.
-	Full Traffic // no room in a queue
+	Tail Traffic // no room in the queue of a line, see [Network.SetRate]
+	Full Traffic // no room in any other queue
 	Dead Traffic // nobody there, or killed while it was held back
 
 	// Streams. Bytes written here that are yet to be read elsewhere count as
@@ -39,10 +40,11 @@ type Counters struct {
 	StreamSent, StreamReceived uint64 // bytes
 }
 
-// Dropped is Lost, Cut, Full and Dead together.
+// Dropped is Lost, Cut, Tail, Full and Dead together.
 func (c Counters) Dropped() Traffic {
 	sum := c.Lost
 	sum.add(c.Cut)
+	sum.add(c.Tail)
 	sum.add(c.Full)
 	sum.add(c.Dead)
 	return sum
@@ -54,6 +56,7 @@ func (c *Counters) add(d Counters) {
 	c.Received.add(d.Received)
 	c.Lost.add(d.Lost)
 	c.Cut.add(d.Cut)
+	c.Tail.add(d.Tail)
 	c.Full.add(d.Full)
 	c.Dead.add(d.Dead)
 	c.Dials += d.Dials

@@ -31,6 +31,8 @@
 //
 //   - [Network.SetLink] and [Network.SetRegions] set delay, loss and
 //     duplication, for any two sets of addresses.
+//   - [Network.SetRate] gives an address a slow line, with a queue that has an
+//     end.
 //   - [Network.Cut], [Network.Split], [Network.Isolate] and [Network.Heal]
 //     lose everything between sets of addresses, one way or both.
 //   - [Network.Block] and [Network.Unblock] hold everything back at a node, and
@@ -47,8 +49,8 @@
 // random source. So a seed gives the same luck, not the same run: assert
 // bounds, and repeat.
 //
-// Packets have no limit of bandwidth, and processing takes no virtual time.
-// Nodes share one clock, so a node that stands still has timers that do not:
+// Processing takes no virtual time, and packets take none but where
+// [Network.SetRate] limits a line. Nodes share one clock, so a node that stands still has timers that do not:
 // see [Network.Stall].
 //
 // For memberlist in virtual time: turn EnableCompression off (half of all

@@ -28,6 +28,7 @@ type endpoint struct {
 	holder   *Transport // who listens here; nil: nobody
 	rng      *rand.Rand
 	bursts   map[*endpoint]burst
+	up, down line // of the address, to and from everybody else
 	counters Counters
 
 	// inbox is what is in flight to here, the earliest arrival first. timer is
@@ -55,7 +56,8 @@ type endpoint struct {
 // pointer into it.
 type packet struct {
 	memberlist.Packet
-	at time.Time // when it arrives
+	at      time.Time // when it arrives
+	carried bool      // by the line of its receiver: at is when it has left that
 }
 
 type outgoing struct {
@@ -121,14 +123,20 @@ func (e *endpoint) send(t *Transport, to *endpoint, buf []byte, now time.Time) e
 // transmit puts a packet on the wire. It keeps buf.
 func (e *endpoint) transmit(to *endpoint, buf []byte, now time.Time) {
 	c := e.net.conditions.Load()
+	up, _ := c.rate(e.id)
+	e.mu.Lock()
+	left, ok := e.leave(up, to, len(buf)+udpHeader, now)
+	if !ok {
+		e.counters.Tail.count(len(buf))
+		e.mu.Unlock()
+		return
+	}
 	if c.cut(e.id, to.id) {
-		e.mu.Lock()
 		e.counters.Cut.count(len(buf))
 		e.mu.Unlock()
 		return
 	}
 	l := c.link(e.id, to.id)
-	e.mu.Lock()
 	delay, lost := e.draw(l, to, e.rng, now)
 	if lost {
 		e.counters.Lost.count(len(buf))
@@ -143,11 +151,20 @@ func (e *endpoint) transmit(to *endpoint, buf []byte, now time.Time) {
 	}
 	e.mu.Unlock()
 
-	to.fly(&packet{memberlist.Packet{Buf: buf, From: e.addr}, now.Add(delay)}, now)
+	to.fly(&packet{Packet: memberlist.Packet{Buf: buf, From: e.addr}, at: left.Add(delay)}, now)
 	if twice {
 		// The receiver owns what it gets, so the copy may not share buf.
-		to.fly(&packet{memberlist.Packet{Buf: slices.Clone(buf), From: e.addr}, now.Add(again)}, now)
+		to.fly(&packet{Packet: memberlist.Packet{Buf: slices.Clone(buf), From: e.addr}, at: left.Add(again)}, now)
 	}
+}
+
+// leave is when what e sends to to at now has left e's line, or false where it
+// does not fit. e.mu is held.
+func (e *endpoint) leave(up Rate, to *endpoint, bytes int, now time.Time) (time.Time, bool) {
+	if e == to {
+		return now, true
+	}
+	return e.up.carry(up, bytes, now)
 }
 
 // fly adds p to what is on its way here.
@@ -157,6 +174,13 @@ func (e *endpoint) fly(p *packet, now time.Time) {
 	if e.closed {
 		return
 	}
+	if e.insert(p) == 0 {
+		e.arm(now)
+	}
+}
+
+// insert puts p into the inbox and returns where. e.mu is held.
+func (e *endpoint) insert(p *packet) int {
 	// Most packets arrive after all others. Those of one instant keep their
 	// order.
 	i := len(e.inbox)
@@ -164,9 +188,7 @@ func (e *endpoint) fly(p *packet, now time.Time) {
 		i = sort.Search(i, func(j int) bool { return e.inbox[j].at.After(p.at) })
 	}
 	e.inbox = slices.Insert(e.inbox, i, p)
-	if i == 0 {
-		e.arm(now)
-	}
+	return i
 }
 
 // arm sets the timer to the first arrival. e.mu is held.
@@ -184,9 +206,24 @@ func (e *endpoint) due() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
+	_, down := e.net.conditions.Load().rate(e.id)
 	n := 0
 	for ; n < len(e.inbox) && !e.inbox[n].at.After(now); n++ {
-		e.arrive(e.inbox[n], now)
+		p := e.inbox[n]
+		if !p.carried && p.From != net.Addr(e.addr) {
+			p.carried = true
+			left, ok := e.down.carry(down, len(p.Buf)+udpHeader, p.at)
+			if !ok {
+				e.counters.Tail.count(len(p.Buf))
+				continue
+			}
+			if left.After(p.at) {
+				p.at = left
+				e.insert(p) // behind n, whose time was earlier
+				continue
+			}
+		}
+		e.arrive(p, now)
 	}
 	e.inbox = slices.Delete(e.inbox, 0, n)
 	if len(e.inbox) > 0 {

@@ -87,6 +87,7 @@ type conditions struct {
 	base  *Link
 	links []linkRule
 	cuts  []cutRule
+	rates []rateRule
 }
 
 func (c *conditions) link(from, to int) *Link {

@@ -66,7 +66,7 @@ type Network struct {
 	queue  int
 	silent bool
 
-	// conditions is what SetLink, Cut and Heal write: replaced as a whole, so
+	// conditions is what SetLink, SetRate, Cut and Heal write: replaced as a whole, so
 	// that a send reads it without a lock.
 	conditions atomic.Pointer[conditions]
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -181,7 +182,13 @@ func (p *pipe) pump(now time.Time) {
 		p.set(p.retry, now)
 		return
 	}
-	delay, ok := p.from.cross(p.to, now)
+	limited := p.from.limited(p.to)
+	size := 0
+	if limited {
+		p.cutSegment()
+		size = len(p.segments[p.flying].data)
+	}
+	next, delay, ok := p.from.cross(p.to, size, now)
 	if ok && p.readerGone {
 		// No word from the other side is as good as a loss, and so is a reset
 		// that does not get here: the next attempt provokes another.
@@ -208,7 +215,24 @@ func (p *pipe) pump(now time.Time) {
 	// If the one before takes longer, these wait behind it.
 	for ; p.flying < len(p.segments); p.flying++ {
 		p.segments[p.flying].at = now.Add(delay)
+		if limited && p.flying+1 < len(p.segments) {
+			p.flying++
+			p.retry = next
+			p.set(next, now)
+			return
+		}
 	}
+}
+
+// cutSegment makes what is sent next small enough for one packet. p.mu is held.
+func (p *pipe) cutSegment() {
+	s := &p.segments[p.flying]
+	if len(s.data) <= segmentSize {
+		return
+	}
+	rest := segment{data: s.data[segmentSize:]}
+	s.data = s.data[:segmentSize:segmentSize]
+	p.segments = slices.Insert(p.segments, p.flying+1, rest)
 }
 
 // wait gives up s.mu until something changes or one of the times comes. s.mu
@@ -323,7 +347,7 @@ func (p *pipe) kill() {
 	p.writerDone = true
 	p.segments = p.segments[:p.flying] // what never left
 	if !p.from.silent() {
-		if delay, ok := p.from.cross(p.to, now); ok {
+		if _, delay, ok := p.from.cross(p.to, 0, now); ok {
 			p.reset(now.Add(delay))
 		}
 	}
@@ -352,10 +376,11 @@ func (p *pipe) setWriteDeadline(t time.Time) {
 
 func expired(deadline, now time.Time) bool { return !deadline.IsZero() && !deadline.After(now) }
 
-// cross draws whether one attempt on a stream gets from e to to, and how long
-// that takes.
-func (e *endpoint) cross(to *endpoint, now time.Time) (time.Duration, bool) {
-	return e.attempt(to, e.rng, now)
+// cross draws whether one attempt on a stream, with so many bytes of data, gets
+// from e to to, and how long that takes. What is sent next, at the earliest,
+// meets both lines as they are without this one.
+func (e *endpoint) cross(to *endpoint, bytes int, now time.Time) (next time.Time, delay time.Duration, ok bool) {
+	return e.attempt(to, e.rng, bytes, now)
 }
 
 // answer is cross for what to provoked. Its luck is to's, so that what one node
@@ -364,19 +389,52 @@ func (e *endpoint) answer(to *endpoint, now time.Time) (time.Duration, bool) {
 	to.mu.Lock()
 	luck := rand.New(rand.NewPCG(to.rng.Uint64(), to.rng.Uint64()))
 	to.mu.Unlock()
-	return e.attempt(to, luck, now)
+	_, delay, ok := e.attempt(to, luck, 0, now)
+	return delay, ok
 }
 
 // attempt draws from r, which is guarded by e.mu or the caller's own.
-func (e *endpoint) attempt(to *endpoint, r *rand.Rand, now time.Time) (time.Duration, bool) {
+func (e *endpoint) attempt(to *endpoint, r *rand.Rand, bytes int, now time.Time) (time.Time, time.Duration, bool) {
 	c := e.net.conditions.Load()
-	if c.cut(e.id, to.id) {
-		return 0, false
-	}
+	up, _ := c.rate(e.id)
+	_, down := c.rate(to.id)
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	left, ok := e.leave(up, to, bytes+tcpHeader, now)
+	if !ok || c.cut(e.id, to.id) {
+		e.mu.Unlock()
+		return left, 0, false
+	}
 	delay, lost := e.draw(c.link(e.id, to.id), to, r, now)
-	return delay, !lost
+	e.mu.Unlock()
+	if lost {
+		return left, 0, false
+	}
+	there := left.Add(delay)
+	if e != to {
+		to.mu.Lock()
+		there, ok = to.down.carry(down, bytes+tcpHeader, there)
+		to.mu.Unlock()
+		left = later(left, there.Add(-delay))
+	}
+	return left, there.Sub(now), ok
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// limited says whether a line between e and to has a rate.
+func (e *endpoint) limited(to *endpoint) bool {
+	c := e.net.conditions.Load()
+	if len(c.rates) == 0 || e == to {
+		return false
+	}
+	up, _ := c.rate(e.id)
+	_, down := c.rate(to.id)
+	return up.BytesPerSecond > 0 || down.BytesPerSecond > 0
 }
 
 func (e *endpoint) countStream(sent, received int) {

@@ -22,19 +22,23 @@ func TestRulesDoNotPileUp(t *testing.T) {
 		func() error { return n.Heal(few, one) },
 		func() error { return n.SetLink(few, all, Link{Loss: Independent(0.5)}) },
 		func() error { return n.SetLink(few, one, Link{}) },
+		func() error { return n.SetRate(all, Rate{BytesPerSecond: 1}, Rate{}) },
+		func() error { return n.SetRate(few, Rate{}, Rate{}) },
+		func() error { return n.SetRate(all, Rate{}, Rate{}) },
 	}
 	for range 100 {
 		for _, step := range steps {
 			if err := step(); err != nil {
 				t.Fatal(err)
 			}
-			if c := n.conditions.Load(); len(c.cuts) > 4 || len(c.links) > 2 {
-				t.Fatalf("%d rules about cuts and %d about links are kept, want at most 4 and 2", len(c.cuts), len(c.links))
+			if c := n.conditions.Load(); len(c.cuts) > 4 || len(c.links) > 2 || len(c.rates) > 2 {
+				t.Fatalf("%d rules about cuts, %d about links and %d about rates are kept, want at most 4, 2 and 2",
+					len(c.cuts), len(c.links), len(c.rates))
 			}
 		}
 	}
-	if c := n.conditions.Load(); len(c.cuts) != 0 {
-		t.Errorf("%d rules about cuts are left when all is healed, want 0", len(c.cuts))
+	if c := n.conditions.Load(); len(c.cuts)+len(c.rates) != 0 {
+		t.Errorf("%d rules about cuts and %d about rates are left when all is healed, want 0", len(c.cuts), len(c.rates))
 	}
 }
 

@@ -34,8 +34,8 @@ const (
 // and so on up to 2 minutes, 15 times; a write counts as one, whatever its
 // size. A stream whose write did not get through by then, 924.6 s after the
 // first attempt, ends with syscall.ETIMEDOUT at both ends.
-// Bandwidth has no limit; a write waits while 256 KiB are unread. An accepted
-// stream's remote port is not the address of the other node.
+// Bandwidth has the limits of [Network.SetRate] alone; a write waits while
+// 256 KiB are unread. An accepted stream's remote port is not the address of the other node.
 func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	to, err := t.at.net.endpoint(addr)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t *Transport) dial(to *endpoint, timeout time.Duration) (net.Conn, error) 
 		if err := w.open(from); err != nil {
 			return nil, err
 		}
-		there, ok := from.cross(to, time.Now())
+		_, there, ok := from.cross(to, 0, time.Now())
 		if ok {
 			if err := w.sleep(there); err != nil {
 				return nil, err

@@ -27,7 +27,8 @@
 //     p99 and max are over the pairs that were told, and null where there are none; never counts the others.
 //   - false_down: Down events about members that live and are not blocked, and Left events about members that run and never
 //     said goodbye, at all members and at unblocked ones. Downs of a member's former boot, and of a member that the fault hides
-//     from the observer, or did until a second ago, are none of these. In the block scenario the blocked members do not count while they run either, as in the Lifeguard paper
+//     from the observer, or did until a second ago, are none of these, nor are those for the
+//     reason isolated at a member that the fault is about. In the block scenario the blocked members do not count while they run either, as in the Lifeguard paper
 //     (section V: an event "about an agent outside the anomalous set"); events about them are in resumed.
 //   - member_hours: the sum of the virtual times that members ran. No event in h hours bounds the rate at 3.0/h with 95 %
 //     confidence (-ln 0.05, the Poisson distribution; for more events see per_hour_95).

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"flag"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -135,6 +136,9 @@ func TestLedgerDetection(t *testing.T) {
 	d.says(2, 1, viewDown)
 	d.says(3, 1, viewDown)
 
+	if n := d.open(); n != 1 { // 3 knows of both, 2 too, 4 not of 1
+		t.Errorf("%d pairs have yet to be told, want 1", n)
+	}
 	told, never, already := d.waited(false)
 	slices.Sort(told)
 	if !slices.Equal(told, []float64{0.5, 0.75, 1, 1}) || never != 1 || already != 1 {
@@ -242,6 +246,29 @@ func TestLedgerFalseDowns(t *testing.T) {
 		d.says(1, 0, viewDown)
 		d.wantFalse(t, 1, 1)
 	})
+	t.Run("isolated", func(t *testing.T) {
+		d := newDiary(4)
+		d.sick(d.now, 0, 0)
+		d.after(30)
+		down := func(observer int) {
+			d.told(news{at: d.now, observer: observer, subject: 3, view: viewDown, reason: cluster.ReasonIsolated})
+			d.says(observer, 3, viewUp)
+		}
+		down(0)
+		d.wantFalse(t, 0, 0)
+		down(1) // nothing is wrong with it
+		d.wantFalse(t, 1, 1)
+		d.says(0, 3, viewDown) // for another reason
+		d.wantFalse(t, 2, 1)
+		d.lonely(d.now, 0)
+		for range 3 {
+			d.lonely(d.now, 1)
+		}
+		d.lonely(d.now, 2)
+		if len(d.isolated) != 1 || !slices.Equal(d.alone, []int{0, 3, 1, 0}) {
+			t.Errorf("isolated: %v; alone: %v, want one, and 0, 3, 1, 0", d.isolated, d.alone)
+		}
+	})
 	t.Run("anomalous", func(t *testing.T) {
 		d := newDiary(4)
 		d.anomaly(0)
@@ -345,6 +372,12 @@ func TestQuestions(t *testing.T) {
 		// Faults of no length, one right after the other, would fill the memory.
 		{"stall", "-fault=0", "-fault=0s: want 50ms to 1h0m0s"},
 		{"stall", "-between=0", "-between=0s: want 1s to 1h0m0s"},
+		{"stall", "-least=301ms", "-least=301ms: want 0s to 300ms"},
+		{"stall", "-least=-1ms", "-least=-1ms: want 0s to 300ms"},
+		{"stall", "-least=300ms -churn=10", ""},
+		{"crash", "-rate=-1", "-rate=-1: want 0 to 8e+06"},
+		{"crash", "-rate=16", ""},
+		{"cut", "-few=3", ""},
 		{"oneway", "-between=0", "-between=0s: want 1s to 10m0s"},
 		{"restart", "-between=999ms", "-between=999ms: want 1s to 5m0s"},
 		{"restart", "-fault=0", ""},
@@ -441,15 +474,16 @@ func TestLooksAt(t *testing.T) {
 }
 
 func TestToMake(t *testing.T) {
-	all, err := jobs(t.TempDir())
+	have := &runs{dir: t.TempDir()}
+	all, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if todo, err := toMake(all, "now", regexp.MustCompile("^crsh"), 0, false); err == nil || !strings.Contains(err.Error(), "-only=^crsh") {
+	if todo, err := toMake(all, have, "now", regexp.MustCompile("^crsh"), 0, false); err == nil || !strings.Contains(err.Error(), "-only=^crsh") {
 		t.Errorf("an expression that no case matches: %d runs, %v", len(todo), err)
 	}
 	cut36 := regexp.MustCompile("^cut/36$")
-	todo, err := toMake(all, "now", cut36, 3, false)
+	todo, err := toMake(all, have, "now", cut36, 3, false)
 	if err != nil || len(todo) != 3 || todo[0].name != "cut/36" || todo[0].seed != 1 {
 		t.Fatalf("%v, %v; want three seeds of cut/36", todo, err)
 	}
@@ -459,12 +493,12 @@ func TestToMake(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (&result{Params: p, Build: build}).write(j.file); err != nil {
+		if err := (&result{Params: p, Build: build}).write(have.file(j.name, j.seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for keep, want := range map[bool]int{false: 2, true: 1} {
-		if left, err := toMake(all, "now", cut36, 3, keep); err != nil || len(left) != want {
+		if left, err := toMake(all, have, "now", cut36, 3, keep); err != nil || len(left) != want {
 			t.Errorf("keep %v: %v, %v; want %d runs", keep, left, err, want)
 		}
 	}
@@ -581,10 +615,11 @@ func TestMerge(t *testing.T) {
 // The report says what the runs say, whichever of them there are.
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeReport(dir); err == nil {
+	have := &runs{dir: dir}
+	if err := writeReport(have); err == nil {
 		t.Error("a report of nothing")
 	}
-	all, err := jobs(dir)
+	all, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -607,11 +642,11 @@ func TestReport(t *testing.T) {
 			r.Systems[name] = s
 		}
 		r.Systems["memberlist"].False.All = 3
-		if err := r.write(j.file); err != nil {
+		if err := r.write(have.file(j.name, j.seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := writeReport(dir); err != nil {
+	if err := writeReport(have); err != nil {
 		t.Fatal(err)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "lab.md"))
@@ -635,7 +670,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("the report lacks %q", want)
 		}
 	}
-	for _, file := range []string{"lab.json", "lab/detection-over-size.svg", "lab/detection-over-loss.svg", "lab/false-downs.svg", "lab/cost-over-size.svg"} {
+	for _, file := range []string{"lab/detection-over-size.svg", "lab/detection-over-loss.svg", "lab/false-downs.svg", "lab/cost-over-size.svg"} {
 		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 			t.Error(err)
 		}
@@ -713,8 +748,8 @@ func TestGoals(t *testing.T) {
 
 // A file of another question, or without all systems, is not a run of the case that it is named after.
 func TestReportOfOtherQuestions(t *testing.T) {
-	dir := t.TempDir()
-	all, err := jobs(dir)
+	have := &runs{dir: t.TempDir()}
+	all, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -733,11 +768,11 @@ func TestReportOfOtherQuestions(t *testing.T) {
 		case 2:
 			delete(r.Systems, "pulsering")
 		}
-		if err := r.write(j.file); err != nil {
+		if err := r.write(have.file(j.name, j.seed)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cases, _, err := gather(dir)
+	cases, _, err := gather(have)
 	if err != nil || cases[0].Seeds != 1 {
 		t.Errorf("%d runs of %s, %v; want the first of three", cases[0].Seeds, cases[0].Case, err)
 	}
@@ -846,3 +881,185 @@ func (h *heardViews) told(_ int, _ string, v view, _ uint64, _, _ string) {
 }
 
 func (h *heardViews) lonely(int) {}
+
+// The table of the short series says what is worse than all that others measured, and nothing else.
+func TestCompare(t *testing.T) {
+	write := func(dir, name string, seed uint64, edit func(*result)) {
+		t.Helper()
+		c, err := caseNamed(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.params(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &systemResult{Packets: 10, Bytes: 500, Peak: 30}
+		s.Detect = detection{Median: number(1), Max: number(2), Pairs: 7}
+		r := &result{Params: p, Build: filepath.Base(dir), Systems: map[string]*systemResult{"pulsering": s}}
+		edit(r)
+		if err := r.write((&runs{dir: dir}).file(name, seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packets := func(n float64) func(*result) { return func(r *result) { r.Systems["pulsering"].Packets = n } }
+	after := func(n float64) func(*result) {
+		return func(r *result) { r.Systems["pulsering"].After = &aftermath{10, n, n} }
+	}
+	root := t.TempDir()
+	dirs := map[string]string{}
+	for _, name := range []string{"now", "before", "series"} {
+		dirs[name] = filepath.Join(root, name)
+	}
+	for seed, n := range []float64{9, 11, 10} {
+		write(dirs["series"], "crash/1-of-8", uint64(seed+1), packets(n))
+	}
+	write(dirs["before"], "crash/1-of-8", 1, packets(12))
+	write(dirs["now"], "crash/1-of-8", 1, packets(12.1)) // within a hundredth of the worst
+	write(dirs["before"], "crash/quiet-10", 1, after(90))
+	write(dirs["before"], "crash/quiet-11", 1, after(12))
+	write(dirs["now"], "crash/quiet-10", 1, after(11))
+	write(dirs["now"], "crash/quiet-11", 1, after(95))
+	write(dirs["before"], "loss/none-100", 1, packets(10))
+	write(dirs["now"], "loss/none-100", 1, packets(9))
+	write(dirs["now"], "cut/36", 1, func(r *result) { r.Params.Loss = 0.5 }) // another question
+	var sources []*source
+	for _, name := range []string{"now", "before", "series"} {
+		s, err := look(name, dirs[name], 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, s)
+	}
+	table := compare(sources)
+	squeezed := regexp.MustCompile(` +`).ReplaceAllString(table, " ")
+	for _, want := range []string{
+		"series before now\n",
+		"\n packets a node and second 9 to 11 12 12.1\n",
+		"\n packets of a survivor after the verdict – 12 to 90 11 to 95 worse, at crash/quiet-11\n",
+		"\n packets a node and second – 10 9 better\n",
+		"\nseries: 3 runs by series in ", "\nbefore: 4 runs by before in ", "\nnow: 4 runs by now in ",
+		", 1 are worse than the spread of the others\n crash/quiet-2 to 40: packets of a survivor after the verdict: 95, was 12 to 90, at crash/quiet-11\n",
+	} {
+		if !strings.Contains(squeezed, want) {
+			t.Errorf("the table lacks %q", want)
+		}
+	}
+	for _, dull := range []string{"cut/36", "pairs never told", "full queues"} {
+		if strings.Contains(table, dull) {
+			t.Errorf("the table has a line about %s", dull)
+		}
+	}
+	if t.Failed() {
+		t.Log(table)
+	}
+}
+
+// The short series is what the series and the further cases have, without the controls.
+func TestShort(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range short() {
+		p, err := c.params(1)
+		if err != nil || p.Systems != "pulsering" || seen[c.name] {
+			t.Errorf("%s: systems %s, %v", c.name, p.Systems, err)
+		}
+		seen[c.name] = true
+	}
+	for _, c := range further() {
+		if p, err := c.params(1); err != nil || p.Systems != common.Systems {
+			t.Errorf("%s: systems %s, %v", c.name, p.Systems, err)
+		}
+	}
+}
+
+// A run is the same from its file and from the archive, a file is newer, and an archive depends on nothing but its runs.
+func TestRunsArePacked(t *testing.T) {
+	have := &runs{dir: t.TempDir(), packed: map[string]*result{}}
+	all, err := jobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = all[:3]
+	write := func(j job, build string) {
+		t.Helper()
+		p, err := j.params(j.seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &result{Case: j.name, Seed: j.seed, Params: p, Build: build, Systems: map[string]*systemResult{"pulsering": {Agree: number(3)}}}
+		if err := r.write(have.file(j.name, j.seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(j job, build string) {
+		t.Helper()
+		r, err := have.read(j.name, j.seed)
+		if err != nil || r.Build != build || r.Seed != j.seed || *r.Systems["pulsering"].Agree != 3 || r.Systems["pulsering"].FormedS != nil {
+			t.Fatalf("%s, seed %d: %+v, %v; want one made by %s", j.name, j.seed, r, err, build)
+		}
+	}
+	pack := func() []byte {
+		t.Helper()
+		if err := have.pack(all); err != nil {
+			t.Fatal(err)
+		}
+		if have, err = openRuns(have.dir); err != nil {
+			t.Fatal(err)
+		}
+		buf, err := os.ReadFile(archiveFile(have.dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return buf
+	}
+	if _, err := have.read(all[0].name, 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is not there: %v", err)
+	}
+	write(all[0], "old")
+	write(all[1], "old")
+	pack()
+	want(all[0], "old")
+	if _, err := os.Stat(filepath.Join(have.dir, "lab", "runs")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is packed is there still: %v", err)
+	}
+	write(all[0], "new")
+	write(all[2], "new")
+	want(all[0], "new")
+	first := pack()
+	want(all[0], "new")
+	want(all[1], "old")
+	want(all[2], "new")
+	write(all[2], "new")
+	if again := pack(); string(again) != string(first) {
+		t.Error("the same runs make another archive")
+	}
+
+	if err := os.WriteFile(archiveFile(have.dir), first[:len(first)-20], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRuns(have.dir); err == nil || !strings.Contains(err.Error(), "runs.jsonl.gz: after ") {
+		t.Errorf("an archive that was cut off: %v", err)
+	}
+}
+
+// What a run under way says last is how far it has come.
+func TestSaying(t *testing.T) {
+	var s saying
+	if got := s.last(); got != "" {
+		t.Errorf("no run says %q", got)
+	}
+	s.begin()
+	for _, said := range []string{"=== RUN\n", "cut, 9 members: forming, 10s of real time\n", "cut, 9 members: 5s of", " 1m, 20s of real ti"} {
+		s.Write([]byte(said))
+	}
+	if got, want := s.last(), "cut, 9 members: forming, 10s of real time"; got != want {
+		t.Errorf("%q, want %q: a line that is not whole is none", got, want)
+	}
+	s.Write([]byte("me\n    lab_test.go:7: so\n"))
+	if got, want := s.last(), "cut, 9 members: 5s of 1m, 20s of real time"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if all := string(s.end()); !strings.HasPrefix(all, "=== RUN") || !strings.HasSuffix(all, "so\n") || s.last() != "" {
+		t.Errorf("all: %q, then %q", all, s.last())
+	}
+}

@@ -24,13 +24,63 @@ var (
 	oneCase = flag.String("case", "", "one case of the series, such as crash/5-of-100; -seed and further flags change it")
 	all     = flag.Bool("series", false, "make all runs of the series that -results does not have yet, then the report")
 	only    = flag.String("only", "", "with -series: the cases that this regular expression matches")
-	seeds   = flag.Uint64("seeds", 0, "with -series: no more than so many seeds of each case; 0: all")
+	seeds   = flag.Uint64("seeds", 0, "with -series: no more than so many seeds of each case; 0: all; with -shortlist: so many; 0: one")
+	brief   = flag.Bool("shortlist", false, "make all runs of the short series that -results does not have yet, then a table against the series in docs/results")
+	against = flag.String("against", "", "with -shortlist: another folder of runs to show beside them, such as those before a change; a relative path begins in this package's folder")
+	atOnce  = flag.Int("jobs", runtime.NumCPU(), "with -series, -shortlist: so many runs at a time, one core each, 1 to 1024")
 	report  = flag.Bool("report", false, "make the report from the runs that -results has")
 	keep    = flag.Bool("keep", false, "with -series: keep runs of other code than the present one")
 	build   = flag.String("build", "", "what the result calls the code that made it; empty: its hash")
-	results = flag.String("results", "../../docs/results", "folder for the series: runs in lab/runs, pictures in lab, lab.md, lab.json")
+	results = flag.String("results", "", "folder for the series: runs in lab/runs.jsonl.gz and, in the making, in lab/runs, pictures in lab, lab.md; empty: docs/results, with -shortlist .lab-short, which git ignores")
 	asChild = flag.Bool("child", false, "end when standard input does")
 )
+
+// seriesDir is where the series is in the tree.
+const seriesDir = "../../docs/results"
+
+func checkJobs(n int) error {
+	if n < 1 || n > 1024 {
+		return fmt.Errorf("lab: -jobs=%d: want 1 to 1024", n)
+	}
+	return nil
+}
+
+// runShort makes what dir lacks of the short series and returns the table of it beside other folders.
+func runShort(t *testing.T, dir, other string, seeds uint64, only string, keep bool) (string, error) {
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return "", fmt.Errorf("lab: -only: %w", err)
+	}
+	var beside []*source
+	if other != "" {
+		before, err := look("before", other, 10)
+		if err != nil {
+			return "", err
+		}
+		if before.runs == 0 {
+			return "", fmt.Errorf("lab: -against=%s: want a folder with runs of the short series", other)
+		}
+		beside = append(beside, before)
+	}
+	last, err := look("series", seriesDir, 10)
+	if err != nil {
+		return "", err
+	}
+	planned, err := jobsOf(short(), seeds)
+	if err != nil {
+		return "", err
+	}
+	have, err := openRuns(dir)
+	if err != nil {
+		return "", err
+	}
+	runSeries(t, planned, have, chosen, seeds, keep, *atOnce)
+	now, err := look("now", dir, seeds)
+	if err != nil {
+		return "", err
+	}
+	return compare(append([]*source{now}, append(beside, last)...)), nil
+}
 
 // TestLab is the lab's only door: see the package comment.
 func TestLab(t *testing.T) {
@@ -43,10 +93,27 @@ func TestLab(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Log(describe())
+	case *brief:
+		if err := looksAt(flag.CommandLine, "shortlist", "against", "results", "seeds", "only", "keep", "jobs"); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkJobs(*atOnce); err != nil {
+			t.Fatal(err)
+		}
+		dir := or(*results, "../../.lab-short")
+		table, err := runShort(t, dir, *against, or(*seeds, 1), *only, *keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(os.Stderr, table)
 	case *all || *report:
+		have, err := openRuns(or(*results, seriesDir))
+		if err != nil {
+			t.Fatal(err)
+		}
 		reads := []string{"report", "results"}
 		if *all {
-			reads = append(reads, "series", "only", "seeds", "keep")
+			reads = append(reads, "series", "only", "seeds", "keep", "jobs")
 		}
 		if err := looksAt(flag.CommandLine, reads...); err != nil {
 			t.Fatal(err)
@@ -56,9 +123,19 @@ func TestLab(t *testing.T) {
 			if err != nil {
 				t.Fatalf("lab: -only: %v", err)
 			}
-			runSeries(t, *results, chosen, *seeds, *keep)
+			if err := checkJobs(*atOnce); err != nil {
+				t.Fatal(err)
+			}
+			planned, err := jobs()
+			if err != nil {
+				t.Fatal(err)
+			}
+			runSeries(t, planned, have, chosen, *seeds, *keep, *atOnce)
+			if err := have.pack(planned); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := writeReport(*results); err != nil {
+		if err := writeReport(have); err != nil {
 			t.Fatal(err)
 		}
 	case *oneCase != "" || flags.Scenario != "":

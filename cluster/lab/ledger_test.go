@@ -6,6 +6,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // grace is how long after a fault's end its victims may still be called down without that being false: news on its way.
@@ -58,7 +60,7 @@ type ledger struct {
 	waiting  [2][]*wait // the latest of each subject: for down, for up
 	faults   []fault
 	isolated []float64 // seconds from a member's fault until it called itself isolated
-	alone    int       // times that a healthy member called itself isolated
+	alone    []int     // times that each member called itself isolated while it was healthy
 }
 
 // tally counts events since the measurement began.
@@ -67,7 +69,7 @@ type tally struct {
 	reasons                  map[string]int // of false downs
 	examples                 []string       // the first of them, as a person reads it
 	resumed                  int            // downs of members of the blocked set while they run
-	excused                  int            // downs of members that the fault hid
+	excused                  int            // downs of members that the fault hid, or of all others at one that it isolated
 	hits                     int            // downs of members that do not run, or of former boots
 	leftAsDown               int
 	parting                  int // downs of members that run, said by members after their own goodbye
@@ -123,7 +125,7 @@ type fault struct {
 }
 
 func newLedger(members int, now time.Time) *ledger {
-	l := &ledger{now: now, members: make([]standing, members), views: make([]view, members*members)}
+	l := &ledger{now: now, members: make([]standing, members), views: make([]view, members*members), alone: make([]int, members)}
 	l.waiting = [2][]*wait{make([]*wait, members), make([]*wait, members)}
 	l.tally = tally{changes: map[[2]int]int{}, reasons: map[string]int{}}
 	for i := range l.members {
@@ -151,7 +153,7 @@ func (l *ledger) begin(now time.Time) {
 	l.advance(now)
 	l.measuring, l.begun, l.lived = true, now, 0
 	l.tally = tally{changes: map[[2]int]int{}, reasons: map[string]int{}}
-	l.isolated, l.alone = nil, 0
+	l.isolated, l.alone = nil, make([]int, len(l.members))
 }
 
 func (l *ledger) end(now time.Time) {
@@ -377,7 +379,7 @@ func (l *ledger) judge(e news, former bool) {
 		l.leftAsDown++
 	case !s.running || former:
 		l.hits++
-	case hidden(e.at, o, s):
+	case hidden(e.at, o, s), e.reason == cluster.ReasonIsolated && o.afflicted(e.at):
 		l.excused++
 	case s.anomalous:
 		l.resumed++
@@ -402,13 +404,18 @@ func (l *ledger) accuse(e news, reason string) {
 
 // hidden tells whether a fault hides s from o, or did until a moment ago.
 func hidden(now time.Time, o, s *standing) bool {
-	if s.ill && now.Sub(s.since) >= s.allowance {
-		return true
-	}
-	if !s.until.IsZero() && now.Sub(s.until) <= grace { // whether or not it has fallen ill again
+	if s.afflicted(now) {
 		return true
 	}
 	return o.lastSide != s.lastSide && (s.sideUntil.IsZero() || now.Sub(s.sideUntil) <= grace)
+}
+
+// afflicted tells whether a fault has s in its hold for longer than s is to bear, or had until a moment ago.
+func (s *standing) afflicted(now time.Time) bool {
+	if s.ill && now.Sub(s.since) >= s.allowance {
+		return true
+	}
+	return !s.until.IsZero() && now.Sub(s.until) <= grace // whether or not it has fallen ill again
 }
 
 // lonely: a member says that it is isolated.
@@ -421,7 +428,7 @@ func (l *ledger) lonely(now time.Time, member int) {
 	case s.ill:
 		l.isolated = append(l.isolated, now.Sub(s.since).Seconds())
 	default:
-		l.alone++
+		l.alone[member]++
 	}
 }
 
@@ -433,6 +440,20 @@ func (l *ledger) disagreements() int {
 	for i := range l.members {
 		if !l.members[i].agreed {
 			n++
+		}
+	}
+	return n
+}
+
+// open is the number of pairs that have yet to be told of a down.
+func (l *ledger) open() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.waits {
+		for _, s := range w.told {
+			if !w.up && s == notTold {
+				n++
+			}
 		}
 	}
 	return n

@@ -21,12 +21,14 @@ type params struct {
 	Loss  float64       `json:"loss"`
 	Burst time.Duration `json:"burst,omitempty"`
 	Delay time.Duration `json:"delay,omitempty"`
+	Rate  int           `json:"rate,omitempty"`
 
 	Kill          int           `json:"kill,omitempty"`
 	KillObservers bool          `json:"kill_observers,omitempty"`
 	Few           int           `json:"few,omitempty"`
 	FewLoss       float64       `json:"few_loss,omitempty"`
 	Fault         time.Duration `json:"fault,omitempty"`
+	Least         time.Duration `json:"least,omitempty"`
 	Between       time.Duration `json:"between,omitempty"`
 	Churn         int           `json:"churn,omitempty"`
 
@@ -53,13 +55,15 @@ func (p *params) define(f *flag.FlagSet) {
 	f.Float64Var(&p.Loss, "loss", p.Loss, "share of packets lost on every path, 0 to 0.9; burst: share of time that a path is out")
 	f.DurationVar(&p.Burst, "burst", p.Burst, "mean length of a path's outage; 0: losses are independent")
 	f.DurationVar(&p.Delay, "delay", p.Delay, "mean one-way delay, spread by a quarter; 0: 150 to 250 µs")
+	f.IntVar(&p.Rate, "rate", p.Rate, "kbit/s of each member's line, up and down, headers included, from when the cluster has formed (join-storm: from the start); 0: no limit")
 	f.IntVar(&p.Kill, "kill", p.Kill, "crash, wan: members killed at one instant; restart: members restarted, one after the other")
 	f.BoolVar(&p.KillObservers, "kill-observers", p.KillObservers, "crash: kill one member and all that observe it instead")
-	f.IntVar(&p.Few, "few", p.Few, "block, isolate, oneway, lossy-few: members with the fault; 0: 1 % of them, one at least")
+	f.IntVar(&p.Few, "few", p.Few, "block, isolate, oneway, lossy-few: members with the fault; 0: 1 % of them, one at least; cut: members of the smaller side; 0: half")
 	f.Float64Var(&p.FewLoss, "few-loss", p.FewLoss, "lossy-few: share of packets lost to and from those members")
 	f.DurationVar(&p.Fault, "fault", p.Fault, "length of a fault: block, cut, isolate, oneway, restart (absence), stall (the longest)")
+	f.DurationVar(&p.Least, "least", p.Least, "stall: the shortest; 0: 50 ms, or -fault where that is less")
 	f.DurationVar(&p.Between, "between", p.Between, "time between two faults: block (0: one fault only), oneway, restart, stall (mean of each member)")
-	f.IntVar(&p.Churn, "churn", p.Churn, "join-storm: joins a minute, and as many leaves")
+	f.IntVar(&p.Churn, "churn", p.Churn, "join-storm, stall: joins a minute, and as many leaves; in stall of members that do not stall")
 	f.StringVar(&p.Heartbeats, "heartbeats", p.Heartbeats, "pulsering: ring or probes")
 	f.DurationVar(&p.Beat, "beat", p.Beat, "pulsering: Config.Beat; 0: its default")
 	f.DurationVar(&p.StallAllowance, "stall-allowance", p.StallAllowance, "pulsering: Config.StallAllowance; 0: its default")
@@ -105,6 +109,7 @@ func (p params) validate() error {
 	lasts("settle", p.Settle, 0, time.Hour)
 	lasts("burst", p.Burst, 0, time.Hour)
 	lasts("delay", p.Delay, 0, time.Minute)
+	within("rate", float64(p.Rate), 0, maxRate)
 	// Faults without a length, one right after the other, would be without number.
 	var leastFault, leastBetween time.Duration
 	switch p.Scenario {
@@ -115,6 +120,7 @@ func (p params) validate() error {
 		}
 	case "stall":
 		leastFault, leastBetween = leastStall, time.Second
+		lasts("least", p.Least, 0, max(p.Fault, leastStall))
 	case "oneway", "restart":
 		leastBetween = time.Second
 	}
@@ -144,6 +150,9 @@ func (p params) validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// maxRate is so fast that it is no limit: 8 Gbit/s.
+const maxRate = 8_000_000
 
 func (p params) length() time.Duration { return time.Duration(p.Minutes * float64(time.Minute)) }
 

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,8 +24,8 @@ type outcome struct {
 	Systems map[string]*systemResult `json:"systems"`
 }
 
-// merge puts the runs of one system together: firsts are the least, medians the median over seeds, 99 % points and worst figures
-// the greatest, counts and exposures the sum, rates and sizes the mean.
+// merge puts the runs of one system together: firsts are the least, medians the median over seeds, 99 % points and worst figures,
+// what a crash leaves behind among them, the greatest, counts and exposures the sum, rates and sizes the mean.
 func merge(runs []*systemResult) *systemResult {
 	m := &systemResult{Config: runs[0].Config}
 	reduce := func(get func(*systemResult) *float64, by func([]float64) float64) *float64 {
@@ -99,7 +98,14 @@ func merge(runs []*systemResult) *systemResult {
 		for reason, n := range r.False.Reasons {
 			m.False.Reasons[reason] += n
 		}
-		m.Peak, m.DroppedFull = max(m.Peak, r.Peak), m.DroppedFull+r.DroppedFull
+		m.Peak, m.DroppedFull, m.DroppedLine = max(m.Peak, r.Peak), m.DroppedFull+r.DroppedFull, m.DroppedLine+r.DroppedLine
+		m.AloneMost = max(m.AloneMost, r.AloneMost)
+		if a := r.After; a != nil {
+			if m.After == nil {
+				m.After = &aftermath{Calm: a.Calm}
+			}
+			m.After = &aftermath{min(m.After.Calm, a.Calm), max(m.After.Packets, a.Packets), max(m.After.Most, a.Most)}
+		}
 	}
 	m.False.PerHour95 = *rounded(poissonUpper(m.False.All) / m.False.MemberHours)
 	m.Settled = summaries(func(r *systemResult) *summary { return &r.Settled })
@@ -129,13 +135,13 @@ func merge(runs []*systemResult) *systemResult {
 }
 
 // gather reads what there is of the series: each of its cases, also those without a run, and how many runs each build made.
-func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
+func gather(have *runs) (cases []*outcome, builds map[string]int, err error) {
 	builds = map[string]int{}
-	all, err := jobs(dir)
+	all, err := jobs()
 	if err != nil {
 		return nil, nil, err
 	}
-	runs := map[string]map[string][]*systemResult{} // by case and system
+	found := map[string]map[string][]*systemResult{} // by case and system
 	for _, j := range all {
 		if len(cases) == 0 || cases[len(cases)-1].Case != j.name {
 			p, err := j.params(j.seed)
@@ -143,10 +149,10 @@ func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
 				return nil, nil, err
 			}
 			cases = append(cases, &outcome{Case: j.name, Section: j.section, Of: j.seeds, Params: p, Systems: map[string]*systemResult{}})
-			runs[j.name] = map[string][]*systemResult{}
+			found[j.name] = map[string][]*systemResult{}
 		}
 		o := cases[len(cases)-1]
-		r, err := read(j.file)
+		r, err := have.read(j.name, j.seed)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -159,20 +165,21 @@ func gather(dir string) (cases []*outcome, builds map[string]int, err error) {
 		o.Seeds++
 		builds[r.Build]++
 		for name, s := range r.Systems {
-			runs[j.name][name] = append(runs[j.name][name], s)
+			found[j.name][name] = append(found[j.name][name], s)
 		}
 	}
 	for _, o := range cases {
-		for name, list := range runs[o.Case] {
+		for name, list := range found[o.Case] {
 			o.Systems[name] = merge(list)
 		}
 	}
 	return cases, builds, nil
 }
 
-// writeReport makes lab.md, lab.json and the pictures from the runs in dir.
-func writeReport(dir string) error {
-	cases, builds, err := gather(dir)
+// writeReport makes lab.md and the pictures from the runs in a folder, into it.
+func writeReport(have *runs) error {
+	dir := have.dir
+	cases, builds, err := gather(have)
 	if err != nil {
 		return err
 	}
@@ -183,14 +190,7 @@ func writeReport(dir string) error {
 		}
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("lab: no runs in %s", filepath.Join(dir, "lab", "runs"))
-	}
-	buf, err := json.MarshalIndent(found, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "lab.json"), append(buf, '\n'), 0o666); err != nil {
-		return err
+		return fmt.Errorf("lab: no runs in %s", filepath.Join(dir, "lab"))
 	}
 	pictures, err := draw(filepath.Join(dir, "lab"), found)
 	if err != nil {
@@ -504,7 +504,7 @@ var (
 	leavers   = func(o *outcome) *float64 { return number(o.ours().False.LeftAsDown + o.ours().False.Parting) }
 	full      = func(o *outcome) *float64 { return number(int(o.ours().DroppedFull)) }
 	packets   = func(o *outcome) *float64 { return &o.ours().Packets }
-	bytes     = func(o *outcome) *float64 { return &o.ours().Bytes }
+	volume    = func(o *outcome) *float64 { return &o.ours().Bytes }
 )
 
 var goals = []goal{
@@ -541,10 +541,10 @@ var goals = []goal{
 	{"three regions: median ≤ 1.0 s", limit(in(sectionWAN), median, 1)},
 	{"three regions: no false down", limit(in(sectionWAN), falseAll, 0)},
 	{"cost: at most 15 packets per node and second", limit(in(sectionCost), packets, 15)},
-	{"cost: at most 750 bytes per node and second", limit(in(sectionCost), bytes, 750)},
+	{"cost: at most 750 bytes per node and second", limit(in(sectionCost), volume, 750)},
 	{"… flat: the most of them at 32 to 1000 members within 1.1 times the least", flat(func(o *outcome) bool {
 		return o.Section == sectionCost && o.Params.Nodes >= 32
-	}, bytes, 1.1)},
+	}, volume, 1.1)},
 	{"cost at 10 % loss: at most 45 packets per node and second", limit(in(sectionCostLoss), packets, 45)},
-	{"… and 2250 bytes", limit(in(sectionCostLoss), bytes, 2250)},
+	{"… and 2250 bytes", limit(in(sectionCostLoss), volume, 2250)},
 }

@@ -36,16 +36,20 @@ type systemResult struct {
 	FormedS     *float64 `json:"formed_s"` // from the last member's joining until all views agreed; null: never
 	StreamBytes float64  `json:"stream_bytes_per_node_s"`
 	Dials       float64  `json:"dials_per_node_s"`
-	Peak        uint64   `json:"peak_packets_node_s"` // the most that one member sent in one second
-	DroppedFull uint64   `json:"dropped_full"`        // by full queues, of the network and of the members
+	Peak        uint64   `json:"peak_packets_node_s"`    // the most that one member sent in one second
+	DroppedFull uint64   `json:"dropped_full"`           // by full queues, of the network and of the members
+	DroppedLine uint64   `json:"dropped_line,omitempty"` // by full lines, where -rate limits them
 
-	Settled   summary  `json:"settled"`          // agree_s of each fault that views agreed after
-	Unsettled int      `json:"unsettled"`        // faults after which they did not
-	Apart     *float64 `json:"apart_s"`          // the longest that views about one member differed at a stretch
-	Back      returns  `json:"back_s"`           // from a member's return until each other calls its new boot up
-	Isolated  summary  `json:"isolated_s"`       // from the fault until the member says Isolated
-	Alone     int      `json:"isolated_healthy"` // times that a member without a fault said so
-	Excused   int      `json:"down_excused"`     // Downs of members that the fault hid for longer than its allowance
+	After *aftermath `json:"after_verdict,omitempty"` // crash, wan: null if not all were told, or the run ended too early
+
+	Settled   summary  `json:"settled"`                         // agree_s of each fault that views agreed after
+	Unsettled int      `json:"unsettled"`                       // faults after which they did not
+	Apart     *float64 `json:"apart_s"`                         // the longest that views about one member differed at a stretch
+	Back      returns  `json:"back_s"`                          // from a member's return until each other calls its new boot up
+	Isolated  summary  `json:"isolated_s"`                      // from the fault until the member says Isolated
+	Alone     int      `json:"isolated_healthy"`                // times that a member without a fault said so
+	AloneMost int      `json:"isolated_healthy_most,omitempty"` // by one member
+	Excused   int      `json:"down_excused"`                    // Downs of members that the fault hid for longer than its allowance
 	Suspects  int      `json:"suspects"`
 	Changes   summary  `json:"changes_per_ill_member"` // ups and downs, over pairs of healthy observer and ill member
 
@@ -65,6 +69,13 @@ type detection struct {
 	Never   int      `json:"never"`
 	Pairs   int      `json:"pairs"`
 	Already int      `json:"already"` // pairs left out, as the victim was not up for the survivor before
+}
+
+// aftermath is packets a second that survivors of a crash send from 2 to 30 s after the last of them was told.
+type aftermath struct {
+	Calm    float64 `json:"calm"`    // each, before the crash
+	Packets float64 `json:"packets"` // each
+	Most    float64 `json:"most"`    // one of them
 }
 
 type returns struct {
@@ -116,7 +127,11 @@ func (w *world) result() *systemResult {
 	if unsettled == 0 {
 		r.Agree = r.Settled.Max
 	}
-	r.Isolated, r.Alone, r.Excused, r.Suspects = summarize(l.isolated), l.alone, l.excused, l.suspects
+	r.Isolated, r.Excused, r.Suspects = summarize(l.isolated), l.excused, l.suspects
+	for _, times := range l.alone {
+		r.Alone, r.AloneMost = r.Alone+times, max(r.AloneMost, times)
+	}
+	r.After = w.after
 	r.Changes = l.changesOfIll()
 	for _, e := range l.examples {
 		w.t.Logf("%s: false down: %s", w.system.name, e)
@@ -131,7 +146,7 @@ func (w *world) result() *systemResult {
 
 	r.ViewsDiffer = w.check()
 	w.closing.Wait()
-	r.DroppedFull = traffic.Full.Packets + w.dropped
+	r.DroppedFull, r.DroppedLine = traffic.Full.Packets+w.dropped, traffic.Tail.Packets
 	for _, m := range w.members {
 		if m != nil && m.node != nil && !m.gone {
 			r.DroppedFull += m.node.dropped()
@@ -164,13 +179,18 @@ func (r *result) write(path string) error {
 	if err != nil {
 		return err
 	}
+	return writeWhole(path, append(buf, '\n'))
+}
+
+// writeWhole is write for any content.
+func writeWhole(path string, buf []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
 	if !replaceable(path) {
-		return os.WriteFile(path, append(buf, '\n'), 0o666)
+		return os.WriteFile(path, buf, 0o666)
 	}
-	if err := os.WriteFile(path+".part", append(buf, '\n'), 0o666); err != nil {
+	if err := os.WriteFile(path+".part", buf, 0o666); err != nil {
 		return err
 	}
 	return os.Rename(path+".part", path)
@@ -246,11 +266,22 @@ func (r *result) String() string {
 	row("packets, bytes per node and second", func(s *systemResult) string { return fmt.Sprintf("%.2f, %.0f", s.Packets, s.Bytes) })
 	row("  in streams: bytes per node and second", func(s *systemResult) string { return fmt.Sprintf("%.0f", s.StreamBytes) })
 	row("  peak packets of a node in a second", func(s *systemResult) string { return fmt.Sprint(s.Peak) })
+	if r.any(func(s *systemResult) bool { return s.After != nil }) {
+		row("  of a survivor, 2 to 30 s after the verdict; most; before", func(s *systemResult) string {
+			if s.After == nil {
+				return "–"
+			}
+			return fmt.Sprintf("%.2f, %.2f, %.2f", s.After.Packets, s.After.Most, s.After.Calm)
+		})
+	}
+	if r.any(func(s *systemResult) bool { return s.DroppedLine > 0 }) {
+		row("  dropped by full lines", func(s *systemResult) string { return fmt.Sprint(s.DroppedLine) })
+	}
 	row("  dropped by full queues", func(s *systemResult) string { return fmt.Sprint(s.DroppedFull) })
 	row("views agree after (s); apart at most (s)", func(s *systemResult) string { return figures(s.Agree) + "; " + figures(s.Apart) })
 	if r.any(func(s *systemResult) bool { return s.Isolated.Count > 0 || s.Alone > 0 }) {
-		row("isolated said after (s), by healthy ones", func(s *systemResult) string {
-			return fmt.Sprintf("%s, %d", figures(s.Isolated.Median, s.Isolated.Max), s.Alone)
+		row("isolated said after (s), by healthy ones, by one of them", func(s *systemResult) string {
+			return fmt.Sprintf("%s, %d, %d", figures(s.Isolated.Median, s.Isolated.Max), s.Alone, s.AloneMost)
 		})
 	}
 	if r.any(func(s *systemResult) bool { return s.False.LeftAsDown+s.False.Parting > 0 }) {

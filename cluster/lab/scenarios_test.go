@@ -47,13 +47,13 @@ func init() {
 			}, block,
 		},
 		"stall": {
-			"every member stalls now and then (every -between on average), for 50 ms to -fault, log-uniform; longer than pulsering's stall allowance excuses a down",
+			"every member stalls now and then (every -between on average), for -least to -fault, log-uniform; longer than pulsering's stall allowance excuses a down",
 			func(p *params) {
 				p.Nodes, p.Minutes, p.Fault, p.Between = 128, 60, 300*time.Millisecond, 30*time.Second
 			}, stall,
 		},
 		"cut": {
-			"half and half for -fault, then healed",
+			"half and half, or -few and the rest, for -fault, then healed",
 			func(p *params) { p.Nodes, p.Fault = 36, time.Minute }, cut,
 		},
 		"isolate": {
@@ -96,9 +96,46 @@ func crash(w *world) {
 	w.begin()
 	w.wait(w.p.length() / 2)
 	w.moment()
-	w.kill(w.victims()...)
+	victims := w.victims()
+	calm := w.counted()
+	w.kill(victims...)
 	w.ledger.ended(time.Now(), nil)
+	w.aftermath(calm)
 	w.wait(w.p.length())
+}
+
+// The window after a verdict in which the survivors are to send no more than before the crash.
+const (
+	quietFrom = 2 * time.Second
+	quietTo   = 30 * time.Second
+)
+
+// aftermath compares what each survivor sends after a crash with what it had sent before, which is calm. The window begins
+// when the last of them has been told; nothing is compared if the run ends before the window does.
+func (w *world) aftermath(calm count) {
+	for w.ledger.open() > 0 {
+		if w.over(quietTo) {
+			return
+		}
+		w.sleep(50 * time.Millisecond)
+	}
+	if w.over(quietTo) {
+		return
+	}
+	w.sleep(quietFrom)
+	begin := w.counted()
+	w.sleep(quietTo - quietFrom)
+	end := w.counted()
+	w.after = &aftermath{}
+	for i, n := range end.packets {
+		rate := float64(n-begin.packets[i]) / (end.at - begin.at).Seconds()
+		w.after.Calm += float64(calm.packets[i]) / calm.at.Seconds()
+		w.after.Packets += rate
+		w.after.Most = max(w.after.Most, rate)
+	}
+	survivors := float64(len(end.packets))
+	w.after.Calm, w.after.Packets = *rounded(w.after.Calm / survivors), *rounded(w.after.Packets / survivors)
+	w.after.Most = *rounded(w.after.Most)
 }
 
 // victims are those to be killed, the same in each system: where the observers of a member are to die with it, those that the
@@ -162,11 +199,12 @@ func stall(w *world) {
 	}
 	// All are drawn ahead, so that each system gets the same.
 	var events []event
-	spread := float64(w.p.Fault) / float64(leastStall)
+	least := or(w.p.Least, min(leastStall, w.p.Fault))
+	spread := float64(w.p.Fault) / float64(least)
 	for m := range w.p.Nodes {
 		for at := time.Duration(0); ; {
 			at += time.Duration(w.rng.ExpFloat64() * float64(w.p.Between))
-			length := time.Duration(float64(leastStall) * math.Pow(spread, w.rng.Float64()))
+			length := time.Duration(float64(least) * math.Pow(spread, w.rng.Float64()))
 			if at+length+2*rest > w.p.length() {
 				break
 			}
@@ -174,9 +212,27 @@ func stall(w *world) {
 			at += length
 		}
 	}
+	const comeOrGo = -1
+	if w.p.Churn > 0 {
+		apart := time.Minute / time.Duration(2*w.p.Churn)
+		for at := apart; at+2*rest <= w.p.length(); at += apart {
+			events = append(events, event{at: at, member: comeOrGo})
+		}
+	}
 	slices.SortFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
+	next, oldest := w.p.Nodes, w.p.Nodes // of those that come and go
 	for _, e := range events {
 		w.wait(e.at)
+		if e.member == comeOrGo {
+			if gone := oldest; next > gone && w.runs(gone) {
+				w.leave(gone)
+				oldest++
+			} else if next < len(w.members) {
+				w.start(next, address(next, 0))
+				next++
+			}
+			continue
+		}
 		if e.length == 0 {
 			w.resume(e.member)
 			w.ledger.ended(time.Now(), []int{e.member})
@@ -196,7 +252,8 @@ func cut(w *world) {
 	w.sleep(rest)
 	w.moment()
 	members := w.pick(w.p.Nodes)
-	near, far := members[:len(members)/2], members[len(members)/2:]
+	near := members[:or(w.p.Few, len(members)/2)]
+	far := members[len(near):]
 	w.must(w.network.Split(w.addrs(near...), w.addrs(far...)))
 	side := map[int]int{}
 	for i, half := range [][]int{near, far} {
@@ -310,6 +367,7 @@ func restart(w *world) {
 }
 
 func joinStorm(w *world) {
+	w.slow()
 	<-w.start(0, address(0, 0))
 	w.begin()
 	apart := 2 * time.Second / time.Duration(w.p.Nodes)

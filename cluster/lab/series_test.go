@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"go/scanner"
 	"go/token"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -124,6 +124,44 @@ func series() []seriesCase {
 	return all
 }
 
+// The sections of the cases beyond the series.
+const (
+	sectionTogether = "Faults together"
+	sectionAfter    = "After a crash: quiet again, at every size"
+	sectionSlow     = "Slow lines"
+	sectionMass     = "Most of a cluster dies, or is cut off"
+	sectionShort    = "Lifeguard's experiments, as the short series has them"
+)
+
+// further are cases beyond the series: one command each, and the short series has some of them.
+func further() []seriesCase {
+	var all []seriesCase
+	add := func(section, name string, edit func(*params)) {
+		all = append(all, seriesCase{name, section, 1, edit})
+	}
+	ms := time.Millisecond
+	for _, percent := range []int{0, 1, 2, 5, 10} {
+		add(sectionTogether, fmt.Sprintf("stall/395ms-loss-%d", percent), func(p *params) {
+			p.Nodes, p.Least, p.Fault, p.Loss = 22, 395*ms, 395*ms, float64(percent)/100
+		})
+	}
+	add(sectionTogether, "stall/395ms-churn", func(p *params) { p.Nodes, p.Minutes, p.Least, p.Fault, p.Churn = 22, 20, 395*ms, 395*ms, 10 })
+	add(sectionTogether, "block/loss-5", func(p *params) { p.Loss = 0.05 })
+	for n := 2; n <= 40; n++ {
+		add(sectionAfter, fmt.Sprintf("crash/quiet-%d", n), func(p *params) { p.Nodes, p.Minutes = n, 1.5 })
+	}
+	for _, rate := range []int{16, 64} {
+		add(sectionSlow, fmt.Sprintf("loss/%dkbit-12", rate), func(p *params) { p.Nodes, p.Minutes, p.Loss, p.Rate = 12, 5, 0, rate })
+		add(sectionSlow, fmt.Sprintf("crash/%dkbit-12", rate), func(p *params) { p.Nodes, p.Minutes, p.Rate = 12, 5, rate })
+	}
+	for _, c := range [][2]int{{95, 100}, {90, 100}, {50, 60}} {
+		add(sectionMass, fmt.Sprintf("crash/%d-of-%d", c[0], c[1]), func(p *params) { p.Kill, p.Nodes, p.Minutes = c[0], c[1], 20 })
+	}
+	add(sectionMass, "cut/3-of-50", func(p *params) { p.Few, p.Nodes, p.Minutes, p.Fault = 3, 50, 7, 5*time.Minute })
+	add(sectionShort, "block/D700ms", func(p *params) { p.Fault = 700 * ms })
+	return all
+}
+
 func (c seriesCase) params(seed uint64) (params, error) {
 	p, err := question(scenarioOf(c.name))
 	if err != nil {
@@ -134,9 +172,9 @@ func (c seriesCase) params(seed uint64) (params, error) {
 	return p, p.validate()
 }
 
-// caseNamed finds a case of the series.
+// caseNamed finds a case of the series, or a further one.
 func caseNamed(name string) (seriesCase, error) {
-	for _, c := range series() {
+	for _, c := range append(series(), further()...) {
 		if c.name == name {
 			return c, nil
 		}
@@ -147,30 +185,33 @@ func caseNamed(name string) (seriesCase, error) {
 // job is one run of the series.
 type job struct {
 	seriesCase
-	seed uint64
-	file string
-	cost float64 // in virtual member-seconds, forming included, to guess how long the rest takes
+	seed    uint64
+	systems string
+	cost    float64 // in virtual member-seconds, forming included, to guess how long the rest takes
 }
 
-func jobs(dir string) ([]job, error) {
+// jobs are the runs of the series.
+func jobs() ([]job, error) { return jobsOf(series(), 0) }
+
+// jobsOf are the runs of cases, with so many seeds of each; 0: as many as it has.
+func jobsOf(cases []seriesCase, seeds uint64) ([]job, error) {
 	var all []job
-	for _, c := range series() {
-		for seed := uint64(1); seed <= uint64(c.seeds); seed++ {
+	for _, c := range cases {
+		for seed := uint64(1); seed <= or(seeds, uint64(c.seeds)); seed++ {
 			p, err := c.params(seed)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			file := filepath.Join(dir, "lab", "runs", fmt.Sprintf("%s-seed%d.json", strings.ReplaceAll(c.name, "/", "-"), seed))
 			// A member that takes in another and gossips about it costs about as much as a second of its life.
 			cost := float64(p.Nodes) * (p.length().Seconds() + p.Settle.Seconds() + float64(p.Nodes))
-			all = append(all, job{c, seed, file, cost})
+			all = append(all, job{c, seed, p.Systems, cost})
 		}
 	}
 	return all, nil
 }
 
 // toMake returns those of the jobs that were asked for and are not there yet, in the order in which to make them.
-func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep bool) ([]job, error) {
+func toMake(all []job, have *runs, build string, only *regexp.Regexp, seeds uint64, keep bool) ([]job, error) {
 	var todo []job
 	matches := false
 	for _, j := range all {
@@ -185,7 +226,7 @@ func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep boo
 		if err != nil {
 			return nil, err
 		}
-		if r, err := read(j.file); err != nil || r.Params != want || r.Build != build && !keep {
+		if r, err := have.read(j.name, j.seed); err != nil || r.Params != want || r.Build != build && !keep {
 			todo = append(todo, j)
 		}
 	}
@@ -200,25 +241,24 @@ func toMake(all []job, build string, only *regexp.Regexp, seeds uint64, keep boo
 	return todo, nil
 }
 
-// runSeries makes all runs that are not there yet, each in a process of its own: one for each core, with one core each, which
-// is faster than to let the goroutines of one bubble wander over all.
-func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep bool) {
+// runSeries makes all runs that are not there yet, each in a process of its own: so many at a time, with one core each, which
+// is faster than to let the goroutines of one bubble wander over all. An interrupt ends those under way, and what they had begun
+// to write; what is finished stays.
+func runSeries(t *testing.T, all []job, have *runs, only *regexp.Regexp, seeds uint64, keep bool, atOnce int) {
 	build, err := buildID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := jobs(dir)
+	todo, err := toMake(all, have, build, only, seeds, keep)
 	if err != nil {
 		t.Fatal(err)
 	}
-	todo, err := toMake(all, build, only, seeds, keep)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), dir, len(todo))
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
+	defer stop()
+	fmt.Fprintf(os.Stderr, "%d runs in %s, %d to make\n", len(all), have.dir, len(todo))
 	if len(todo) > 0 {
-		if err := cmp.Or(tryWrite(todo[0].file), tryWrite(filepath.Join(dir, "lab.md"))); err != nil {
-			t.Fatalf("lab: -results=%s: %v", dir, err)
+		if err := cmp.Or(tryWrite(have.file(todo[0].name, todo[0].seed)), tryWrite(filepath.Join(have.dir, "lab.md"))); err != nil {
+			t.Fatalf("lab: -results=%s: %v", have.dir, err)
 		}
 	}
 
@@ -233,12 +273,22 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep
 	for _, j := range todo {
 		left += j.cost
 	}
-	ctx := t.Context()
-	for range runtime.NumCPU() {
+	finished := make(chan struct{})
+	underWay := make([]saying, atOnce)
+	go tellProgress(underWay, finished)
+	for i := range atOnce {
 		wg.Go(func() {
 			for j := range queue {
 				took := time.Now()
-				output, err := child(ctx, j, build)
+				file := have.file(j.name, j.seed)
+				output := &underWay[i]
+				output.begin()
+				err := child(ctx, j, file, build, output)
+				said := output.end()
+				if ctx.Err() != nil {
+					os.Remove(file + ".part")
+					return
+				}
 				mu.Lock()
 				made++
 				done, left = done+j.cost, left-j.cost
@@ -246,39 +296,108 @@ func runSeries(t *testing.T, dir string, only *regexp.Regexp, seeds uint64, keep
 				fmt.Fprintf(os.Stderr, "[%d/%d] %s, seed %d: %v; about %v to go\n", made, len(todo), j.name, j.seed,
 					time.Since(took).Round(time.Second), rest.Round(time.Minute))
 				if err != nil {
-					t.Errorf("%s, seed %d: %v\n%s", j.name, j.seed, err, output)
+					t.Errorf("%s, seed %d: %v\n%s", j.name, j.seed, err, said)
 				}
 				mu.Unlock()
 			}
 		})
 	}
+feeding:
 	for _, j := range todo {
-		queue <- j
+		select {
+		case queue <- j:
+		case <-ctx.Done():
+			break feeding
+		}
 	}
 	close(queue)
 	wg.Wait()
+	close(finished)
+	if ctx.Err() != nil {
+		t.Fatalf("lab: interrupted after %d of %d runs; the same command goes on", made, len(todo))
+	}
 }
 
 // child makes one run. It ends with its parent, as its standard input does.
-func child(ctx context.Context, j job, build string) (output []byte, err error) {
+func child(ctx context.Context, j job, file, build string, output io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	file, err := filepath.Abs(j.file)
+	file, err = filepath.Abs(file)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd := exec.CommandContext(ctx, self, "-test.run=^TestLab$", "-test.timeout=0", "-test.v",
-		"-case="+j.name, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-build="+build, "-child")
+		"-case="+j.name, "-systems="+j.systems, fmt.Sprintf("-seed=%d", j.seed), "-out="+file, "-build="+build, "-child")
 	// A rarer collector, for memory that is there: a third less time. A thousand members take 2 GB while they form.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400", "GOMEMLIMIT=6GiB")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer stdin.Close()
-	return cmd.CombinedOutput()
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd.Run()
+}
+
+// saying is what a run under way says.
+type saying struct {
+	mu   sync.Mutex
+	said []byte // nil: no run
+}
+
+func (s *saying) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = append(s.said, b...)
+	return len(b), nil
+}
+
+func (s *saying) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = []byte{}
+}
+
+// end returns all that was said.
+func (s *saying) end() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.said
+	s.said = nil
+	return all
+}
+
+// last is the last whole line that says how far the run has come; empty: none yet.
+func (s *saying) last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := strings.Split(string(s.said), "\n")
+	for _, line := range slices.Backward(lines[:max(0, len(lines)-1)]) {
+		if strings.Contains(line, " of real time") {
+			return line
+		}
+	}
+	return ""
+}
+
+// tellProgress shows twice a minute how far the runs under way have come.
+func tellProgress(underWay []saying, finished <-chan struct{}) {
+	tick := time.NewTicker(30 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-finished:
+			return
+		case <-tick.C:
+		}
+		for i := range underWay {
+			if line := underWay[i].last(); line != "" {
+				fmt.Fprintln(os.Stderr, "  "+line)
+			}
+		}
+	}
 }
 
 // endWithParent ends this process when its standard input does.
@@ -287,18 +406,6 @@ func endWithParent() {
 		io.Copy(io.Discard, os.Stdin) // however it ends, it ends
 		os.Exit(1)
 	}()
-}
-
-func read(file string) (*result, error) {
-	buf, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var r result
-	if err := json.Unmarshal(buf, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return &r, nil
 }
 
 // buildID stands for all that can change what a run finds: the code of package cluster, of the network and of what they are made of,
@@ -319,7 +426,7 @@ func buildID() (string, error) {
 	}
 	for _, file := range own {
 		switch file {
-		case "series_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
+		case "series_test.go", "short_test.go", "runs_test.go", "report_test.go", "plots_test.go", "small_test.go", "instrument_test.go":
 		default:
 			parts = append(parts, file+"\t"+file)
 		}

@@ -21,6 +21,20 @@ var small = []struct {
 			t.Errorf("memberlist alone told of %+v: the lab's control should take 5 to 10 s", c.Detect)
 		}
 	}},
+	{"crash/quiet", func(p *params) { p.Nodes, p.Minutes = 10, 1.5 }, func(t *testing.T, b bounds) {
+		b.told(t, 2*time.Second)
+		if a := b.ours.After; a == nil || a.Calm < 9 || a.Most > 2*a.Calm {
+			t.Errorf("after a crash survivors send %+v packets a second, want at most twice as many as before", a)
+		}
+	}},
+	{"crash/most", func(p *params) { p.Nodes, p.Minutes, p.Kill = 20, 3, 18 }, func(t *testing.T, b bounds) {
+		b.told(t, time.Minute)
+		b.noFalse(t)
+	}},
+	{"crash/slow", func(p *params) { p.Nodes, p.Minutes, p.Rate = 6, 2, 64 }, func(t *testing.T, b bounds) {
+		b.told(t, 10*time.Second)
+		b.noFalse(t)
+	}},
 	{"crash/probes", func(p *params) { p.Nodes, p.Minutes, p.Kill, p.Heartbeats = 3, 4, 1, "probes" }, func(t *testing.T, b bounds) {
 		b.told(t, time.Minute)
 	}},
@@ -46,6 +60,31 @@ var small = []struct {
 		b.noFalse(t)
 	}},
 	{"stall", func(p *params) { p.Nodes, p.Minutes, p.Between = 12, 2, 10*time.Second }, func(t *testing.T, b bounds) {
+		b.noFalse(t)
+	}},
+	{"stall/loss", func(p *params) {
+		p.Nodes, p.Minutes, p.Least, p.Fault, p.Between, p.Loss = 12, 2, 395*time.Millisecond, 395*time.Millisecond, 10*time.Second, 0.02
+	}, func(t *testing.T, b bounds) {
+		b.noFalse(t)
+		if b.ours.Changes.Count == 0 {
+			t.Error("nobody stalled")
+		}
+	}},
+	{"stall/churn", func(p *params) { p.Nodes, p.Minutes, p.Between, p.Churn = 12, 2, 10*time.Second, 12 }, func(t *testing.T, b bounds) {
+		b.noFalse(t)
+		if d := b.ours.Dials; d == 0 {
+			t.Error("nobody joined")
+		}
+	}},
+	{"block/loss", func(p *params) { p.Nodes, p.Minutes, p.Few, p.Loss = 12, 0.7, 2, 0.02 }, func(t *testing.T, b bounds) {
+		b.noFalse(t)
+	}},
+	{"cut/few", func(p *params) { p.Nodes, p.Minutes, p.Few, p.Fault = 12, 2.5, 2, 20*time.Second }, func(t *testing.T, b bounds) {
+		if n := b.ours.Detect.Pairs; n != 2*2*10 {
+			t.Errorf("%d pairs across the cut, want 40", n)
+		}
+		b.told(t, 15*time.Second)
+		b.agreed(t, time.Minute)
 		b.noFalse(t)
 	}},
 	{"cut", func(p *params) { p.Nodes, p.Minutes, p.Fault = 12, 2.5, 20*time.Second }, func(t *testing.T, b bounds) {

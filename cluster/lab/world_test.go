@@ -29,6 +29,7 @@ type world struct {
 	meter   meter
 	formed  *float64 // seconds from the last member's start until all views agreed
 	began   time.Time
+	after   *aftermath
 
 	starting sync.WaitGroup
 	closing  sync.WaitGroup
@@ -196,8 +197,17 @@ func (w *world) formEvery(apart time.Duration) {
 	}
 	w.starting.Wait()
 	w.agree(10 * time.Minute)
+	w.slow()
 	time.Sleep(w.p.Settle)
 	w.meter.weigh(w.p.Nodes)
+}
+
+// slow gives each member a line of p.Rate, if that is one.
+func (w *world) slow() {
+	if w.p.Rate > 0 {
+		line := clustertest.Rate{BytesPerSecond: w.p.Rate * 1000 / 8}
+		w.must(w.network.SetRate([]string{clustertest.Everyone}, line, line))
+	}
 }
 
 // agree waits until all views agree, at most so long.
@@ -252,6 +262,32 @@ func (w *world) pick(k int) []int {
 	}
 	w.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:min(k, len(all))]
+}
+
+// runs tells whether a member has joined and not ended.
+func (w *world) runs(i int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.members[i]
+	return m != nil && m.node != nil && !m.gone
+}
+
+// count is how many packets each member that runs has sent since the measurement began.
+type count struct {
+	at      time.Duration
+	packets map[int]uint64
+}
+
+func (w *world) counted() count {
+	c := count{time.Since(w.began), map[int]uint64{}}
+	for i := range w.members {
+		if w.runs(i) {
+			sum, err := w.network.Counters(w.members[i].addr)
+			w.must(err)
+			c.packets[i] = sum.Sent.Packets
+		}
+	}
+	return c
 }
 
 func (w *world) addrs(members ...int) []string {
