@@ -61,6 +61,7 @@ type core struct {
 	downPhi    float64            // the verdict's threshold, for the present number of members
 	stallPhi   float64            // and for what no stall explains
 	room       bucket             // for the packets of inquiries
+	words      map[string]int     // words of inquiries in this turn, by whom they go to
 	knocks     int                // under way
 	roll       roll
 	isolated   bool      // this node hears nobody
@@ -153,7 +154,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		lost: map[string]*record{}, forgotten: map[string]burial{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
-		owed: map[string]*owed{}, watching: map[string]*record{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
+		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	for _, s := range cfg.seeds {
 		c.atSeed[s.String()] = nil
@@ -483,6 +484,7 @@ func (c *core) send(to *record, p *packet) {
 func (c *core) takeOut() output {
 	out := c.out
 	c.out = output{}
+	clear(c.words)
 	if len(out.packets) < 2 {
 		return out
 	}

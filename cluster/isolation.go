@@ -27,7 +27,7 @@ func (c *core) checkIsolation(now time.Time) {
 			spoke = true // somebody may still speak
 		}
 	}
-	if silent >= fewestPaths && 2*silent >= watched {
+	if silent >= fewestPaths && 4*silent >= 3*watched {
 		c.roll.begin(now)
 	}
 	if spoke || silent < 2 { // in a cluster of two there is no isolation

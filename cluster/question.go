@@ -17,8 +17,10 @@ const (
 	// askDecay is how soon the questions about one member are forgotten, by half. Their number slows the next ones down.
 	askDecay = 10 * time.Second
 	// questionRate and questionBurst bound the packets of all inquiries of a node, by the second and at once.
-	questionRate  = 50.0
-	questionBurst = 600.0
+	questionRate  = 200.0
+	questionBurst = 800.0
+	// fewInquiries is up to how many at a time quick questions are asked: beyond that it is not one packet that was lost.
+	fewInquiries = 8
 )
 
 // askEvery is the time between two questions: four in the time that a member may stall.
@@ -33,7 +35,7 @@ func (c *core) quickEvery() time.Duration { return c.askEvery() / 40 }
 // other, as on a path that is too slow or for a node that is cut off. No answer resets it; it forgets by askDecay.
 func (c *core) pace(now time.Time, r *record) time.Duration {
 	level := r.questions.level(now)
-	if in := r.inquiry; in.asked < quickQuestions && in.alleged == nil && level < 2*quickQuestions {
+	if in := r.inquiry; in.asked < quickQuestions && in.alleged == nil && level < 2*quickQuestions && len(c.inquiries) <= fewInquiries {
 		return c.quickEvery()
 	}
 	return c.slowPace(level)
@@ -99,9 +101,10 @@ func (c *core) ask(now time.Time, r *record) {
 	question.Doubt = hundredths(c.doubt(now, r))
 	question.Before = hundredths(c.unexplained(now, r))
 	for _, o := range c.partners(now, r) {
-		if !c.room.take(now) {
+		if told := c.words[o.Name]; told%maxParts == 0 && !c.room.take(now) { // those of a turn share packets
 			break
 		}
+		c.words[o.Name]++
 		c.send(o, &packet{Asks: []ask{question}})
 		c.count.send("ask")
 		if c.vainSince.IsZero() {
@@ -120,9 +123,9 @@ func (c *core) question(now time.Time, r *record) ask {
 }
 
 // partners are the others to whom this node tells its doubt about r: those who listen to r, those who told theirs, and
-// witnesses where too few of these say anything.
+// witnesses where too few of these say anything. Who is silent itself is not told.
 func (c *core) partners(now time.Time, r *record) []*record {
-	others := c.coObservers(r)
+	others := slices.DeleteFunc(c.coObservers(r), func(o *record) bool { return c.hopeless(now, o) })
 	for name := range r.inquiry.opinions {
 		if o := c.members[name]; o != nil && o.State == StateUp && !slices.Contains(others, o) {
 			others = append(others, o)
@@ -132,6 +135,11 @@ func (c *core) partners(now time.Time, r *record) []*record {
 		others = append(others, c.witnesses(now, r, others)...)
 	}
 	return others
+}
+
+// hopeless tells whether o left questions unanswered itself.
+func (c *core) hopeless(now time.Time, o *record) bool {
+	return o.missed >= 2 || o.inquiry != nil && c.unanswered(now, o) >= 2
 }
 
 // coObservers are the others who listen to r, by this node's reckoning: those who did before anybody fell silent, and those who

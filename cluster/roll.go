@@ -21,7 +21,7 @@ const (
 	// rollBatch is how many are called at a time: a thousand members are called in three seconds.
 	rollBatch = 32
 	// rollTime is how long the roll is called after what began it.
-	rollTime = 15 * time.Second
+	rollTime = 3 * time.Second
 	// rollFirst is the pause after the first round; each later one is twice as long, up to rollLast.
 	rollFirst = 300 * time.Millisecond
 	rollLast  = 30 * time.Second
@@ -61,7 +61,9 @@ func (c *core) callRoll(now time.Time) time.Time {
 		}
 		called++
 		if m.missed >= 2 && !c.isolated && m.inquiry == nil && now.After(c.allowed(now, m)) {
-			c.inquire(now, m, true)
+			if len(c.inquiries) < rollBatch { // the others when these are done
+				c.inquire(now, m, true)
+			}
 			continue
 		}
 		if c.isolated {
