@@ -79,7 +79,8 @@ func TestHearingAfterTheMachineSlept(t *testing.T) {
 	}
 }
 
-// What the heartbeats of a sleep teach of the path is nothing, however many they were: no loss, and no lateness.
+// What the heartbeats of a sleep teach of the path is nothing, however many they were: no loss,
+// and no lateness.
 func TestPathAfterTheMachineSlept(t *testing.T) {
 	for _, slept := range []uint64{2, 3, 5, 20, 500, 15_000} {
 		for _, after := range []float64{0.1, 1, 1.7} { // from the last heartbeat to the next, by the clock that slept between
@@ -106,8 +107,9 @@ func TestPathAfterTheMachineSlept(t *testing.T) {
 	}
 }
 
-// A member that beats to fewer from now on promises the next heartbeat sooner. The present one was in time by the promise
-// before, which had it come later: what is learnt of the path is that it keeps time.
+// A member that beats to fewer from now on promises the next heartbeat sooner. The present one
+// was in time by the promise before, which had it come later: what is learnt of the path is
+// that it keeps time.
 func TestPromiseOfASoonerHeartbeat(t *testing.T) {
 	silence := func(rounds ...uint64) (phi float64) {
 		synctest.Test(t, func(t *testing.T) {

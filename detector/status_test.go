@@ -201,7 +201,8 @@ func TestAll(t *testing.T) {
 	})
 }
 
-// Whatever others do meanwhile, a peer that is watched all the while comes exactly once, with a status that was true.
+// Whatever others do meanwhile, a peer that is watched all the while comes exactly once, with a
+// status that was true.
 func TestAllWhileOthersComeAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, _ := New[int](Config{})
@@ -292,8 +293,8 @@ func TestZeroDetector(t *testing.T) {
 	}
 }
 
-// A machine that slept finds its peers' numbers far ahead, by a clock that stood still. A peer that dies then is told as fast
-// as any.
+// A machine that slept finds its peers' numbers far ahead, by a clock that stood still. A peer
+// that dies then is told as fast as any.
 func TestPeerDiesAfterTheMachineSlept(t *testing.T) {
 	report := map[string]func(d *Detector[string], seq uint64){
 		"HeartbeatSeq": func(d *Detector[string], seq uint64) { d.HeartbeatSeq("a", seq) },
