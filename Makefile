@@ -50,7 +50,7 @@ lab-short: ## What a change of the protocol runs before (SHORT=folder) and after
 		$(if $(AGAINST),-against='$(abspath $(AGAINST))') $(if $(JOBS),-jobs=$(JOBS))
 
 phi: ## The calibration of φ under four seeds and its competitors into docs/results, about half an hour
-	go test ./phiaccrual/qos -run '^Test(Results|Quality|Timeouts|Tuning)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results
+	go test ./internal/qos -run '^Test(Results|Quality|Timeouts|Tuning)$$' -timeout 0 -v -args -full -out=$(CURDIR)/docs/results
 
 demo:
 	go run ./cmd/pulsering demo

@@ -145,7 +145,9 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	switch n := b.Edge - e.heardEdge; {
 	case e.heardEdge == 0 || numbersAnew:
 		e.pace = 0
-	case e.pace.Heard(now.Sub(e.heardAt), e.interval, n) == pace.Explained: // or else this machine slept, and what was lost nobody knows
+	case e.pace.Heard(now.Sub(e.heardAt), e.interval, n) != pace.Explained:
+		// This machine slept, and what was lost meanwhile nobody knows.
+	default:
 		e.loss.observe(now, n-1)
 		if n == 1 {
 			// More than a stall may take is no lateness of the path: it was cut off, or one of the two stood still.
@@ -169,8 +171,12 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	if numbersAnew {
 		c.det.Restart(r.Name)
 	}
+	// First, since it keeps the promise before and makes the next.
+	known := e.watched && c.det.HeartbeatAt(r.Name, now, b.Edge)
 	c.watch(r, interval)
-	c.det.HeartbeatAt(r.Name, now, b.Edge)
+	if !known {
+		c.det.HeartbeatAt(r.Name, now, b.Edge)
+	}
 	if b.Mutual {
 		if !now.Before(e.courtesyUntil) {
 			c.courtesy[r.Name] = r

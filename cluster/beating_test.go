@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -78,7 +79,8 @@ func TestHearingAfterTheMachineSlept(t *testing.T) {
 	}
 }
 
-// What the heartbeats of a sleep teach of the path is nothing, however many they were: no loss, and no lateness.
+// What the heartbeats of a sleep teach of the path is nothing, however many they were: no loss,
+// and no lateness.
 func TestPathAfterTheMachineSlept(t *testing.T) {
 	for _, slept := range []uint64{2, 3, 5, 20, 500, 15_000} {
 		for _, after := range []float64{0.1, 1, 1.7} { // from the last heartbeat to the next, by the clock that slept between
@@ -102,5 +104,34 @@ func TestPathAfterTheMachineSlept(t *testing.T) {
 				t.Errorf("two lost after that: loss %.2f", loss)
 			}
 		}
+	}
+}
+
+// A member that beats to fewer from now on promises the next heartbeat sooner. The present one
+// was in time by the promise before, which had it come later: what is learnt of the path is
+// that it keeps time.
+func TestPromiseOfASoonerHeartbeat(t *testing.T) {
+	silence := func(rounds ...uint64) (phi float64) {
+		synctest.Test(t, func(t *testing.T) {
+			c, r := listener(t, time.Now())
+			b := beat{Seq: 2000, Edge: 10, Every: 125_000}
+			for _, turns := range rounds {
+				for range 2000 {
+					b.Seq, b.Edge, b.Interval = b.Seq+turns, b.Edge+1, turns*125_000
+					c.heartbeat(time.Now(), r, &b)
+					time.Sleep(duration(b.Interval))
+				}
+			}
+			time.Sleep(2 * duration(b.Interval)) // three in all
+			phi = c.det.Phi("x")
+			c.det.Close()
+		})
+		return phi
+	}
+	if got, want := silence(8, 1), silence(1, 1); got < want-0.1 {
+		t.Errorf("after three intervals of silence φ = %.1f, and %.1f where it was promised so soon all along", got, want)
+	}
+	if got, want := silence(1, 8), silence(8, 8); got < want-0.1 {
+		t.Errorf("after three intervals of silence φ = %.1f, and %.1f where it was promised so late all along", got, want)
 	}
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/pulsering/pulsering/cluster/clustertest"
 )
 
-// A laptop sleeps while its peer beats on, and its monotonic clock stands still. When it wakes, the next heartbeat comes in
-// time by that clock, with a number as much higher as it slept. It is awake for a while, and then the peer dies. That is told
-// as fast as without the sleep, however long either was: 0.42 s. (The peer after the sleep is played.)
+// A laptop sleeps while its peer beats on, and its monotonic clock stands still. When it wakes,
+// the next heartbeat comes in time by that clock, with a number as much higher as it slept. It
+// is awake for a while, and then the peer dies. That is told as fast as without the sleep,
+// however long either was: 0.42 s. (The peer after the sleep is played.)
 func TestPeerDiesAfterTheMachineSlept(t *testing.T) {
 	for _, slept := range []uint64{0, 3, 5, 20, 500, 28_800, 1 << 20} {
 		for _, awake := range []time.Duration{500 * time.Millisecond, 5 * time.Second, 30 * time.Second, 5 * time.Minute} {

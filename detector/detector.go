@@ -20,9 +20,10 @@ var (
 	ErrNotWatched = errors.New("not watched")
 )
 
-// A Detector watches peers of which anyone may report heartbeats, and says when their state changes. Make it with New
-// and end it with Close; the zero value has no goroutine, and each method panics and says so. All methods may be called from any goroutine at any time, and none but Close waits for
-// anything.
+// A Detector watches peers of which anyone may report heartbeats, and says when their state
+// changes. Make it with New and end it with Close; the zero value has no goroutine, and each
+// method panics and says so. All methods may be called from any goroutine at any time, and none
+// but Close waits for anything.
 type Detector[K comparable] struct {
 	epoch    time.Time            // instant 0
 	now      func() instant       // the clock
@@ -185,9 +186,10 @@ func (d *Detector[K]) Alive(id K, at time.Time) bool {
 	})
 }
 
-// SetInterval says that a peer promised another interval between its heartbeats, from its last one on: 1 µs to 24 h,
-// else an error and no change. What was learnt about its link stays. It is an error (ErrNotWatched) if the peer is not
-// watched.
+// SetInterval says that a peer promised another interval between its heartbeats, from its last
+// one on: 1 µs to 24 h, else an error and no change. What was learnt about its link stays. A
+// heartbeat that carries the promise is reported first, as it keeps the one before. It is an
+// error (ErrNotWatched) if the peer is not watched.
 func (d *Detector[K]) SetInterval(id K, interval time.Duration) error {
 	var err error
 	var old time.Duration
@@ -254,19 +256,22 @@ func (d *Detector[K]) State(id K) (state State, watched bool) {
 	return state, watched
 }
 
-// Status returns what the detector knows of a peer, at one instant, and whether it is watched. If not, the Status is zero.
+// Status returns what the detector knows of a peer, at one instant, and whether it is watched.
+// If not, the Status is zero.
 func (d *Detector[K]) Status(id K) (status Status, watched bool) {
 	now := d.listen()
 	watched = d.see(id, func(s *shard[K], p *peer[K]) { status = p.status(&s.rules, now) })
 	return status, watched
 }
 
-// All returns the peers that are watched, each with its Status, in no order. Each Status is of one instant, that at which
-// its peer's turn comes; those of different peers are of different instants.
+// All returns the peers that are watched, each with its Status, in no order. Each Status is of
+// one instant, that at which its peer's turn comes; those of different peers are of different
+// instants.
 //
-// Nothing is locked while the body of the loop runs: it may call any method, and take its time. A peer that is watched
-// all the while comes once. One that is forgotten before its turn does not come, one that is watched meanwhile may, and one
-// that is forgotten and watched again may come twice. Ranging ends early after Close, and may be repeated.
+// Nothing is locked while the body of the loop runs: it may call any method, and take its time.
+// A peer that is watched all the while comes once. One that is forgotten before its turn does
+// not come, one that is watched meanwhile may, and one that is forgotten and watched again may
+// come twice. Ranging ends early after Close, and may be repeated.
 func (d *Detector[K]) All() iter.Seq2[K, Status] {
 	d.made()
 	return func(yield func(K, Status) bool) {

@@ -279,7 +279,8 @@ func (p *peer[K]) last(r *rules) instant {
 
 // status is what is known of the peer at now.
 func (p *peer[K]) status(r *rules, now instant) Status {
-	// Not epoch plus the instant, which differs once the wall clock was set or the machine was suspended.
+	// Not epoch plus the instant, which differs once the wall clock was set or the machine was
+	// suspended.
 	present := time.Now()
 	now = max(now, p.changed)
 	s := Status{State: p.state, Phi: p.phi(r, now), Since: present.Add(-now.sub(p.changed))}

@@ -101,8 +101,9 @@ func (r *roster[K]) find(hash uint64, id K) *peer[K] {
 // at returns the peer with this number.
 func (r *roster[K]) at(n number) *peer[K] { return r.table.Load().at(n) }
 
-// nth returns the place for the peer with this number, or nil where there are no numbers so high. Anybody may call it at
-// any time: the place may be free, or become so, and who wants to know takes the peer's lock.
+// nth returns the place for the peer with this number, or nil where there are no numbers so
+// high. Anybody may call it at any time: the place may be free, or become so, and who wants to
+// know takes the peer's lock.
 func (r *roster[K]) nth(n number) *peer[K] {
 	t := r.table.Load()
 	if t == nil {

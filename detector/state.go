@@ -51,13 +51,15 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 type Status struct {
 	// State is as the latest event about the peer says.
 	State State
-	// Phi is the suspicion level now; 0 for a peer that was not heard yet. It may be ahead of State by a moment.
+	// Phi is the suspicion level now; 0 for a peer that was not heard yet. It may be ahead of
+	// State by a moment.
 	Phi float64
-	// LastHeard is when the last heartbeat was heard, with a monotonic reading; zero if none was since Watch or Restart.
-	// Evidence of life that is no heartbeat (Alive) does not count, nor does a heartbeat under an old number.
+	// LastHeard is when the last heartbeat was heard, with a monotonic reading; zero if none
+	// was since Watch or Restart. Evidence of life that is no heartbeat (Alive) does not count,
+	// nor does a heartbeat under an old number.
 	LastHeard time.Time
-	// Since is from when on the peer has been in State, with a monotonic reading: the At of the latest event, or when
-	// Watch or Restart made it Unknown.
+	// Since is from when on the peer has been in State, with a monotonic reading: about the At of the
+	// latest event, or when Watch or Restart made it Unknown.
 	Since time.Time
 }
 

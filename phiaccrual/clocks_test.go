@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// clocks is a sender on a link, heard by two estimators: one whose listener's clock stands still when the story says so,
-// and a twin for whom nothing of the kind happens.
+// clocks is a sender on a link, heard by two estimators: one whose listener's clock stands
+// still when the story says so, and a twin for whom nothing of the kind happens.
 type clocks struct {
 	e, twin *Estimator
 	now     time.Time     // of the twin
@@ -79,9 +79,10 @@ func links(t *testing.T, cfg Config, f func(t *testing.T, c *clocks)) {
 	}
 }
 
-// A machine that sleeps has a clock that stands still, on Linux the one that Go reads. The next heartbeat is a little after
-// the last one by that clock, and its number is as much higher as the machine slept. Nothing was lost: ten heartbeats later
-// at the latest the peer is judged as if nothing had been.
+// A machine that sleeps has a clock that stands still, on Linux the one that Go reads. The next
+// heartbeat is a little after the last one by that clock, and its number is as much higher as
+// the machine slept. Nothing was lost: ten heartbeats later at the latest the peer is judged as
+// if nothing had been.
 func TestListenerSlept(t *testing.T) {
 	links(t, Config{Interval: 250 * time.Millisecond}, func(t *testing.T, trained *clocks) {
 		for _, slept := range []uint64{1, 2, 3, 5, 10, 16, 17, 20, 60, 3600, 28_800, 1 << 40} {
@@ -117,8 +118,8 @@ func TestListenerSleepsAgainAndAgain(t *testing.T) {
 	})
 }
 
-// Numbers that do not count heartbeats, a time for one, do not make a lossy link of a good one: what was lost is then
-// inferred from silences, as without numbers.
+// Numbers that do not count heartbeats, a time for one, do not make a lossy link of a good one:
+// what was lost is then inferred from silences, as without numbers.
 func TestNumbersThatCountNoHeartbeats(t *testing.T) {
 	for _, step := range []uint64{3, 10, 1000, 1_000_000_000} {
 		e, plain := mustNew(t, Config{}), mustNew(t, Config{})
@@ -142,7 +143,8 @@ func TestNumbersThatCountNoHeartbeats(t *testing.T) {
 	}
 }
 
-// What time explains is believed: losses on a link that is late, and those in what a sender sends at once after a stall.
+// What time explains is believed: losses on a link that is late, and those in what a sender
+// sends at once after a stall.
 func TestLossesThatTimeExplains(t *testing.T) {
 	type arrival struct {
 		after float64 // the one before, in intervals
@@ -184,10 +186,11 @@ func repeat[T any](x T, n int) (xs []T) {
 	return xs
 }
 
-// The mirror: the clock went on and the numbers did not, because the sender stood still or the listener's clock was set
-// ahead. That is a silence like any other, and no loss: φ up to what the history is evidence of stays where it was, beyond
-// it a time-out is at most one bucket longer than the silence and two intervals, and it is forgotten. From 16 intervals on it is an outage, which
-// teaches nothing.
+// The mirror: the clock went on and the numbers did not, because the sender stood still or the
+// listener's clock was set ahead. That is a silence like any other, and no loss: φ up to what
+// the history is evidence of stays where it was, beyond it a time-out is at most one bucket
+// longer than the silence and two intervals, and it is forgotten. From 16 intervals on it is an
+// outage, which teaches nothing.
 func TestTimePassesWithoutNumbers(t *testing.T) {
 	for _, silence := range []float64{2, 5, 10, 15.9, 16.1, 20, 60, 3600} {
 		t.Run(fmt.Sprintf("%v intervals", silence), func(t *testing.T) {
@@ -217,8 +220,8 @@ func TestTimePassesWithoutNumbers(t *testing.T) {
 	}
 }
 
-// Numbers that go back are old news, whatever they are, and leave the history alone, but for the latest loss: it may not
-// have been one. Reset says that they begin anew.
+// Numbers that go back are old news, whatever they are, and leave the history alone, but for
+// the latest loss: it may not have been one. Reset says that they begin anew.
 func TestNumbersGoBack(t *testing.T) {
 	links(t, Config{}, func(t *testing.T, c *clocks) {
 		highest := c.e.seq
@@ -241,7 +244,8 @@ func TestNumbersGoBack(t *testing.T) {
 	})
 }
 
-// A single wrong number, of a bit that fell over on the way, does not make all that follow old. It costs what one or two losses do.
+// A single wrong number, of a bit that fell over on the way, does not make all that follow old.
+// It costs what one or two losses do.
 func TestWrongNumber(t *testing.T) {
 	links(t, Config{}, func(t *testing.T, trained *clocks) {
 		for bit := range 64 {

@@ -180,7 +180,8 @@ func (e *Estimator) forget() {
 }
 
 // SetInterval says that the sender announced another interval, the time from
-// its last heartbeat to the next: 1 µs to 24 h, else an error and no change.
+// its last heartbeat to the next: 1 µs to 24 h, else an error and no change. If
+// that heartbeat brought the news, report it first: it keeps the promise before.
 // What was learnt is how late heartbeats are against the promise, so it stays:
 // φ needs no new warm-up.
 func (e *Estimator) SetInterval(interval time.Duration) error {

@@ -15,7 +15,7 @@ import (
 
 // out is where TestResults writes its tables and pictures:
 //
-//	go test ./phiaccrual/qos -run '^TestResults$' -timeout 0 -v -args -out=$PWD/docs/results
+//	go test ./internal/qos -run '^TestResults$' -timeout 0 -v -args -out=$PWD/docs/results
 var out = flag.String("out", "", "directory for the published results; none are made without")
 
 // TestResults writes the published tables and pictures.
@@ -25,9 +25,9 @@ func TestResults(t *testing.T) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# φ, promised and measured\n\n"+
-		"Made by `go test ./phiaccrual/qos -run '^TestResults$' -timeout 0 -v -args -seeds=%s -out=$PWD/docs/results`\n"+
+		"Made by `go test ./internal/qos -run '^TestResults$' -timeout 0 -v -args -seeds=%s -out=$PWD/docs/results`\n"+
 		"(with `-full` for φ = 5) from seeded traces; every figure can be had again to the last digit. The traces\n"+
-		"are described in `phiaccrual/qos/traces.go`, the measures in `phiaccrual/qos/qos.go`. Interval 100 ms unless\n"+
+		"are described in `internal/qos/traces.go`, the measures in `internal/qos/qos.go`. Interval 100 ms unless\n"+
 		"the trace changes it. The first 1,000 heartbeats train and are not counted. All traces are made up; no public\n"+
 		"trace of real senders was available.\n\n", *seedList)
 	t.Run("calibration", func(t *testing.T) { writeCalibration(t, &b) })
@@ -121,7 +121,7 @@ func TestQuality(t *testing.T) {
 	}
 	const beats, seed = 200_000, 1
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Quality of service\n\nMade by `go test ./phiaccrual/qos -run '^TestQuality$' -v -args -out=$PWD/docs/results`: the measures of Chen,\n"+
+	fmt.Fprintf(&b, "# Quality of service\n\nMade by `go test ./internal/qos -run '^TestQuality$' -v -args -out=$PWD/docs/results`: the measures of Chen,\n"+
 		"Toueg and Aguilera (IEEE TC 51(5), 2002, section 2) of Calibrated as it is by default. %d heartbeats of each trace, seed %d; the\n"+
 		"first 1,000 train and are not counted. λ_M is the rate of mistakes about a live peer, E(T_MR) the time from one to the\n"+
 		"next, E(T_M) how long one lasts, 1 − P_A the share of time in which the live peer is wrongly suspected; T_D the time from a crash\n"+
@@ -155,7 +155,7 @@ func TestTimeouts(t *testing.T) {
 	}
 	phis := []float64{1, 2, 3, 4, 5, 6, 8, 10, 12}
 	var b strings.Builder
-	b.WriteString("# Time-outs\n\nMade by `go test ./phiaccrual/qos -run '^TestTimeouts$' -v -args -out=$PWD/docs/results`. " +
+	b.WriteString("# Time-outs\n\nMade by `go test ./internal/qos -run '^TestTimeouts$' -v -args -out=$PWD/docs/results`. " +
 		"All in intervals of the sender,\ncounted from the last heartbeat that was heard; the models have their defaults.\n\n")
 	header := func(first string) {
 		fmt.Fprintf(&b, "| %s |", first)
