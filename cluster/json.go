@@ -12,6 +12,7 @@ type memberJSON struct {
 	Name      string            `json:"name"`
 	Addr      string            `json:"addr"`
 	Boot      uint64            `json:"boot,string"` // JSON readers that use float64 lose digits beyond 2^53
+	Epoch     uint64            `json:"epoch"`
 	State     State             `json:"state"`
 	Since     time.Time         `json:"since,omitzero"`
 	Observed  bool              `json:"observed"`
@@ -28,6 +29,7 @@ func (m Member) MarshalJSON() ([]byte, error) {
 		Name:      m.Name,
 		Addr:      m.Addr,
 		Boot:      m.Boot,
+		Epoch:     m.Epoch,
 		State:     m.State,
 		Since:     m.Since.UTC(),
 		Observed:  m.Observed,
@@ -52,6 +54,7 @@ func (m *Member) UnmarshalJSON(b []byte) error {
 		Name:      j.Name,
 		Addr:      j.Addr,
 		Boot:      j.Boot,
+		Epoch:     j.Epoch,
 		State:     j.State,
 		Since:     j.Since,
 		Observed:  j.Observed,

@@ -14,9 +14,9 @@ import (
 
 func TestMemberJSON(t *testing.T) {
 	at := time.Date(2026, 7, 1, 12, 0, 0, 123456789, time.FixedZone("", 7200))
-	m := cluster.Member{Name: "a", Addr: "10.0.0.1:1", Boot: math.MaxUint64, State: cluster.StateSuspect, Since: at, Observed: true,
+	m := cluster.Member{Name: "a", Addr: "10.0.0.1:1", Boot: math.MaxUint64, Epoch: 2, State: cluster.StateSuspect, Since: at, Observed: true,
 		Phi: 0.5, LastHeard: at, RTT: 1500 * time.Microsecond, Tags: map[string]string{"zone": "a"}}
-	const want = `{"name":"a","addr":"10.0.0.1:1","boot":"18446744073709551615","state":"suspect",` +
+	const want = `{"name":"a","addr":"10.0.0.1:1","boot":"18446744073709551615","epoch":2,"state":"suspect",` +
 		`"since":"2026-07-01T10:00:00.123456789Z","observed":true,"phi":0.5,"last_heard":"2026-07-01T10:00:00.123456789Z",` +
 		`"rtt_ms":1.5,"tags":{"zone":"a"}}`
 	line, err := json.Marshal(m)
@@ -30,7 +30,7 @@ func TestMemberJSON(t *testing.T) {
 	}
 
 	line, err = json.Marshal([]cluster.Member{{Name: "a", Phi: math.Inf(1)}})
-	const bare = `[{"name":"a","addr":"","boot":"0","state":"unknown","observed":false,"phi":1.7976931348623157e+308,"tags":{}}]`
+	const bare = `[{"name":"a","addr":"","boot":"0","epoch":0,"state":"unknown","observed":false,"phi":1.7976931348623157e+308,"tags":{}}]`
 	if err != nil || string(line) != bare {
 		t.Errorf("%v\ngot  %s\nwant %s", err, line, bare)
 	}

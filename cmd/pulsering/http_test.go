@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +21,7 @@ import (
 // fakeRing has one event, and ends when told to.
 type fakeRing struct {
 	err       error
+	isolated  atomic.Bool
 	closed    chan struct{} // ends the events
 	abandoned chan struct{} // gets a value when a subscriber's context has ended
 }
@@ -41,6 +43,7 @@ func (f *fakeRing) Events(ctx context.Context) iter.Seq[cluster.Event] {
 	}
 }
 
+func (f *fakeRing) Isolated() bool            { return f.isolated.Load() }
 func (f *fakeRing) Members() []cluster.Member { return []cluster.Member{{Name: "a"}, {Name: "b"}} }
 func (f *fakeRing) Self() cluster.Member      { return cluster.Member{Name: "a"} }
 func (f *fakeRing) Err() error                { return f.err }
@@ -171,8 +174,8 @@ func TestHTTPWarnsWhenOpenToOthers(t *testing.T) {
 
 func TestMembersCommand(t *testing.T) {
 	addr, _ := serve(t, newFakeRing())
-	if code, out, stderr := pulsering(t, "members", "--http", addr); code != 0 || !strings.HasPrefix(out, "MEMBER") ||
-		strings.Count(out, "\n") != 3 {
+	if code, out, stderr := pulsering(t, "members", "--http", addr); code != 0 || !strings.HasPrefix(out, "as a sees them (boot 0, epoch 0)\nMEMBER") ||
+		strings.Count(out, "\n") != 4 {
 		t.Errorf("%d %q %q", code, out, stderr)
 	}
 	if code, out, _ := pulsering(t, "members", "--json", "--http", addr); code != 0 || !json.Valid([]byte(out)) {

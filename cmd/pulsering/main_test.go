@@ -87,8 +87,8 @@ func TestWrongUsage(t *testing.T) {
 		{"node --tag a=1 --tag a=2", []string{"--tag", `"a"`, "twice"}},
 		{"node --key-file no-such-file", []string{"--key-file", "no-such-file"}},
 		{"node --log-level loud", []string{"--log-level", `"loud"`, "debug"}},
-		{"node --name bell\a --bind 127.0.0.1:0", []string{"Name", `"bell\a"`, "printable"}},
-		{"node --name a --bind 127.0.0.1:0 --tag k=" + strings.Repeat("x", 600), []string{"Tags", "605", "at most 491"}},
+		{"node --name bell\a --bind 127.0.0.1:0", []string{"--name", `"bell\a"`, "printable"}},
+		{"node --name a --bind 127.0.0.1:0 --tag k=" + strings.Repeat("x", 600), []string{"--tag:", "605", "at most 491"}},
 		{"members --http :8080", []string{"--http", `":8080"`, "host"}},
 		{"nod", []string{"node"}},
 		{"node one", []string{"one"}},
@@ -113,12 +113,13 @@ func TestWrongUsage(t *testing.T) {
 func parseNode(t *testing.T, args ...string) *nodeCmd {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c)
+	var flags reader
+	parser, err := kong.New(&c, flags.options()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse(append([]string{"node"}, args...)); err != nil {
-		t.Fatal(err)
+	if _, err := parser.Parse(append([]string{"node"}, args...)); err != nil || flags.wrong != nil {
+		t.Fatal(err, flags.wrong)
 	}
 	return &c.Node
 }
@@ -155,10 +156,11 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 	cfg := parseNode(t).config(nil)
 	if cfg.Beat != cluster.DefaultBeat || cfg.StallAllowance != cluster.DefaultStallAllowance ||
 		cfg.FalseAlarmEvery != cluster.DefaultFalseAlarmEvery || cfg.ForgetAfter != cluster.DefaultForgetAfter ||
+		cfg.IsolatedDownAfter != cluster.DefaultIsolatedDownAfter ||
 		cfg.Observers != cluster.DefaultObservers || cfg.Heartbeats != cluster.Ring {
 		t.Errorf("defaults differ: %+v", cfg)
 	}
-	parser, err := kong.New(&cli{})
+	parser, err := kong.New(&cli{}, new(reader).options()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +178,8 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 			} else {
 				low, high := mustDuration(flag.Tag.Get("min")), mustDuration(flag.Tag.Get("max"))
 				field := map[string]*time.Duration{"beat": &wrong.Beat, "stall-allowance": &wrong.StallAllowance,
-					"false-alarm-every": &wrong.FalseAlarmEvery, "forget-after": &wrong.ForgetAfter}[flag.Name]
+					"false-alarm-every": &wrong.FalseAlarmEvery, "forget-after": &wrong.ForgetAfter,
+					"isolated-down-after": &wrong.IsolatedDownAfter}[flag.Name]
 				*field, want = high+1, low.String()+" to "+high.String()
 			}
 			if _, err := cluster.Join(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), want) {
@@ -184,8 +187,8 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 			}
 		}
 	}
-	if checked != 5 {
-		t.Errorf("%d flags with limits; want 5", checked)
+	if checked != 6 {
+		t.Errorf("%d flags with limits; want 6", checked)
 	}
 }
 
