@@ -154,7 +154,10 @@ func TestDemoExcusesThePausedOnlyWhilePaused(t *testing.T) {
 		defer bee.proc.cmd.Wait()
 		defer bee.proc.cmd.Process.Kill()
 		time.AfterFunc(500*time.Millisecond, func() { ant.prints(t, "bee", "down", 1, time.Now()) })
-		time.AfterFunc(pauseFor+500*time.Millisecond, func() { ant.prints(t, "bee", "up", 1, time.Now()) })
+		time.AfterFunc(pauseFor+500*time.Millisecond, func() {
+			ant.prints(t, "bee", "up", 1, time.Now())
+			bee.prints(t, "bee", "accused", 1, time.Now())
+		})
 		if err := d.pause(t.Context(), bee); err != nil {
 			t.Fatal(err)
 		}

@@ -88,6 +88,11 @@ func TestPause(t *testing.T) {
 		e := m.expect("up", "dog", reason("heard"))
 		t.Logf("%s knew after %s", m.name, seconds(e.Time.Sub(woken)))
 	}
+	accused := dog.expect("accused", "dog")
+	if accused.Epoch == 0 || accused.Since.IsZero() || accused.Since.After(accused.Time) {
+		t.Errorf("the woken one is told %+v", accused)
+	}
+	t.Logf("%s knew after %s, since %s after the stop", dog.name, seconds(accused.Time.Sub(woken)), seconds(accused.Since.Sub(stopped)))
 	t.Log("kill another one: once the woken one has noticed that, it has had the time to blame anyone")
 	cat := all[2]
 	cat.kill()
@@ -590,7 +595,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", code, out, stderr)
 	}
 	t.Logf("took %s\n%s", seconds(time.Since(began)), out)
-	for _, want := range []string{"formed in", "killed cat", "down after: ant ", "up again after: ", "called nobody down", "up with a new boot after: ", "left after: ", "All processes have ended"} {
+	for _, want := range []string{"formed in", "killed cat", "down after: ant ", "up again after: ", "dog knows that it was called down", "called nobody down", "up with a new boot after: ", "left after: ", "All processes have ended"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q", want)
 		}
