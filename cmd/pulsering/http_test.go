@@ -94,6 +94,13 @@ func TestHTTP(t *testing.T) {
 		!members[0].Self || members[1].Self {
 		t.Errorf("/members: %s", body)
 	}
+	f.isolated.Store(true)
+	if code, body := get(t, "http://"+addr+"/healthz"); code != http.StatusOK || !strings.HasPrefix(body, "isolated") {
+		t.Errorf("/healthz of an isolated node: %d %q", code, body)
+	}
+	if _, body := get(t, "http://"+addr+"/members"); strings.Count(body, `"isolated":true`) != 1 || !strings.Contains(body, `"self":true,"isolated":true`) {
+		t.Errorf("/members of an isolated node: %s", body)
+	}
 	if _, body := get(t, "http://"+addr+"/stats"); body != `{"sent":{},"received":{},"dropped":{"malformed":3}}`+"\n" {
 		t.Errorf("/stats: %s", body)
 	}
