@@ -113,6 +113,12 @@ type Config struct {
 	Logger hclog.Logger
 }
 
+// Validate reports all that Join would refuse in the configuration, as Join does (ErrConfig), and opens nothing.
+func (c Config) Validate() error {
+	_, err := c.prepare()
+	return err
+}
+
 // prepared is a Config whose every field holds a checked value.
 type prepared struct {
 	Config

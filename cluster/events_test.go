@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -52,6 +54,46 @@ func TestFoldKeepsTheLatestAndTheEndOfTheKnownBoot(t *testing.T) {
 	}
 	if e := foldEvents([]Event{up(1)}, updated)[0]; e.Member.Tags["zone"] != "b" {
 		t.Errorf("the news that was waiting lost the new tags: %v", e.Member.Tags)
+	}
+}
+
+// What a node learns about itself is not lost behind other news about itself, however slow the subscriber is.
+func TestFoldKeepsTheAccusation(t *testing.T) {
+	noon := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	accused := func(minute int, epoch uint64) Event {
+		return Event{Kind: Accused, Member: Member{Epoch: epoch}, Since: noon.Add(time.Duration(minute) * time.Minute)}
+	}
+	isolated, connected := Event{Kind: Isolated}, Event{Kind: Connected}
+	for name, tt := range map[string]struct {
+		events []Event
+		want   []Kind
+		folded []int
+	}{
+		"isolated, then accused":       {[]Event{isolated, accused(1, 1)}, []Kind{Isolated, Accused}, []int{0, 0}},
+		"accused, then isolated":       {[]Event{accused(1, 1), isolated}, []Kind{Accused, Isolated}, []int{0, 0}},
+		"isolated, connected, accused": {[]Event{isolated, connected, accused(1, 1)}, []Kind{Connected, Accused}, []int{1, 0}},
+		"accused twice":                {[]Event{accused(1, 1), accused(2, 2)}, []Kind{Accused}, []int{1}},
+		"twice, cut off in between":    {[]Event{accused(1, 1), isolated, connected, accused(2, 2)}, []Kind{Connected, Accused}, []int{1, 1}},
+		"cut off again and again":      {[]Event{accused(1, 1), isolated, connected, isolated}, []Kind{Accused, Isolated}, []int{0, 2}},
+	} {
+		var pending []Event
+		for _, e := range tt.events {
+			pending = foldEvents(pending, e)
+		}
+		var kinds []Kind
+		var folded []int
+		for _, e := range pending {
+			kinds, folded = append(kinds, e.Kind), append(folded, e.Folded)
+			if e.Kind == Accused && !e.Since.Equal(noon.Add(time.Minute)) {
+				t.Errorf("%s: accused since %v, want the first", name, e.Since)
+			}
+			if e.Kind == Accused && name == "accused twice" && e.Member.Epoch != 2 {
+				t.Errorf("%s: epoch %d, want the latest", name, e.Member.Epoch)
+			}
+		}
+		if !slices.Equal(kinds, tt.want) || !slices.Equal(folded, tt.folded) {
+			t.Errorf("%s: %v with %v left out, want %v with %v", name, kinds, folded, tt.want, tt.folded)
+		}
 	}
 }
 

@@ -346,6 +346,20 @@ func (n *Node) Members() []Member {
 	return n.core.snapshot()
 }
 
+// Member returns the member of that name as this node sees it now, itself included; false where it knows none.
+func (n *Node) Member(name string) (Member, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if name == n.cfg.Name {
+		return n.core.selfMember(), true
+	}
+	r := n.core.members[name]
+	if r == nil {
+		return Member{}, false
+	}
+	return n.core.member(r), true
+}
+
 // Self returns this node as a member.
 func (n *Node) Self() Member {
 	n.mu.Lock()
@@ -460,8 +474,9 @@ func (n *Node) alone() bool {
 	return true
 }
 
-// Close ends the node at once, which without Leave looks like a crash to the others, and waits until its goroutines and sockets
-// are gone. Events end after what is pending. Close again: nil.
+// Close ends the node at once, which without Leave looks like a crash to the others, and waits until its sockets and its
+// goroutines are gone. Events end after what is pending. One goroutine of memberlist's may outlive Close by up to a second:
+// a probe of a member that does not answer, which cannot be called off and does nothing more. Close again: nil.
 func (n *Node) Close() error {
 	n.close(ErrClosed)
 	return nil
@@ -474,6 +489,9 @@ func (n *Node) Err() error {
 	defer n.mu.Unlock()
 	return n.err
 }
+
+// Done returns a channel that is closed once the node has ended, by Close or by itself: Err says why.
+func (n *Node) Done() <-chan struct{} { return n.done }
 
 func (n *Node) close(why error) {
 	n.end.Do(func() {

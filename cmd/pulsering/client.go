@@ -58,7 +58,7 @@ type eventsCmd struct {
 }
 
 func (eventsCmd) Help() string {
-	return `Begins with every member's present state, then prints what changes until you stop it (Ctrl-C). Kinds are up, suspect, down, left, updated (its tags), isolated and connected (the asked node itself).
+	return `Begins with every member's present state, then prints what changes until you stop it (Ctrl-C). Kinds are up, suspect, down, left, updated (its tags), and about the asked node itself isolated, connected and accused (others called it down).
 
     pulsering node --name a --http 127.0.0.1:8080 &
     pulsering events

@@ -216,6 +216,11 @@ func (d *demo) pause(ctx context.Context, sleeper *actor) error {
 		return err
 	}
 	d.say("✓", green, "up again after: %s", back)
+	learnt, err := d.told(ctx, []*actor{sleeper}, sleeper, "accused", woken, 0)
+	if err != nil {
+		return err
+	}
+	d.say("✓", green, "%s knows that it was called down, and has a new epoch, after: %s", sleeper.name, learnt.span())
 	d.faults[sleeper.name] = fault{since, time.Now()}
 	if err := d.look(ctx); err != nil { // in which the sleeper blames nobody, see falseAlarm
 		return err

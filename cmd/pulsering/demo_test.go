@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // scripted is a demo whose members have printed what the test says.
@@ -41,14 +43,14 @@ func TestDemoTable(t *testing.T) {
 	now := time.Now()
 	d.views = map[string]map[string]memberLine{
 		"cat": {
-			"ant": {State: "up", Observed: true, Phi: 0.2, Heard: now.Add(-time.Hour), RTT: 2},
-			"bee": {State: "down", Observed: true, Phi: 12, Heard: now.Add(-2 * time.Hour), RTT: 0.5},
-			"cat": {State: "up", Self: true},
+			"ant": {Member: cluster.Member{State: cluster.StateUp, Observed: true, Phi: 0.2, LastHeard: now.Add(-time.Hour), RTT: 2000 * time.Microsecond}},
+			"bee": {Member: cluster.Member{State: cluster.StateDown, Observed: true, Phi: 12, LastHeard: now.Add(-2 * time.Hour), RTT: 500 * time.Microsecond}},
+			"cat": {Member: cluster.Member{State: cluster.StateUp}, Self: true},
 		},
 		"dog": {
-			"ant": {State: "up", Observed: true, Phi: 0.4, Heard: now.Add(-3 * time.Hour), RTT: 1},
-			"bee": {State: "suspect", Observed: true, Phi: 3, Heard: now.Add(-4 * time.Hour)},
-			"cat": {State: "up"},
+			"ant": {Member: cluster.Member{State: cluster.StateUp, Observed: true, Phi: 0.4, LastHeard: now.Add(-3 * time.Hour), RTT: 1000 * time.Microsecond}},
+			"bee": {Member: cluster.Member{State: cluster.StateSuspect, Observed: true, Phi: 3, LastHeard: now.Add(-4 * time.Hour)}},
+			"cat": {Member: cluster.Member{State: cluster.StateUp}},
 		},
 	}
 	want := []string{
@@ -152,7 +154,10 @@ func TestDemoExcusesThePausedOnlyWhilePaused(t *testing.T) {
 		defer bee.proc.cmd.Wait()
 		defer bee.proc.cmd.Process.Kill()
 		time.AfterFunc(500*time.Millisecond, func() { ant.prints(t, "bee", "down", 1, time.Now()) })
-		time.AfterFunc(pauseFor+500*time.Millisecond, func() { ant.prints(t, "bee", "up", 1, time.Now()) })
+		time.AfterFunc(pauseFor+500*time.Millisecond, func() {
+			ant.prints(t, "bee", "up", 1, time.Now())
+			bee.prints(t, "bee", "accused", 1, time.Now())
+		})
 		if err := d.pause(t.Context(), bee); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/level"
 )
 
 // The demo's picture: what the members that run say of each other, asked over HTTP.
@@ -103,9 +105,9 @@ func (a *actor) process() cell {
 // opinion is what the others think of one member.
 type opinion struct {
 	votes map[string]int // by state
-	phi   phi            // the highest
+	phi   level.Phi      // the highest
 	heard time.Time      // the latest
-	rtt   float64        // the shortest, in ms
+	rtt   time.Duration  // the shortest
 }
 
 func opinions(of string, views map[string]map[string]memberLine) opinion {
@@ -115,13 +117,13 @@ func opinions(of string, views map[string]map[string]memberLine) opinion {
 		if observer == of || !known {
 			continue
 		}
-		o.votes[m.State]++
+		o.votes[m.State.String()]++
 		if !m.Observed {
 			continue
 		}
-		o.phi = max(o.phi, m.Phi)
-		if m.Heard.After(o.heard) {
-			o.heard = m.Heard
+		o.phi = max(o.phi, level.Phi(m.Phi))
+		if m.LastHeard.After(o.heard) {
+			o.heard = m.LastHeard
 		}
 		if m.RTT > 0 && (o.rtt == 0 || m.RTT < o.rtt) {
 			o.rtt = m.RTT

@@ -182,7 +182,10 @@ func town(t *testing.T, names []string, flags ...string) []*member {
 func formed(all []*member) {
 	for _, m := range all {
 		m.t.Helper()
-		m.logs("joined:")
+		m.expect("joined", m.name)
+		if events, _ := m.seen(); events[0].Kind != "joined" || events[0].Addr != m.addr || events[0].boot() == 0 {
+			m.t.Errorf("the first line of %s is %+v", m.name, events[0])
+		}
 		for _, other := range all {
 			if m != other {
 				m.expect("up", other.name)
@@ -360,7 +363,7 @@ func (m *member) states() map[string]string {
 	m.asks("/members", &members)
 	states := make(map[string]string)
 	for _, other := range members {
-		states[other.Name] = other.State
+		states[other.Name] = other.State.String()
 	}
 	return states
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -87,6 +88,11 @@ func TestPause(t *testing.T) {
 		e := m.expect("up", "dog", reason("heard"))
 		t.Logf("%s knew after %s", m.name, seconds(e.Time.Sub(woken)))
 	}
+	accused := dog.expect("accused", "dog")
+	if accused.Epoch == 0 || accused.Since.IsZero() || accused.Since.After(accused.Time) {
+		t.Errorf("the woken one is told %+v", accused)
+	}
+	t.Logf("%s knew after %s, since %s after the stop", dog.name, seconds(accused.Time.Sub(woken)), seconds(accused.Since.Sub(stopped)))
 	t.Log("kill another one: once the woken one has noticed that, it has had the time to blame anyone")
 	cat := all[2]
 	cat.kill()
@@ -326,33 +332,168 @@ func TestHangingSeed(t *testing.T) {
 	}
 }
 
-// Standard output fails: the node says so, and leaves in good order.
-func TestBrokenOutput(t *testing.T) {
+// The reader of standard output goes away after the first line: the node says so, and leaves in good order.
+func TestClosedOutput(t *testing.T) {
 	ant := town(t, []string{"ant"})[0]
-	if full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0); err == nil {
-		t.Log("a full disk")
-		cmd, log := nodeWithOutput(t, "full", full, ant)
-		if code := ends(cmd); code != 1 || !strings.Contains(log.String(), "standard output") {
-			t.Errorf("exit code %d, log:\n%s", code, log)
+	for _, when := range []string{"closed", "any", "never"} {
+		t.Log(when)
+		reader, writer, err := os.Pipe()
+		must(t, err)
+		cmd, log := nodeWithOutput(t, when, writer, ant, "--leave-on-output-error", when)
+		if _, err := reader.Read(make([]byte, 1)); err != nil {
+			t.Fatalf("%v, log:\n%s", err, log)
+		}
+		ant.expect("up", when)
+		reader.Close()
+		bee := launch(t, "bee-"+when, freshAddr(t), "--join", ant.addr) // news to print
+		bee.expect("up", "ant")
+		want := exitFailed
+		if when == "never" {
+			want = 0
+			must(t, cmd.Process.Signal(syscall.SIGTERM))
+		}
+		ant.expect("left", when)
+		if code := ends(cmd); code != want || !strings.Contains(log.String(), "broken pipe") {
+			t.Errorf("exit code %d; want %d, and the cause; log:\n%s", code, want, log)
+		}
+		onlyDown(t, []*member{ant, bee})
+	}
+}
+
+// Standard output on a full disk: the node stays, says so once, and leaves when it is told to.
+func TestFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	ant := town(t, []string{"ant"})[0]
+	for when, want := range map[string]int{"closed": 0, "never": 0, "any": exitFailed} {
+		t.Log(when)
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		must(t, err)
+		cmd, log := nodeWithOutput(t, when, full, ant, "--leave-on-output-error", when)
+		ant.expect("up", when)
+		if want == 0 {
+			bee := launch(t, "bee-"+when, freshAddr(t), "--join", ant.addr)
+			bee.expect("up", when)
+			bee.kill()
+			ant.expect("down", bee.name)
+			must(t, cmd.Process.Signal(syscall.SIGTERM))
+		}
+		ant.expect("left", when)
+		if code := ends(cmd); code != want || strings.Count(log.String(), "cannot print events") != 1 || !strings.Contains(log.String(), "no space left") {
+			t.Errorf("exit code %d; want %d, log:\n%s", code, want, log)
+		}
+		for _, e := range ant.sinceHere() {
+			if e.Kind == "down" && e.Member == when {
+				t.Error("called down")
+			}
 		}
 	}
+}
 
-	t.Log("a reader that goes away after the first line")
-	reader, writer, err := os.Pipe()
-	must(t, err)
-	cmd, log := nodeWithOutput(t, "piped", writer, ant)
-	if _, err := reader.Read(make([]byte, 1)); err != nil {
-		t.Fatalf("%v, log:\n%s", err, log)
+// SIGHUP, as a terminal sends it that closes, and that twice: the node leaves. Under nohup it does not notice.
+func TestHangup(t *testing.T) {
+	ant := town(t, []string{"ant"})[0]
+	for name, signals := range map[string][]syscall.Signal{
+		"once":  {syscall.SIGHUP},
+		"twice": {syscall.SIGHUP, syscall.SIGHUP},
+		"after": {syscall.SIGTERM, syscall.SIGHUP},
+	} {
+		m := launch(t, name, freshAddr(t), "--join", ant.addr)
+		ant.expect("up", name)
+		m.logs("joined:")
+		for _, s := range signals {
+			must(t, m.cmd.Process.Signal(s))
+			if s != signals[len(signals)-1] {
+				m.logs("leaving")
+			}
+		}
+		ant.expect("left", name)
+		m.exits(0, "left")
 	}
-	ant.expect("up", "piped")
-	reader.Close()
-	bee := launch(t, "bee", freshAddr(t), "--join", ant.addr) // news to print
-	ant.expect("left", "piped")
-	bee.expect("up", "ant")
-	if code := ends(cmd); code != 1 || !strings.Contains(log.String(), "standard output") {
-		t.Errorf("exit code %d, log:\n%s", code, log)
-	}
+
+	nohup := filepath.Join(t.TempDir(), "nohup")
+	must(t, os.WriteFile(nohup, []byte("#!/bin/sh\ntrap '' HUP\nexec "+binary+" \"$@\"\n"), 0o700))
+	m := launchBy(t, nohup, "deaf", freshAddr(t), freshAddr(t), "--join", ant.addr)
+	ant.expect("up", "deaf")
+	m.logs("joined:")
+	must(t, m.cmd.Process.Signal(syscall.SIGHUP))
+	bee := launch(t, "bee", freshAddr(t), "--join", m.addr)
+	bee.expect("up", "deaf")
+	ant.expect("up", "bee")
+	must(t, m.terminate())
+	ant.expect("left", "deaf")
+	m.exits(0, "left")
 	onlyDown(t, []*member{ant, bee})
+}
+
+// Both outputs in one place, as on a terminal: whatever happens is told once.
+func TestToldOnce(t *testing.T) {
+	ant := town(t, []string{"ant"})[0]
+	var both bytes.Buffer
+	cmd := exec.Command(binary, "node", "--name", "bee", "--bind", freshAddr(t), "--join", ant.addr)
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &both, &both, ownGroup() // one pipe, as both are the same
+	must(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	ant.expect("up", "bee")
+	cat := launch(t, "cat", freshAddr(t), "--join", ant.addr)
+	ant.expect("up", "cat")
+	cat.expect("up", "bee")
+	cat.kill()
+	ant.expect("down", "cat")
+	dog := launch(t, "dog", freshAddr(t), "--join", ant.addr)
+	dog.expect("up", "bee")
+	dog.terminate()
+	ant.expect("left", "dog")
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	ant.expect("left", "bee")
+	if code := ends(cmd); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, about := range []string{"joined", "cat .* down|down .*cat", "dog .* left|left .*dog", "Ctrl-C leaves"} {
+		if n := len(regexp.MustCompile(about).FindAllString(both.String(), -1)); n != 1 && about != "joined" || n == 0 {
+			t.Errorf("%q %d times, want once:\n%s", about, n, both.String())
+		}
+	}
+	if strings.Contains(both.String(), "member is") {
+		t.Errorf("log lines that say what the events say:\n%s", both.String())
+	}
+}
+
+// Clients that take all connections of a node with few files to open: the ring does not notice, nor do questions once they are gone.
+func TestCrowdedHTTP(t *testing.T) {
+	poor := filepath.Join(t.TempDir(), "poor")
+	must(t, os.WriteFile(poor, []byte("#!/bin/sh\nulimit -n 64\nexec "+binary+" \"$@\"\n"), 0o700))
+	all := town(t, []string{"ant", "bee"})
+	target := launchBy(t, poor, "poor", freshAddr(t), freshAddr(t), joining(all)...)
+	for _, m := range all {
+		m.expect("up", "poor")
+	}
+	target.logs("joined:")
+	var crowd []net.Conn
+	for i := range 200 {
+		conn, err := net.Dial("tcp", target.http)
+		must(t, err)
+		defer conn.Close()
+		if i%2 == 0 {
+			fmt.Fprint(conn, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		crowd = append(crowd, conn)
+	}
+	t.Log("a member joins through it, and one is killed")
+	cat := launch(t, "cat", freshAddr(t), "--join", target.addr)
+	cat.expect("up", "poor")
+	target.expect("up", "cat")
+	all[1].kill()
+	target.expect("down", "bee")
+	all[0].expect("down", "bee")
+	onlyDown(t, []*member{all[0], cat, target}, "bee")
+	for _, conn := range crowd {
+		conn.Close()
+	}
+	if states := target.states(); states["cat"] != "up" || states["bee"] != "down" {
+		t.Errorf("/members after the crowd: %v", states)
+	}
 }
 
 // Standard output that blocks, and standard error with it, as in "pulsering node 2>&1 | less": a signal still ends the node in good order.
@@ -396,10 +537,10 @@ func fullPipe(t *testing.T) *os.File {
 }
 
 // nodeWithOutput starts a node that prints to a file, which it alone has open then.
-func nodeWithOutput(t *testing.T, name string, out *os.File, seed *member) (*exec.Cmd, *bytes.Buffer) {
+func nodeWithOutput(t *testing.T, name string, out *os.File, seed *member, flags ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	cmd := exec.Command(binary, "node", "--json", "--name", name, "--bind", freshAddr(t), "--join", seed.addr)
+	cmd := exec.Command(binary, append([]string{"node", "--json", "--name", name, "--bind", freshAddr(t), "--join", seed.addr}, flags...)...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, &log, ownGroup()
 	must(t, cmd.Start())
 	out.Close()
@@ -454,7 +595,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", code, out, stderr)
 	}
 	t.Logf("took %s\n%s", seconds(time.Since(began)), out)
-	for _, want := range []string{"formed in", "killed cat", "down after: ant ", "up again after: ", "called nobody down", "up with a new boot after: ", "left after: ", "All processes have ended"} {
+	for _, want := range []string{"formed in", "killed cat", "down after: ant ", "up again after: ", "dog knows that it was called down", "called nobody down", "up with a new boot after: ", "left after: ", "All processes have ended"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q", want)
 		}

@@ -4,35 +4,105 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // A flag that is given says something: zero or empty is no way to ask for the default, as it is in the library, where
 // a field cannot be left out. So each type below refuses it. An empty variable in --join "$SEEDS" would otherwise start
 // a second cluster without a word.
 
+// reader reads flags and keeps what is wrong with them, so that all of it can be said at once: kong stops at the first error.
+type reader struct {
+	wrong []error
+}
+
+// options make kong read the types of flags below.
+func (r *reader) options() []kong.Option {
+	return []kong.Option{
+		reads(r, parseSpan),
+		reads(r, parseSpanOrNever),
+		reads(r, parseEven),
+		reads(r, func(s string, _ *kong.Tag, t *text) error { *t = text(s); return nil }),
+		reads(r, parseChoice),
+		reads(r, func(s string, tag *kong.Tag, a *address) (err error) {
+			*a, err = parseAddress(s, tag.Has("any"))
+			return err
+		}),
+		reads(r, parseAddresses),
+		reads(r, parseTags),
+		reads(r, func(s string, _ *kong.Tag, k *keyFile) (err error) { *k, err = readKeyFile(s); return err }),
+		kong.ValueFormatter(helpWithRange),
+	}
+}
+
+// reads makes parse the reader of a type. Kong sees only what it alone knows to be wrong, such as a value that is missing.
+func reads[T any](r *reader, parse func(s string, tag *kong.Tag, to *T) error) kong.Option {
+	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var s string
+		if err := ctx.Scan.PopValueInto("a", &s); err != nil {
+			return err
+		}
+		err := errors.New("is empty: give it a value, or leave the flag out")
+		if s != "" {
+			err = parse(s, ctx.Value.Tag, target.Addr().Interface().(*T))
+		}
+		for _, err := range each(err) {
+			r.wrong = append(r.wrong, fmt.Errorf("--%s: %w", ctx.Value.Name, err))
+		}
+		return nil
+	}))
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	var several interface{ Unwrap() []error }
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &several):
+		return several.Unwrap()
+	}
+	return []error{err}
+}
+
 // span is a duration between the tags min and max.
 type span time.Duration
 
-// Decode implements kong.MapperValue.
-func (s *span) Decode(ctx *kong.DecodeContext) error {
-	text, err := value(ctx)
+func parseSpan(s string, tag *kong.Tag, to *span) error {
+	d, err := time.ParseDuration(s)
 	if err != nil {
-		return err
+		return fmt.Errorf("%q is no duration: want a number with its unit, like 250ms, 2s or 24h", s)
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return fmt.Errorf("%q is no duration: want a number with its unit, like 250ms, 2s or 24h", text)
-	}
-	low, high := ctx.Value.Tag.Get("min"), ctx.Value.Tag.Get("max")
+	low, high := tag.Get("min"), tag.Get("max")
 	if d < mustDuration(low) || d > mustDuration(high) {
 		return fmt.Errorf("%v is out of range: want %s to %s", d, low, high)
 	}
-	*s = span(d)
+	*to = span(d)
+	return nil
+}
+
+// spanOrNever is a span, or never: that word, or as in the library any negative duration.
+type spanOrNever time.Duration
+
+func parseSpanOrNever(s string, tag *kong.Tag, to *spanOrNever) error {
+	if d, err := time.ParseDuration(s); s == "never" || err == nil && d < 0 {
+		*to = -1
+		return nil
+	}
+	err := parseSpan(s, tag, (*span)(to))
+	if err != nil {
+		return fmt.Errorf("%w, or never", err)
+	}
 	return nil
 }
 
@@ -48,45 +118,34 @@ func mustDuration(s string) time.Duration {
 // even is an even number between the tags min and max.
 type even int
 
-// Decode implements kong.MapperValue.
-func (e *even) Decode(ctx *kong.DecodeContext) error {
-	text, err := value(ctx)
-	if err != nil {
-		return err
-	}
-	low, high := ctx.Value.Tag.Get("min"), ctx.Value.Tag.Get("max")
+func parseEven(s string, tag *kong.Tag, to *even) error {
+	low, high := tag.Get("min"), tag.Get("max")
 	least, _ := strconv.Atoi(low)
 	most, _ := strconv.Atoi(high)
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(s)
 	if err != nil || n < least || n > most || n%2 != 0 {
-		return fmt.Errorf("%q: want an even number from %s to %s", text, low, high)
+		return fmt.Errorf("%q: want an even number from %s to %s", s, low, high)
 	}
-	*e = even(n)
+	*to = even(n)
 	return nil
 }
 
 // text is a string that is not empty.
 type text string
 
-// Decode implements kong.MapperValue.
-func (t *text) Decode(ctx *kong.DecodeContext) error {
-	s, err := value(ctx)
-	*t = text(s)
-	return err
+// choice is one of the words in the tag of.
+type choice string
+
+func parseChoice(s string, tag *kong.Tag, to *choice) error {
+	if words := strings.Split(tag.Get("of"), ","); !slices.Contains(words, s) {
+		return fmt.Errorf("%q is none of %s", s, strings.Join(words, ", "))
+	}
+	*to = choice(s)
+	return nil
 }
 
 // address is host:port, with port 0 and an empty host allowed where the tag any is set: there it is listened on.
 type address string
-
-// Decode implements kong.MapperValue.
-func (a *address) Decode(ctx *kong.DecodeContext) error {
-	s, err := value(ctx)
-	if err != nil {
-		return err
-	}
-	*a, err = parseAddress(s, ctx.Value.Tag.Has("any"))
-	return err
-}
 
 func parseAddress(s string, listens bool) (address, error) {
 	host, port, err := net.SplitHostPort(s)
@@ -103,57 +162,55 @@ func parseAddress(s string, listens bool) (address, error) {
 	return address(s), nil
 }
 
-// value reads the flag's value, which may not be empty.
-func value(ctx *kong.DecodeContext) (string, error) {
-	var s string
-	if err := ctx.Scan.PopValueInto("a", &s); err != nil {
-		return "", err
+// seeds is a list of members to join through, with commas or from several flags. Without a port it is the default one.
+type seeds []address
+
+func parseAddresses(list string, _ *kong.Tag, to *seeds) error {
+	var errs []error
+	for s := range strings.SplitSeq(list, ",") {
+		a, err := parseSeed(strings.TrimSpace(s))
+		if err != nil {
+			errs = append(errs, err)
+		} else if !slices.Contains(*to, a) {
+			*to = append(*to, a)
+		}
 	}
-	if s == "" {
-		return "", errors.New("is empty: give it a value, or leave the flag out")
-	}
-	return s, nil
+	return errors.Join(errs...)
 }
 
-// addresses is a list of addresses, with commas or from several flags.
-type addresses []address
+// defaultPort is the port of a node without --bind.
+var defaultPort = cluster.DefaultBind[strings.LastIndexByte(cluster.DefaultBind, ':')+1:]
 
-// Decode implements kong.MapperValue.
-func (l *addresses) Decode(ctx *kong.DecodeContext) error {
-	list, err := value(ctx)
-	if err != nil {
-		return err
+func parseSeed(s string) (address, error) {
+	if s == "" {
+		return "", errors.New(`"" is no address: want host or host:port`)
 	}
-	for s := range strings.SplitSeq(list, ",") {
-		a, err := parseAddress(s, false)
-		if err != nil {
-			return err
-		}
-		*l = append(*l, a)
+	bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	_, notIP := netip.ParseAddr(bare)
+	switch {
+	case notIP == nil && (bare == s || len(bare) == len(s)-2): // an IP address, also an IPv6 one with or without brackets
+		return address(net.JoinHostPort(bare, defaultPort)), nil
+	case !strings.ContainsAny(s, ":[]"):
+		return address(net.JoinHostPort(s, defaultPort)), nil
 	}
-	return nil
+	return parseAddress(s, false)
 }
 
 // tags are key=value pairs, each from a flag of its own.
 type tags map[string]string
 
-// Decode implements kong.MapperValue.
-func (t *tags) Decode(ctx *kong.DecodeContext) error {
-	pair, err := value(ctx)
-	if err != nil {
-		return err
-	}
+func parseTags(pair string, _ *kong.Tag, to *tags) error {
 	k, v, ok := strings.Cut(pair, "=")
 	if !ok || k == "" {
 		return fmt.Errorf("%q is no tag: want key=value, like zone=a", pair)
 	}
-	if _, twice := (*t)[k]; twice {
+	if _, twice := (*to)[k]; twice {
 		return fmt.Errorf("key %q is given twice: give it once", k)
 	}
-	if *t == nil {
-		*t = make(tags)
+	if *to == nil {
+		*to = make(tags)
 	}
-	(*t)[k] = v
+	(*to)[k] = v
 	return nil
 }
 
@@ -163,4 +220,43 @@ func helpWithRange(v *kong.Value) string {
 		return fmt.Sprintf("%s %s to %s.", v.Help, low, high)
 	}
 	return v.Help
+}
+
+// fieldFlags are the flags that fill the fields of cluster.Config. The library's errors and hints name fields.
+var fieldFlags = map[string]string{
+	"Name":              "--name",
+	"Bind":              "--bind",
+	"Advertise":         "--advertise",
+	"Label":             "--label",
+	"Seeds":             "--join",
+	"Tags":              "--tag",
+	"Beat":              "--beat",
+	"StallAllowance":    "--stall-allowance",
+	"FalseAlarmEvery":   "--false-alarm-every",
+	"ForgetAfter":       "--forget-after",
+	"IsolatedDownAfter": "--isolated-down-after",
+	"Observers":         "--observers",
+	"Heartbeats":        "--heartbeats",
+	"Keys":              "--key-file",
+}
+
+var (
+	fieldAtStart = regexp.MustCompile(`(?m)^cluster: ([A-Z]\w*)(\[\d+\])?:`)
+	fieldInText  = regexp.MustCompile(`\bConfig\.([A-Z]\w*)`)
+)
+
+// inFlags puts flags in the place of the fields that a text of the library names.
+func inFlags(text string) string {
+	text = fieldAtStart.ReplaceAllStringFunc(text, func(s string) string {
+		if flag, ok := fieldFlags[fieldAtStart.FindStringSubmatch(s)[1]]; ok {
+			return flag + ":"
+		}
+		return s
+	})
+	return fieldInText.ReplaceAllStringFunc(text, func(s string) string {
+		if flag, ok := fieldFlags[strings.TrimPrefix(s, "Config.")]; ok {
+			return flag
+		}
+		return s
+	})
 }

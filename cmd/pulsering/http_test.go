@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,6 +21,7 @@ import (
 // fakeRing has one event, and ends when told to.
 type fakeRing struct {
 	err       error
+	isolated  atomic.Bool
 	closed    chan struct{} // ends the events
 	abandoned chan struct{} // gets a value when a subscriber's context has ended
 }
@@ -41,6 +43,7 @@ func (f *fakeRing) Events(ctx context.Context) iter.Seq[cluster.Event] {
 	}
 }
 
+func (f *fakeRing) Isolated() bool            { return f.isolated.Load() }
 func (f *fakeRing) Members() []cluster.Member { return []cluster.Member{{Name: "a"}, {Name: "b"}} }
 func (f *fakeRing) Self() cluster.Member      { return cluster.Member{Name: "a"} }
 func (f *fakeRing) Err() error                { return f.err }
@@ -90,6 +93,13 @@ func TestHTTP(t *testing.T) {
 	if _, body := get(t, "http://"+addr+"/members"); json.Unmarshal([]byte(body), &members) != nil || len(members) != 2 ||
 		!members[0].Self || members[1].Self {
 		t.Errorf("/members: %s", body)
+	}
+	f.isolated.Store(true)
+	if code, body := get(t, "http://"+addr+"/healthz"); code != http.StatusOK || !strings.HasPrefix(body, "isolated") {
+		t.Errorf("/healthz of an isolated node: %d %q", code, body)
+	}
+	if _, body := get(t, "http://"+addr+"/members"); strings.Count(body, `"isolated":true`) != 1 || !strings.Contains(body, `"self":true,"isolated":true`) {
+		t.Errorf("/members of an isolated node: %s", body)
 	}
 	if _, body := get(t, "http://"+addr+"/stats"); body != `{"sent":{},"received":{},"dropped":{"malformed":3}}`+"\n" {
 		t.Errorf("/stats: %s", body)
@@ -171,8 +181,8 @@ func TestHTTPWarnsWhenOpenToOthers(t *testing.T) {
 
 func TestMembersCommand(t *testing.T) {
 	addr, _ := serve(t, newFakeRing())
-	if code, out, stderr := pulsering(t, "members", "--http", addr); code != 0 || !strings.HasPrefix(out, "MEMBER") ||
-		strings.Count(out, "\n") != 3 {
+	if code, out, stderr := pulsering(t, "members", "--http", addr); code != 0 || !strings.HasPrefix(out, "as a sees them (boot 0, epoch 0)\nMEMBER") ||
+		strings.Count(out, "\n") != 4 {
 		t.Errorf("%d %q %q", code, out, stderr)
 	}
 	if code, out, _ := pulsering(t, "members", "--json", "--http", addr); code != 0 || !json.Valid([]byte(out)) {

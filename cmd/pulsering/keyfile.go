@@ -10,8 +10,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-
-	"github.com/alecthomas/kong"
 )
 
 // A key file holds one base64 key a line. The first one encrypts, all of them decrypt, so that keys can be exchanged
@@ -22,16 +20,6 @@ type keyFile struct {
 	path    string
 	keys    [][]byte
 	exposed bool // others than its owner may read it
-}
-
-// Decode implements kong.MapperValue.
-func (k *keyFile) Decode(ctx *kong.DecodeContext) error {
-	path, err := value(ctx)
-	if err != nil {
-		return err
-	}
-	*k, err = readKeyFile(path)
-	return err
 }
 
 func readKeyFile(path string) (keyFile, error) {

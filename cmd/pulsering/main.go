@@ -5,7 +5,7 @@
 //	pulsering members   the members as a running node sees them
 //	pulsering events    follow what a running node learns
 //	pulsering keygen    make a key that encrypts a cluster's traffic
-//	pulsering version   the version of this binary
+//	pulsering version   the version of this binary, as pulsering --version
 //
 // It exits with 0 when all went well, 1 when something failed while running, 2 when it was used in a wrong way, and 128
 // plus the signal's number when a signal cut it short.
@@ -32,6 +32,8 @@ type cli struct {
 	Events  eventsCmd  `cmd:"" help:"Follow what a running node learns about the others."`
 	Keygen  keygenCmd  `cmd:"" help:"Print a new key for a key file."`
 	Version versionCmd `cmd:"" help:"Print the version of this binary."`
+
+	ShowVersion versionFlag `name:"version" help:"Print the version of this binary."`
 }
 
 // console is where a command writes to.
@@ -40,16 +42,20 @@ type console struct {
 	outTTY   bool // out is a terminal: it may be redrawn
 	outColor bool // and colours are wanted there
 	errColor bool
+	together bool // out and err are the same terminal, pipe or file: what both tell is told twice
 }
 
 func main() {
 	ctx, stop := untilSignal(context.Background())
-	con := console{out: os.Stdout, err: os.Stderr}
+	errs := newPatientWriter(os.Stderr)
+	con := console{out: os.Stdout, err: errs}
 	con.outTTY = isTerminal(os.Stdout)
 	con.outColor = con.outTTY && os.Getenv("NO_COLOR") == ""
 	con.errColor = isTerminal(os.Stderr) && os.Getenv("NO_COLOR") == ""
+	con.together = isTerminal(os.Stdout) && isTerminal(os.Stderr) || sameFile(os.Stdout, os.Stderr)
 	code := run(ctx, os.Args[1:], con)
 	stop()
+	errs.flush()
 	os.Exit(code)
 }
 
@@ -60,17 +66,18 @@ const (
 
 // run does what the arguments say and returns the exit code.
 func run(ctx context.Context, args []string, con console) int {
-	var helped bool
-	parser, err := kong.New(&cli{},
+	var c cli
+	var flags reader
+	var done bool
+	parser, err := kong.New(&c, append(flags.options(),
 		kong.Name("pulsering"),
 		kong.Description("Tells the members of a cluster which of them are up, suspect, down or gone, within a second.\n\n"+
 			"New here? Run: pulsering demo"),
 		kong.Writers(con.out, con.err),
-		kong.Exit(func(int) { helped = true }), // only --help calls it, and parsing goes on
+		kong.Exit(func(int) { done = true }), // only --help and --version call it, and parsing goes on
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110}),
-		kong.ValueFormatter(helpWithRange),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(con))
+		kong.Bind(con))...)
 	if err != nil {
 		panic(err) // the grammar above is wrong, whatever the arguments
 	}
@@ -80,35 +87,57 @@ func run(ctx context.Context, args []string, con console) int {
 		return exitUsage
 	}
 	command, err := parser.Parse(args)
-	if helped {
+	if done {
 		return 0
 	}
-	if err != nil {
-		fmt.Fprintf(con.err, "pulsering: error: %v\n", err)
-		var wrong *kong.ParseError
-		if !errors.As(err, &wrong) || wrong.ExitCode() == exitFailed { // a hook of kong's failed: --help could not be written
-			return exitFailed
-		}
-		help := "pulsering --help"
-		if c := wrong.Context.Selected(); c != nil {
-			help = c.FullPath() + " --help"
-		}
-		fmt.Fprintf(con.err, "Run %q to see what is possible.\n", help)
-		return exitUsage
-	}
-	if err := command.Run(); err != nil {
-		fmt.Fprintf(con.err, "pulsering: error: %v\n", err)
-		if errors.Is(err, cluster.ErrConfig) {
-			fmt.Fprintf(con.err, "Run %q to see what is possible.\n", command.Selected().FullPath()+" --help")
-			return exitUsage
-		}
-		var s signalled
-		if errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &s) {
-			return s.exitCode()
-		}
+	var unparsed *kong.ParseError
+	if err != nil && (!errors.As(err, &unparsed) || unparsed.ExitCode() == exitFailed) {
+		complain(con, err) // a hook of kong's failed: --help could not be written
 		return exitFailed
 	}
-	return 0
+	wrong := flags.wrong
+	if err != nil {
+		command = unparsed.Context
+		wrong = append(wrong, err)
+	} else if command.Command() == "node" {
+		wrong = append(wrong, c.Node.wrong()...)
+	}
+	if len(wrong) > 0 {
+		complain(con, wrong...)
+		hint(con, command)
+		return exitUsage
+	}
+
+	err = command.Run()
+	if err == nil {
+		return 0
+	}
+	complain(con, err)
+	var s signalled
+	switch {
+	case errors.Is(err, cluster.ErrConfig):
+		hint(con, command)
+		return exitUsage
+	case errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &s):
+		return s.exitCode()
+	}
+	return exitFailed
+}
+
+// complain writes what is wrong, in terms of flags.
+func complain(con console, errs ...error) {
+	for _, err := range errs {
+		fmt.Fprintf(con.err, "pulsering: error: %s\n", inFlags(err.Error()))
+	}
+}
+
+// hint points at the help of the command that was meant.
+func hint(con console, command *kong.Context) {
+	path := "pulsering"
+	if c := command.Selected(); c != nil {
+		path = c.FullPath()
+	}
+	fmt.Fprintf(con.err, "Run %q to see what is possible.\n", path+" --help")
 }
 
 // signalled is the cause of a context that a signal ended.
@@ -127,20 +156,29 @@ func (s signalled) exitCode() int {
 	return exitFailed
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The second one has its usual effect, so
-// that whatever hangs can be stopped at once.
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM has its
+// usual effect, so that whatever hangs can be stopped at once. A second SIGHUP has none: a terminal that closes may send two
+// of them, and a service manager one right after its SIGTERM. A SIGHUP that was ignored at the start stays ignored: the
+// program was started by nohup.
 func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	signals := make(chan os.Signal, 1)
+	signals, hangups := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangups, syscall.SIGHUP)
+	}
 	go func() {
 		select {
 		case s := <-signals:
-			signal.Stop(signals)
+			cancel(signalled{s})
+		case s := <-hangups:
 			cancel(signalled{s})
 		case <-ctx.Done():
-			signal.Stop(signals)
 		}
+		signal.Stop(signals)
 	}()
-	return ctx, func() { cancel(nil) }
+	return ctx, func() {
+		cancel(nil)
+		signal.Stop(hangups)
+	}
 }

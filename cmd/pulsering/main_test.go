@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,6 +71,9 @@ func TestWrongUsage(t *testing.T) {
 		{"node --beat 125", []string{"--beat", `"125"`, "unit"}},
 		{"node --stall-allowance 0s", []string{"--stall-allowance", "0s", "1ms to 1m"}},
 		{"node --false-alarm-every 0", []string{"--false-alarm-every", "0s", "1m to 876000h"}},
+		{"node --isolated-down-after 0", []string{"--isolated-down-after", "0s", "1s to 720h", "never"}},
+		{"node --isolated-down-after 31d", []string{"--isolated-down-after", `"31d"`, "unit", "never"}},
+		{"node --leave-on-output-error sometimes", []string{"--leave-on-output-error", `"sometimes"`, "closed, any, never"}},
 		{"node --forget-after 1s", []string{"--forget-after", "1s", "1m to 87600h"}},
 		{"node --observers 0", []string{"--observers", `"0"`, "2 to 64"}},
 		{"node --observers=-1", []string{"--observers", `"-1"`, "2 to 64"}},
@@ -87,8 +93,8 @@ func TestWrongUsage(t *testing.T) {
 		{"node --tag a=1 --tag a=2", []string{"--tag", `"a"`, "twice"}},
 		{"node --key-file no-such-file", []string{"--key-file", "no-such-file"}},
 		{"node --log-level loud", []string{"--log-level", `"loud"`, "debug"}},
-		{"node --name bell\a --bind 127.0.0.1:0", []string{"Name", `"bell\a"`, "printable"}},
-		{"node --name a --bind 127.0.0.1:0 --tag k=" + strings.Repeat("x", 600), []string{"Tags", "605", "at most 491"}},
+		{"node --name bell\a --bind 127.0.0.1:0", []string{"--name", `"bell\a"`, "printable"}},
+		{"node --name a --bind 127.0.0.1:0 --tag k=" + strings.Repeat("x", 600), []string{"--tag:", "605", "at most 491"}},
 		{"members --http :8080", []string{"--http", `":8080"`, "host"}},
 		{"nod", []string{"node"}},
 		{"node one", []string{"one"}},
@@ -109,16 +115,106 @@ func TestWrongUsage(t *testing.T) {
 	}
 }
 
+// All that is wrong is said at once, and in terms of flags: what the flags' own types find, and what only the library knows.
+func TestAllErrorsAtOnce(t *testing.T) {
+	code, _, stderr := pulsering(t, "node", "--beat", "0", "--observers", "7", "--advertise", "here:1", "--name", "a b", "--join", "x:0,:1",
+		"--log-level", "loud", "--isolated-down-after", "0", "--label", strings.Repeat("x", 256))
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	wants := []string{"--beat: 0s", `--observers: "7"`, `--join: "x:0"`, `--join: ":1"`, `--log-level: "loud"`, "--isolated-down-after: 0s",
+		`--name: "a b"`, `--advertise: "here:1"`, "--label: 256"}
+	if code != exitUsage || len(lines) != len(wants)+1 {
+		t.Errorf("exit code %d, %d lines; want %d, an error a line and the hint:\n%s", code, len(lines), exitUsage, stderr)
+	}
+	for _, want := range wants {
+		if strings.Count(stderr, "pulsering: error: "+want) != 1 {
+			t.Errorf("no line about %s in:\n%s", want, stderr)
+		}
+	}
+	if _, _, stderr := pulsering(t, "node", "--beat", "0", "--no-such-flag"); !strings.Contains(stderr, "--beat: 0s") || !strings.Contains(stderr, "no-such-flag") {
+		t.Errorf("with a flag that is unknown:\n%s", stderr)
+	}
+}
+
+// Whatever field of the library's Config an error or a hint names, the user reads a flag that there is.
+func TestFieldsAreFlags(t *testing.T) {
+	var flags reader
+	parser, err := kong.New(&cli{}, flags.options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, command := range parser.Model.Children {
+		for _, flag := range command.Flags {
+			known["--"+flag.Name] = command.Name == "node" || known["--"+flag.Name]
+		}
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[cluster.Config]()) {
+		if field.Name == "Transport" || field.Name == "Logger" {
+			continue
+		}
+		flag := fieldFlags[field.Name]
+		if !known[flag] {
+			t.Errorf("%s is filled by %q, which is no flag", field.Name, flag)
+		}
+		text := fmt.Sprintf("cluster: %s[3]: is 7; set Config.%[1]s\ncluster: %[1]s: is 8", field.Name)
+		if got, want := inFlags(text), fmt.Sprintf("%s: is 7; set %[1]s\n%[1]s: is 8", flag); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+	for _, text := range []string{"cluster: Join: no seed answered", "Config.Transport", "the cluster: Name: x", "MyConfig.Name"} {
+		if got := inFlags(text); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}
+
+func TestJoinWithoutPort(t *testing.T) {
+	for given, want := range map[string]string{
+		"a":                           "a:7946",
+		"a.example":                   "a.example:7946",
+		"10.0.0.1":                    "10.0.0.1:7946",
+		"10.0.0.1:1":                  "10.0.0.1:1",
+		"::1":                         "[::1]:7946",
+		"[::1]":                       "[::1]:7946",
+		"[::1]:5":                     "[::1]:5",
+		"fe80::1%eth0":                "[fe80::1%eth0]:7946",
+		"2001:db8::1:7946":            "[2001:db8::1:7946]:7946",
+		"a, b:2 ,[2001:db8::7],a":     "a:7946 b:2 [2001:db8::7]:7946",
+		"a,a:7946,10.0.0.1,::1,[::1]": "a:7946 10.0.0.1:7946 [::1]:7946",
+	} {
+		if got := strings.Join(parseNode(t, "--join", given).config(nil).Seeds, " "); got != want {
+			t.Errorf("--join %q: %s; want %s", given, got, want)
+		}
+	}
+	if got := strings.Join(parseNode(t, "--join", "a", "--join", "b:2,a").config(nil).Seeds, " "); got != "a:7946 b:2" {
+		t.Errorf("two flags: %s", got)
+	}
+	for _, wrong := range []string{"a:", "a:b", "[::1", "::1]", "[::1]:", "[a]", "a b:c", ",", "a,", ":7946", "a:1:2", "[::1]:0"} {
+		if code, _, stderr := pulsering(t, "node", "--join", wrong); code != exitUsage || !strings.Contains(stderr, "--join: ") {
+			t.Errorf("--join %q: exit code %d, %s", wrong, code, stderr)
+		}
+	}
+}
+
+func TestNever(t *testing.T) {
+	for given, want := range map[string]time.Duration{"never": -1, "-1s": -1, "5s": 5 * time.Second} {
+		if got := parseNode(t, "--isolated-down-after="+given).config(nil).IsolatedDownAfter; got != want {
+			t.Errorf("--isolated-down-after=%s: %v; want %v", given, got, want)
+		}
+	}
+}
+
 // parseNode returns the node command that the arguments make.
 func parseNode(t *testing.T, args ...string) *nodeCmd {
 	t.Helper()
 	var c cli
-	parser, err := kong.New(&c)
+	var flags reader
+	parser, err := kong.New(&c, flags.options()...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse(append([]string{"node"}, args...)); err != nil {
-		t.Fatal(err)
+	if _, err := parser.Parse(append([]string{"node"}, args...)); err != nil || flags.wrong != nil {
+		t.Fatal(err, flags.wrong)
 	}
 	return &c.Node
 }
@@ -155,10 +251,11 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 	cfg := parseNode(t).config(nil)
 	if cfg.Beat != cluster.DefaultBeat || cfg.StallAllowance != cluster.DefaultStallAllowance ||
 		cfg.FalseAlarmEvery != cluster.DefaultFalseAlarmEvery || cfg.ForgetAfter != cluster.DefaultForgetAfter ||
+		cfg.IsolatedDownAfter != cluster.DefaultIsolatedDownAfter ||
 		cfg.Observers != cluster.DefaultObservers || cfg.Heartbeats != cluster.Ring {
 		t.Errorf("defaults differ: %+v", cfg)
 	}
-	parser, err := kong.New(&cli{})
+	parser, err := kong.New(&cli{}, new(reader).options()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +273,8 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 			} else {
 				low, high := mustDuration(flag.Tag.Get("min")), mustDuration(flag.Tag.Get("max"))
 				field := map[string]*time.Duration{"beat": &wrong.Beat, "stall-allowance": &wrong.StallAllowance,
-					"false-alarm-every": &wrong.FalseAlarmEvery, "forget-after": &wrong.ForgetAfter}[flag.Name]
+					"false-alarm-every": &wrong.FalseAlarmEvery, "forget-after": &wrong.ForgetAfter,
+					"isolated-down-after": &wrong.IsolatedDownAfter}[flag.Name]
 				*field, want = high+1, low.String()+" to "+high.String()
 			}
 			if _, err := cluster.Join(t.Context(), wrong); err == nil || !strings.Contains(err.Error(), want) {
@@ -184,8 +282,8 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 			}
 		}
 	}
-	if checked != 5 {
-		t.Errorf("%d flags with limits; want 5", checked)
+	if checked != 6 {
+		t.Errorf("%d flags with limits; want 6", checked)
 	}
 }
 
@@ -229,6 +327,15 @@ func TestKeyFile(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
+	_, want, _ := pulsering(t, "version")
+	for _, args := range [][]string{{"--version"}, {"node", "--version"}, {"--version", "node", "--beat", "0"}} {
+		if code, out, stderr := pulsering(t, args...); code != 0 || out != want || stderr != "" {
+			t.Errorf("%v: exit code %d, %q, %q; want %q", args, code, out, stderr, want)
+		}
+	}
+	if code := run(t.Context(), []string{"--version"}, console{out: fullDisk{}, err: io.Discard}); code != exitFailed {
+		t.Errorf("--version on a full disk: exit code %d; want %d", code, exitFailed)
+	}
 	if code, out, _ := pulsering(t, "version"); code != 0 || !strings.HasPrefix(out, "pulsering ") || !strings.Contains(out, "go1.") {
 		t.Errorf("exit code %d, %q", code, out)
 	}

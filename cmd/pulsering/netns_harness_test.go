@@ -168,7 +168,7 @@ func (l *lan) states(m *member) map[string]string {
 	must(l.t, json.Unmarshal(out, &members))
 	states := make(map[string]string)
 	for _, other := range members {
-		states[other.Name] = other.State
+		states[other.Name] = other.State.String()
 	}
 	return states
 }

@@ -53,7 +53,7 @@ func TestNetnsPause(t *testing.T) {
 	crash(t, all, all[2])
 }
 
-// One member is cut off: it knows, and calls nobody down.
+// One member is cut off: it knows, and calls nobody down but for its own readers, after half a minute.
 func TestNetnsIsolation(t *testing.T) {
 	for _, cut := range []struct{ name, namespace, link string }{
 		{"cable", switches, "dog"},   // the host has no carrier: packets vanish
@@ -72,7 +72,14 @@ func TestNetnsIsolation(t *testing.T) {
 			told(t, []*member{dog}, "isolated", dog, began)
 			time.Sleep(outage - time.Since(began)) // the outage itself: nothing to wait for
 			onlyDown(t, others, "dog")
-			onlyDown(t, []*member{dog})
+			for _, m := range others { // what it shows its own readers after IsolatedDownAfter, and spreads to nobody
+				dog.expect("down", m.name, reason("isolated"))
+			}
+			for _, e := range dog.sinceHere() {
+				if e.Kind == "down" && e.Reason != "isolated" {
+					t.Errorf("%s called %s down (%s), which was alive", dog.name, e.Member, e.Reason)
+				}
+			}
 			never(t, others, "isolated")
 			fromHere(all)
 			t.Logf("ip link set %s up", cut.link)

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os/signal"
 	"syscall"
 	"time"
@@ -16,28 +14,30 @@ import (
 )
 
 type nodeCmd struct {
-	Name      text      `placeholder:"NAME" help:"Name of this member, unique in the cluster. Default: the host name."`
-	Bind      address   `placeholder:"IP:PORT" any:"" help:"Address to listen on, TCP and UDP; port 0 takes a free one. Default: 0.0.0.0:7946."`
-	Advertise address   `placeholder:"IP:PORT" any:"" help:"Address that the others reach this member at. Default: that of --bind, or this machine's private address."`
-	Join      addresses `placeholder:"HOST:PORT" help:"Members to join through; any one is enough. Repeatable, or with commas. Without it: start a cluster."`
-	Label     text      `placeholder:"LABEL" help:"Keeps clusters on one network apart. Not a secret."`
-	KeyFile   keyFile   `placeholder:"FILE" help:"File of base64 keys that encrypt all traffic, one a line; see: pulsering keygen."`
-	Tag       tags      `placeholder:"K=V" help:"Label of this member that the others see. Repeatable."`
+	Name      text    `placeholder:"NAME" help:"Name of this member, unique in the cluster. Default: the host name."`
+	Bind      address `placeholder:"IP:PORT" any:"" help:"Address to listen on, TCP and UDP; port 0 takes a free one. Default: 0.0.0.0:7946."`
+	Advertise address `placeholder:"IP:PORT" any:"" help:"Address that the others reach this member at. Default: that of --bind, or this machine's private address."`
+	Join      seeds   `placeholder:"HOST[:PORT]" help:"Members to join through; any one is enough. Repeatable, or with commas; the port is 7946 where it is left out. Without --join: start a cluster."`
+	Label     text    `placeholder:"LABEL" help:"Keeps clusters on one network apart. Not a secret."`
+	KeyFile   keyFile `placeholder:"FILE" help:"File of base64 keys that encrypt all traffic, one a line; see: pulsering keygen."`
+	Tag       tags    `placeholder:"K=V" help:"Label of this member that the others see. Repeatable."`
 
-	HTTP     address `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve /members, /events, /stats and /healthz here. Default: off."`
-	JSON     bool    `name:"json" help:"Print events as JSON, one object a line."`
-	LogLevel string  `enum:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
+	HTTP         address `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve /members, /events, /stats and /healthz here. Default: off."`
+	JSON         bool    `name:"json" help:"Print events as JSON, one object a line."`
+	OnOutputFail choice  `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the node: closed, once its reader has gone; any, also on a full disk; never. What does not end it is tried again. Default: closed."`
+	LogLevel     choice  `of:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
 
-	Beat            span   `default:"125ms" min:"5ms" max:"10s" help:"Time between two heartbeats: the dial between traffic and speed."`
-	StallAllowance  span   `default:"400ms" min:"1ms" max:"1m" help:"How long a member may stall and never be called down for it."`
-	FalseAlarmEvery span   `default:"720h" min:"1m" max:"876000h" help:"At most one false alarm in the whole cluster in this time, on average."`
-	ForgetAfter     span   `default:"24h" min:"1m" max:"87600h" help:"How long members that are down or have left are remembered."`
-	Observers       even   `default:"8" min:"2" max:"64" help:"How many members listen to each one; the same in the whole cluster. An even number."`
-	Heartbeats      string `enum:"ring,probes" default:"ring" help:"What suspicion listens to: ring, heartbeats of our own; probes, only memberlist's, for small clusters that can wait."`
+	Beat              span        `default:"125ms" min:"5ms" max:"10s" help:"Time between two heartbeats: the dial between traffic and speed."`
+	StallAllowance    span        `default:"400ms" min:"1ms" max:"1m" help:"How long a member may stall and never be called down for it."`
+	FalseAlarmEvery   span        `default:"720h" min:"1m" max:"876000h" help:"At most one false alarm in the whole cluster in this time, on average."`
+	ForgetAfter       span        `default:"24h" min:"1m" max:"87600h" help:"How long members that are down or have left are remembered."`
+	IsolatedDownAfter spanOrNever `default:"30s" min:"1s" max:"720h" help:"How long this node may hear nobody before it shows the others as down, to its own readers alone; or never."`
+	Observers         even        `default:"8" min:"2" max:"64" help:"How many members listen to each one; the same in the whole cluster. An even number."`
+	Heartbeats        choice      `of:"ring,probes" default:"ring" placeholder:"WHICH" help:"What suspicion listens to: ring, heartbeats of our own; probes, only memberlist's, for small clusters that can wait. Default: ring."`
 }
 
 func (nodeCmd) Help() string {
-	return `Prints an event a line on standard output, beginning with every member's present state, and logs on standard error. Ctrl-C says goodbye to the others and ends; a second one ends at once, which looks like a crash to them.
+	return `Prints an event a line on standard output, beginning with itself ("joined") and every member's present state, and logs on standard error. Ctrl-C says goodbye to the others and ends, as SIGTERM and SIGHUP do; a second Ctrl-C ends at once, which looks like a crash to them.
 
     pulsering node --name a --bind 127.0.0.1:7946 --http 127.0.0.1:8080
     pulsering node --name b --bind 127.0.0.1:7947 --join 127.0.0.1:7946 --json
@@ -48,27 +48,31 @@ On a real network give --advertise an address that the others can reach, and all
 
 func (c *nodeCmd) config(log hclog.Logger) cluster.Config {
 	cfg := cluster.Config{
-		Name:            string(c.Name),
-		Bind:            string(c.Bind),
-		Advertise:       string(c.Advertise),
-		Label:           string(c.Label),
-		Tags:            c.Tag,
-		Beat:            time.Duration(c.Beat),
-		StallAllowance:  time.Duration(c.StallAllowance),
-		FalseAlarmEvery: time.Duration(c.FalseAlarmEvery),
-		ForgetAfter:     time.Duration(c.ForgetAfter),
-		Observers:       int(c.Observers),
-		Keys:            c.KeyFile.keys,
-		Logger:          log,
+		Name:              string(c.Name),
+		Bind:              string(c.Bind),
+		Advertise:         string(c.Advertise),
+		Label:             string(c.Label),
+		Tags:              c.Tag,
+		Beat:              time.Duration(c.Beat),
+		StallAllowance:    time.Duration(c.StallAllowance),
+		FalseAlarmEvery:   time.Duration(c.FalseAlarmEvery),
+		ForgetAfter:       time.Duration(c.ForgetAfter),
+		IsolatedDownAfter: time.Duration(c.IsolatedDownAfter),
+		Observers:         int(c.Observers),
+		Keys:              c.KeyFile.keys,
+		Logger:            log,
 	}
 	for _, seed := range c.Join {
 		cfg.Seeds = append(cfg.Seeds, string(seed))
 	}
-	if c.Heartbeats == cluster.Probes.String() {
+	if string(c.Heartbeats) == cluster.Probes.String() {
 		cfg.Heartbeats = cluster.Probes
 	}
 	return cfg
 }
+
+// wrong is what the library would refuse.
+func (c *nodeCmd) wrong() []error { return each(c.config(nil).Validate()) }
 
 // goodbye is how long a node may take to tell the others that it leaves.
 const goodbye = 5 * time.Second
@@ -76,14 +80,7 @@ const goodbye = 5 * time.Second
 // Run takes part in the cluster until ctx ends.
 func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error to act upon here, not a sudden death
-	lines := newPatientWriter(con.err)
-	defer lines.flush()
-	log := hclog.New(&hclog.LoggerOptions{
-		Name:   "pulsering",
-		Level:  hclog.LevelFromString(c.LogLevel),
-		Output: lines,
-		Color:  logColor(con),
-	})
+	log := c.logger(con)
 	if c.KeyFile.exposed {
 		log.Warn("others may read the key file: chmod 600 it", "file", c.KeyFile.path)
 	}
@@ -110,18 +107,25 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	defer node.Close()
 	self := node.Self()
 	log.Info("joined: Ctrl-C leaves", "member", self.Name, "addr", self.Addr, "boot", self.Boot, "members", len(node.Members()))
+	if con.together { // where that line is left out, see isNews
+		log.Info("Ctrl-C leaves")
+	}
 	if web != nil {
 		web.joined(node)
 		log.Info("serving /members /events /stats /healthz", "http", web.listener.Addr())
 	}
 
 	// The subscription ends with the node, so that what is pending is printed too.
-	events := node.Events(context.WithoutCancel(ctx))
+	out := &printer{out: con.out, json: c.JSON, color: con.outColor, leaveOn: c.OnOutputFail, log: log}
+	joined, events := newJoinedLine(self, time.Now()), node.Events(context.WithoutCancel(ctx))
+	trying, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	var unprinted int
 	var failed error
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		failed = c.print(con, events)
+		unprinted, failed = out.run(trying, joined, events)
 	}()
 
 	select {
@@ -130,51 +134,46 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 			return fmt.Errorf("the node ended: %w", node.Err())
 		}
 		err = fmt.Errorf("standard output: %w: left the cluster", err)
-		log.Error("cannot print events: leaving", "error", err)
+		log.Error("cannot print events: leaving", "error", failed)
+	case <-node.Done(): // whose last events an output that fails may keep from being printed
 	case <-ctx.Done():
 		log.Info("leaving", "cause", context.Cause(ctx))
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	if left := node.Leave(leaving); left != nil {
+	switch left := node.Leave(leaving); {
+	case errors.Is(left, cluster.ErrClosed):
+		err = fmt.Errorf("the node ended: %w", node.Err())
+	case left != nil:
 		err = errors.Join(err, fmt.Errorf("not everyone was told goodbye: %w", left))
-	} else {
+	default:
 		log.Info("left")
 	}
 	node.Close()
+	giveUp()
 	select {
 	case <-printed:
+		if unprinted > 0 {
+			log.Warn("the last events were not printed", "events", unprinted)
+		}
 	case <-time.After(time.Second): // nobody reads the output: what is pending there is lost
 	}
 	return err
 }
 
-// print writes events until they end or the output fails.
-func (c *nodeCmd) print(con console, events func(yield func(cluster.Event) bool)) error {
-	for e := range events {
-		if err := printEvent(con.out, newEventLine(e), c.JSON, con.outColor); err != nil {
-			return err
-		}
+// logger logs on standard error.
+func (c *nodeCmd) logger(con console) hclog.Logger {
+	options := &hclog.LoggerOptions{
+		Name:   "pulsering",
+		Level:  hclog.LevelFromString(string(c.LogLevel)),
+		Output: writerFunc(func(line []byte) (int, error) { return con.err.Write([]byte(inFlags(string(line)))) }),
+		Color:  hclog.ColorOff,
 	}
-	return nil
-}
-
-func printEvent(w io.Writer, e eventLine, asJSON, color bool) error {
-	if !asJSON {
-		_, err := fmt.Fprintln(w, eventText(e, color))
-		return err
-	}
-	line, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(line, '\n')) // one write a line: a reader never sees half of one
-	return err
-}
-
-func logColor(con console) hclog.ColorOption {
 	if con.errColor {
-		return hclog.ForceColor
+		options.Color = hclog.ForceColor
 	}
-	return hclog.ColorOff
+	if con.together {
+		options.Exclude = isNews
+	}
+	return hclog.New(options)
 }

@@ -1,71 +1,87 @@
 package main
 
 import (
-	"math"
+	"bytes"
+	"encoding/json"
+	"errors"
 	"strconv"
 	"time"
 
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/internal/level"
 )
 
 // The JSON that the command prints and serves. Fields are only ever added.
 
 // eventLine is one event: a line of "node --json", of "events --json" and of GET /events.
 type eventLine struct {
-	Time   time.Time         `json:"time"` // RFC 3339 with nanoseconds, UTC
-	Kind   string            `json:"kind"`
-	Member string            `json:"member"`
-	Addr   string            `json:"addr"`
-	Boot   string            `json:"boot"` // a string: JSON readers that use float64 lose digits beyond 2^53
-	Phi    phi               `json:"phi"`
-	Reason string            `json:"reason"`
-	Tags   map[string]string `json:"tags"`
-	Folded int               `json:"folded,omitempty"`
+	Time      time.Time         `json:"time"` // RFC 3339 with nanoseconds, UTC
+	Kind      string            `json:"kind"`
+	Member    string            `json:"member"`
+	Addr      string            `json:"addr"`
+	Boot      string            `json:"boot"` // a string: JSON readers that use float64 lose digits beyond 2^53
+	Epoch     uint64            `json:"epoch"`
+	Phi       level.Phi         `json:"phi"`
+	Threshold level.Phi         `json:"threshold,omitempty"` // of a down: what phi had to reach
+	By        []string          `json:"by,omitempty"`        // of a down: who doubted
+	Since     time.Time         `json:"since,omitzero"`      // of accused: from when the others held the node for down
+	Reason    string            `json:"reason"`
+	Tags      map[string]string `json:"tags"`
+	Folded    int               `json:"folded,omitempty"`
 }
 
 func newEventLine(e cluster.Event) eventLine {
+	line := aboutMember(e.Member)
+	line.Time, line.Kind, line.Reason = e.At.UTC(), e.Kind.String(), e.Reason
+	line.Phi, line.Threshold, line.By, line.Since = level.Phi(e.Phi), level.Phi(e.Threshold), e.By, e.Since.UTC()
+	line.Folded = e.Folded
+	return line
+}
+
+// newJoinedLine is the first line of a node, about itself.
+func newJoinedLine(self cluster.Member, at time.Time) eventLine {
+	line := aboutMember(self)
+	line.Time, line.Kind, line.Reason = at.UTC(), "joined", cluster.ReasonJoined
+	return line
+}
+
+func aboutMember(m cluster.Member) eventLine {
 	return eventLine{
-		Time:   e.At.UTC(),
-		Kind:   e.Kind.String(),
-		Member: e.Member.Name,
-		Addr:   e.Member.Addr,
-		Boot:   strconv.FormatUint(e.Member.Boot, 10),
-		Phi:    phi(e.Phi),
-		Reason: e.Reason,
-		Tags:   object(e.Member.Tags),
-		Folded: e.Folded,
+		Member: m.Name,
+		Addr:   m.Addr,
+		Boot:   strconv.FormatUint(m.Boot, 10),
+		Epoch:  m.Epoch,
+		Tags:   object(m.Tags),
 	}
 }
 
-// memberLine is one member: an element of GET /members and of "members --json".
+// memberLine is one member: an element of GET /members and of "members --json". It is what the library makes of a member, and
+// for the node that was asked what that is.
 type memberLine struct {
-	Name     string            `json:"name"`
-	Addr     string            `json:"addr"`
-	Boot     string            `json:"boot"`
-	Self     bool              `json:"self,omitempty"` // the node that was asked
-	State    string            `json:"state"`
-	Since    time.Time         `json:"since,omitzero"`
-	Observed bool              `json:"observed"`
-	Phi      phi               `json:"phi"`
-	Heard    time.Time         `json:"last_heard,omitzero"`
-	RTT      float64           `json:"rtt_ms,omitempty"`
-	Tags     map[string]string `json:"tags"`
+	cluster.Member
+	Self     bool // the node that was asked
+	Isolated bool // it hears none of the others
 }
 
-func newMemberLine(m cluster.Member, self bool) memberLine {
-	return memberLine{
-		Name:     m.Name,
-		Addr:     m.Addr,
-		Boot:     strconv.FormatUint(m.Boot, 10),
-		Self:     self,
-		State:    m.State.String(),
-		Since:    m.Since.UTC(),
-		Observed: m.Observed,
-		Phi:      phi(m.Phi),
-		Heard:    m.LastHeard.UTC(),
-		RTT:      float64(m.RTT) / float64(time.Millisecond),
-		Tags:     object(m.Tags),
+// MarshalJSON implements json.Marshaler.
+func (m memberLine) MarshalJSON() ([]byte, error) {
+	line, err := json.Marshal(m.Member)
+	if err != nil || !m.Self {
+		return line, err
 	}
+	line = append(bytes.TrimSuffix(line, []byte("}")), `,"self":true`...)
+	if m.Isolated {
+		line = append(line, `,"isolated":true`...)
+	}
+	return append(line, '}'), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *memberLine) UnmarshalJSON(line []byte) error {
+	var own struct{ Self, Isolated bool }
+	err := errors.Join(json.Unmarshal(line, &m.Member), json.Unmarshal(line, &own))
+	m.Self, m.Isolated = own.Self, own.Isolated
+	return err
 }
 
 // statsLine is what GET /stats answers. Dropped counts messages that were not acted upon, by cause.
@@ -85,21 +101,4 @@ func object[V any](m map[string]V) map[string]V {
 		return map[string]V{}
 	}
 	return m
-}
-
-// phi is a suspicion level with six digits. JSON knows neither infinities, which become the largest number there is, nor
-// NaN, which becomes null.
-type phi float64
-
-// MarshalJSON implements json.Marshaler.
-func (p phi) MarshalJSON() ([]byte, error) {
-	f := float64(p)
-	if math.IsNaN(f) {
-		return []byte("null"), nil
-	}
-	if math.IsInf(f, 0) {
-		f = math.Copysign(math.MaxFloat64, f)
-		return strconv.AppendFloat(nil, f, 'g', -1, 64), nil
-	}
-	return strconv.AppendFloat(nil, f, 'g', 6, 64), nil
 }

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/pulsering/pulsering/internal/level"
 )
 
 // What people read: one line an event, tables of members.
@@ -39,9 +41,9 @@ func (p paint) on(s string) string {
 // paintOf is the colour of a state or of the kind of an event.
 func paintOf(state string) paint {
 	switch state {
-	case "up", "connected":
+	case "up", "connected", "joined":
 		return green
-	case "suspect", "isolated":
+	case "suspect", "isolated", "accused":
 		return yellow
 	case "down":
 		return red
@@ -98,30 +100,33 @@ func table(rows [][]cell, color bool) []string {
 	return lines
 }
 
-// memberTable shows members as the asked node sees them.
+// memberTable shows members as the asked node sees them, below a line that says which node that is.
 func memberTable(members []memberLine, now time.Time, color bool) []string {
+	var head []string
 	rows := [][]cell{header("MEMBER", "STATE", "ADDRESS", "φ", "HEARD", "RTT", "SINCE", "TAGS")}
 	for _, m := range members {
-		row := []cell{{text: printable(m.Name)}, {m.State, paintOf(m.State)}, {text: printable(m.Addr)}, {}, {}, {},
+		state := m.State.String()
+		row := []cell{{text: printable(m.Name)}, {state, paintOf(state)}, {text: printable(m.Addr)}, {}, {}, {},
 			{text: ago(now, m.Since)}, {text: tagList(m.Tags)}}
 		if m.Self {
 			row[4].text = "(itself)"
+			head = append(head, fmt.Sprintf("as %s sees them (boot %d, epoch %d)", printable(m.Name), m.Boot, m.Epoch))
+			if m.Isolated {
+				note := fmt.Sprintf("%s is isolated: it hears none of the others, so what it says of them is old", printable(m.Name))
+				if color {
+					note = paintOf("isolated").on(note)
+				}
+				head = append(head, note)
+				row[4] = cell{"(itself, isolated)", paintOf("isolated")}
+			}
 		} else if m.Observed {
-			row[3].text = m.Phi.String()
-			row[4].text = ago(now, m.Heard)
+			row[3].text = level.Phi(m.Phi).String()
+			row[4].text = ago(now, m.LastHeard)
 			row[5].text = rtt(m.RTT)
 		}
 		rows = append(rows, row)
 	}
-	return table(rows, color)
-}
-
-// String returns the level as people read it: two digits are plenty.
-func (p phi) String() string {
-	if p < 100 {
-		return strconv.FormatFloat(float64(p), 'f', 1, 64)
-	}
-	return strconv.FormatFloat(float64(p), 'g', 3, 64)
+	return append(head, table(rows, color)...)
 }
 
 // eventText is the line about an event, without its end.
@@ -134,6 +139,22 @@ func eventText(e eventLine, color bool) string {
 		e.Time.Local().Format("15:04:05.000"), kind, printable(e.Member), printable(e.Addr), printable(e.Reason))
 	if e.Phi != 0 {
 		line += "  φ " + e.Phi.String()
+	}
+	if e.Threshold != 0 {
+		line += " of " + e.Threshold.String()
+	}
+	if len(e.By) > 0 {
+		doubters := make([]string, len(e.By))
+		for i, name := range e.By {
+			doubters[i] = printable(name)
+		}
+		line += "  by " + strings.Join(doubters, ", ")
+	}
+	if !e.Since.IsZero() {
+		line += "  since " + e.Since.Local().Format("15:04:05.000")
+	}
+	if e.Kind == "accused" {
+		line += fmt.Sprintf("  epoch %d", e.Epoch)
 	}
 	if len(e.Tags) > 0 {
 		line += "  " + tagList(e.Tags)
@@ -163,10 +184,11 @@ func ago(now, t time.Time) string {
 	return fmt.Sprintf("%d d ago", int(d.Hours())/24)
 }
 
-// rtt is a round-trip time in milliseconds; nothing for 0, which is: not measured yet.
-func rtt(ms float64) string {
+// rtt is a round-trip time; nothing for 0, which is: not measured yet.
+func rtt(d time.Duration) string {
+	ms := d.Seconds() * 1000
 	switch {
-	case ms == 0:
+	case d == 0:
 		return ""
 	case ms < 10:
 		return fmt.Sprintf("%.1f ms", ms)
@@ -202,4 +224,14 @@ func printable(s string) string {
 
 func isTerminal(f *os.File) bool {
 	return isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" || isatty.IsCygwinTerminal(f.Fd())
+}
+
+// sameFile tells whether two files are one, such as both outputs of "pulsering node > log 2>&1".
+func sameFile(a, b *os.File) bool {
+	one, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	other, err := b.Stat()
+	return err == nil && os.SameFile(one, other)
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 func TestEventText(t *testing.T) {
@@ -41,18 +43,45 @@ func TestTextIsPrintable(t *testing.T) {
 
 func TestMemberTable(t *testing.T) {
 	now := noon
-	got := strings.Join(memberTable([]memberLine{
-		{Name: "a", Addr: "10.0.0.1:7946", State: "up", Since: now.Add(-3 * time.Hour), Self: true},
-		{Name: "büro", Addr: "10.0.0.2:7946", State: "up", Since: now.Add(-90 * time.Second), Observed: true, Phi: 0.25,
-			Heard: now.Add(-120 * time.Millisecond), RTT: 0.42, Tags: map[string]string{"zone": "a", "rack": "7"}},
-		{Name: "c", Addr: "10.0.0.3:7946", State: "down", Since: now.Add(-72 * time.Hour)},
-	}, now, false), "\n")
-	const want = `MEMBER  STATE  ADDRESS        φ    HEARD      RTT     SINCE      TAGS
+	members := []memberLine{
+		{Member: cluster.Member{Name: "a", Addr: "10.0.0.1:7946", Boot: 7, Epoch: 2, State: cluster.StateUp, Since: now.Add(-3 * time.Hour)}, Self: true},
+		{Member: cluster.Member{Name: "büro", Addr: "10.0.0.2:7946", State: cluster.StateUp, Since: now.Add(-90 * time.Second), Observed: true,
+			Phi: 0.25, LastHeard: now.Add(-120 * time.Millisecond), RTT: 420 * time.Microsecond, Tags: map[string]string{"zone": "a", "rack": "7"}}},
+		{Member: cluster.Member{Name: "c", Addr: "10.0.0.3:7946", State: cluster.StateDown, Since: now.Add(-72 * time.Hour)}},
+	}
+	got := strings.Join(memberTable(members, now, false), "\n")
+	const want = `as a sees them (boot 7, epoch 2)
+MEMBER  STATE  ADDRESS        φ    HEARD      RTT     SINCE      TAGS
 a       up     10.0.0.1:7946       (itself)           3 h ago
 büro    up     10.0.0.2:7946  0.2  0.1 s ago  0.4 ms  1 min ago  rack=7 zone=a
 c       down   10.0.0.3:7946                          3 d ago`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	members[0].Isolated = true
+	got = strings.Join(memberTable(members[:1], now, false), "\n")
+	const alone = `as a sees them (boot 7, epoch 2)
+a is isolated: it hears none of the others, so what it says of them is old
+MEMBER  STATE  ADDRESS        φ  HEARD               RTT  SINCE    TAGS
+a       up     10.0.0.1:7946     (itself, isolated)       3 h ago`
+	if got != alone {
+		t.Errorf("got\n%s\nwant\n%s", got, alone)
+	}
+	if got := strings.Join(memberTable(members[:1], now, true), "\n"); !strings.Contains(got, "\x1b[33ma is isolated") {
+		t.Errorf("no colour in %q", got)
+	}
+}
+
+// What decided a down is in its line, and from when one was accused.
+func TestEventTextOfItsKind(t *testing.T) {
+	e := someEvent()
+	e.Threshold, e.By = 8.3, []string{"a", "\x1b[2J"}
+	if got, want := eventText(newEventLine(e), false), `φ 9.1 of 8.3  by a, "\x1b[2J"`; !strings.Contains(got, want) {
+		t.Errorf("%q does not say %q", got, want)
+	}
+	e = cluster.Event{Kind: cluster.Accused, Member: cluster.Member{Name: "b", Epoch: 4}, At: noon, Since: noon}
+	if got, want := eventText(newEventLine(e), false), "since "+noon.Local().Format("15:04:05.000")+"  epoch 4"; !strings.Contains(got, want) {
+		t.Errorf("%q does not say %q", got, want)
 	}
 }
 

@@ -3,12 +3,26 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
 
 type versionCmd struct{}
 
 func (versionCmd) Help() string {
 	return "As the Go tool recorded it at the build: version, Go's own version, commit, system.\n\n    pulsering version\n"
+}
+
+// versionFlag is --version.
+type versionFlag bool
+
+// BeforeReset is called by kong where the flag is given, before it looks for a command.
+func (versionFlag) BeforeReset(app *kong.Kong, con console) error {
+	if err := (versionCmd{}).Run(con); err != nil {
+		return err
+	}
+	app.Exit(0)
+	return nil
 }
 
 // Run prints what the Go tool recorded while it built this binary.

@@ -13,13 +13,14 @@ import (
 
 // pool hands jobs to the members that are up, one at a time each, and takes them back from those that go down.
 //
-// A worker that is called down may only be slow, and finish its job after another has got it, too. So jobs are done at
-// least once, not exactly once: make them repeatable, or let whatever stores the results refuse what comes from an old
-// Member.Boot.
+// A worker that is called down may only be slow, and finish its job after another has got it, too. So a job may be worked at
+// twice, but its result is stored once: each is given out with a token, and the ledger refuses those that are no longer valid.
 type pool struct {
 	do       func(ctx context.Context, worker cluster.Member, job string) error // returns soon after ctx ends
 	isWorker func(cluster.Member) bool
+	latest   func(name string) (cluster.Member, bool) // such as Node.Member; nil: events alone tell of members
 	logf     func(format string, args ...any)
+	ledger   ledger
 }
 
 // worker is one boot of a member. A restart is another worker.
@@ -65,9 +66,15 @@ func (p *pool) run(ctx context.Context, events iter.Seq[cluster.Event], jobs []s
 	for left := len(jobs); left > 0; {
 		for _, w := range workers {
 			if w.up && !w.busy && len(waiting) > 0 {
-				w.busy = true
-				go p.hand(ctx, w, w.member, waiting[0], results)
+				job := waiting[0]
 				waiting = waiting[1:]
+				w.busy = true
+				if p.latest != nil { // a new epoch is no event where nobody here had called the worker down
+					if m, ok := p.latest(w.member.Name); ok && m.Boot == w.member.Boot {
+						w.member = m
+					}
+				}
+				go p.hand(ctx, w, w.member, job, results)
 			}
 		}
 		select {
@@ -82,7 +89,7 @@ func (p *pool) run(ctx context.Context, events iter.Seq[cluster.Event], jobs []s
 				left--
 			} else {
 				p.logf("took %q back from %s: %v", r.job, r.worker.member.Name, r.err)
-				waiting = append(waiting, r.job)
+				waiting = append([]string{r.job}, waiting...)
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -122,7 +129,10 @@ func (p *pool) learn(ctx context.Context, workers map[string]*worker, e cluster.
 
 // hand gives a job to a worker and reports how that went.
 func (p *pool) hand(ctx context.Context, w *worker, member cluster.Member, job string, results chan<- result) {
-	err := p.do(w.alive, member, job)
+	var err error
+	if p.ledger.assign(job, tokenOf(member)) { // or else whoever it was taken from has done it
+		err = p.do(w.alive, member, job)
+	}
 	if err != nil { // if the worker is gone, there is no need to wait
 		select {
 		case <-time.After(rest):

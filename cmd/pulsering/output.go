@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/cluster"
+)
+
+// outputRetry is how often an output that fails is tried again.
+const outputRetry = time.Second
+
+// printer writes events to an output that may fail. What fails is tried again until it works: meanwhile the subscription folds
+// what comes, so that the reader finds the latest state of every member behind the gap, and how many changes were left out.
+type printer struct {
+	out         io.Writer
+	json, color bool
+	leaveOn     choice // closed, any or never: the failures that are the end
+	log         hclog.Logger
+	pending     []byte // what is still to be written of a line
+}
+
+// run prints a first line and then events until they end, which is no error, or the output fails in a way that is the end. Once
+// ctx ends nothing is tried again, and it returns how many lines were not printed.
+func (p *printer) run(ctx context.Context, first eventLine, events iter.Seq[cluster.Event]) (unprinted int, err error) {
+	if err := p.print(ctx, first); err != nil {
+		return 0, err
+	}
+	for e := range events {
+		if p.pending != nil {
+			unprinted++
+			continue
+		}
+		if err := p.print(ctx, newEventLine(e)); err != nil {
+			return 0, err
+		}
+	}
+	if p.pending != nil {
+		unprinted++
+	}
+	return unprinted, nil
+}
+
+// print writes one line. Where the output fails it does not return before that is over, or ctx is, which leaves the line pending.
+func (p *printer) print(ctx context.Context, e eventLine) error {
+	line, err := eventBytes(e, p.json, p.color)
+	if err != nil {
+		return err
+	}
+	p.pending = line
+	var failing time.Time // since when
+	for {
+		n, err := p.out.Write(p.pending)
+		if err == nil {
+			p.pending = nil
+			break
+		}
+		p.pending = p.pending[min(n, len(p.pending)):] // the rest follows: a reader never finds half a line
+		if p.leaveOn == "any" || p.leaveOn == "closed" && closedOutput(err) {
+			return err
+		}
+		if failing.IsZero() {
+			failing = time.Now()
+			p.log.Error("cannot print events: trying until it works", "error", err, "every", outputRetry)
+		}
+		retry := time.NewTimer(outputRetry)
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			retry.Stop()
+			return nil
+		}
+	}
+	if !failing.IsZero() {
+		p.log.Warn("printing events again: each member's latest state follows", "gap", time.Since(failing).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// eventBytes is the line about an event, to be written at once: a reader never sees half of one.
+func eventBytes(e eventLine, asJSON, color bool) ([]byte, error) {
+	if !asJSON {
+		return []byte(eventText(e, color) + "\n"), nil
+	}
+	line, err := json.Marshal(e)
+	return append(line, '\n'), err
+}
+
+// closedOutput tells whether a write failed because the reader of a pipe or a socket has gone, for good.
+func closedOutput(err error) bool {
+	var errno syscall.Errno
+	if runtime.GOOS == "windows" && errors.As(err, &errno) {
+		const brokenPipe, noData = 109, 232 // ERROR_BROKEN_PIPE, ERROR_NO_DATA
+		return errno == brokenPipe || errno == noData
+	}
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
