@@ -21,7 +21,7 @@
 //
 // With -shortlist (make lab-short) it runs one seed of a part of the series and of cases beyond it, pulsering alone, and shows
 // them beside the series and, with -against, beside another folder of such runs. That is for before and after a change:
-// what is worse than all that was measured before is marked.
+// what is above all that was measured before is marked.
 //
 // # What is measured
 //
