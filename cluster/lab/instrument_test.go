@@ -919,7 +919,9 @@ func TestCompare(t *testing.T) {
 	write(dirs["before"], "crash/quiet-10", 1, after(90))
 	write(dirs["before"], "crash/quiet-11", 1, after(12))
 	write(dirs["now"], "crash/quiet-10", 1, after(11))
-	write(dirs["now"], "crash/quiet-11", 1, after(95))
+	write(dirs["now"], "crash/quiet-11", 1, after(105))
+	write(dirs["now"], "crash/1-of-3", 1, packets(13.1)) // by a tenth at most
+	write(dirs["before"], "crash/1-of-3", 1, packets(12))
 	write(dirs["before"], "loss/none-100", 1, packets(10))
 	write(dirs["now"], "loss/none-100", 1, packets(9))
 	write(dirs["now"], "cut/36", 1, func(r *result) { r.Params.Loss = 0.5 }) // another question
@@ -936,10 +938,11 @@ func TestCompare(t *testing.T) {
 	for _, want := range []string{
 		"series before now\n",
 		"\n packets a node and second 9 to 11 12 12.1\n",
-		"\n packets of a survivor after the verdict – 12 to 90 11 to 95 worse, at crash/quiet-11\n",
+		"\n packets a node and second – 12 13.1 above\n",
+		"\n packets of a survivor after the verdict – 12 to 90 11 to 105 worse, at crash/quiet-11\n",
 		"\n packets a node and second – 10 9 better\n",
-		"\nseries: 3 runs by series in ", "\nbefore: 4 runs by before in ", "\nnow: 4 runs by now in ",
-		", 1 are worse than the spread of the others\n crash/quiet-2 to 40: packets of a survivor after the verdict: 95, was 12 to 90, at crash/quiet-11\n",
+		"\nseries: 3 runs by series in ", "\nbefore: 5 runs by before in ", "\nnow: 5 runs by now in ",
+		", 2 are above the spread of the others, 1 by more than a tenth\n crash/quiet-2 to 40: packets of a survivor after the verdict: 105, was 12 to 90, at crash/quiet-11\n",
 	} {
 		if !strings.Contains(squeezed, want) {
 			t.Errorf("the table lacks %q", want)

@@ -173,7 +173,8 @@ func look(name, dir string, seeds uint64) (*source, error) {
 }
 
 // compare is a table of the short series in sources: the first is what a change made, the last the series itself. A figure is
-// worse where it is above all that the others measured, by more than a hundredth.
+// above where it is above all that the others measured, and worse where it is so by more than a tenth. Some are above by luck:
+// greatest figures, and those with few runs behind them.
 func compare(sources []*source) string {
 	var b strings.Builder
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -188,7 +189,7 @@ func compare(sources []*source) string {
 			order = append(order, g)
 		}
 	}
-	compared := 0
+	compared, above := 0, 0
 	var worse []string
 	for _, group := range order {
 		label := group
@@ -215,9 +216,14 @@ func compare(sources []*source) string {
 				compared++
 				switch {
 				case now.most > before.most*1.01:
+					above++
 					at := ""
 					if now.at != group {
 						at = ", at " + now.at
+					}
+					if now.most <= before.most*1.1 {
+						fmt.Fprintf(tw, "\tabove%s", at)
+						break
 					}
 					worse = append(worse, fmt.Sprintf("%s: %s: %s, was %v%s", group, f.says, plainNumber(now.most), before, at))
 					fmt.Fprintf(tw, "\tworse%s", at)
@@ -232,7 +238,7 @@ func compare(sources []*source) string {
 	for _, s := range slices.Backward(sources) {
 		fmt.Fprintf(&b, "%s: %d runs by %s in %s\n", s.name, s.runs, cmp.Or(strings.Join(s.builds, ", "), "nobody"), s.dir)
 	}
-	fmt.Fprintf(&b, "%d figures were compared, %d are worse than the spread of the others", compared, len(worse))
+	fmt.Fprintf(&b, "%d figures were compared, %d are above the spread of the others, %d by more than a tenth", compared, above, len(worse))
 	for _, w := range worse {
 		fmt.Fprintf(&b, "\n  %s", w)
 	}
