@@ -480,36 +480,14 @@ func (c *core) send(to *record, p *packet) {
 	c.out.packets = append(c.out.packets, outgoing{to.Addr, p})
 }
 
-// takeOut returns what is to be done, once. Packets to the same member travel together where they fit.
+// takeOut returns what is to be done, once.
 func (c *core) takeOut() output {
 	out := c.out
 	c.out = output{}
 	clear(c.words)
-	if len(out.packets) < 2 {
-		return out
-	}
-	last := make(map[string]*packet, len(out.packets))
-	packets := out.packets[:0]
-	for _, o := range out.packets {
-		p := last[o.to]
-		if p == nil || p.Beat != nil && o.packet.Beat != nil ||
-			len(p.Asks)+len(p.Claims)+len(o.packet.Asks)+len(o.packet.Claims) > maxParts {
-			last[o.to] = o.packet
-			packets = append(packets, o)
-			continue
-		}
-		if p.Beat == nil {
-			p.Beat = o.packet.Beat
-		}
-		p.Asks = append(slices.Clip(p.Asks), o.packet.Asks...)
-		p.Claims = append(slices.Clip(p.Claims), o.packet.Claims...)
-	}
-	out.packets = packets
+	out.packets = pack(out.packets, c.cfg.room())
 	return out
 }
-
-// maxParts is how many questions and claims share a packet: about 1,000 bytes with names of 20.
-const maxParts = 20
 
 // show tells subscribers when a member's state has changed for them.
 func (c *core) show(now time.Time, r *record, reason string) {

@@ -8,4 +8,7 @@ type (
 	Ask    = ask
 )
 
-var EncodePacket = encodePacket
+var (
+	EncodePacket = encodePacket
+	SealMeta     = sealMeta
+)

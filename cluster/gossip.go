@@ -254,8 +254,8 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		return
 	}
 	var s sign
-	if err := decode(a.payload, &s); err != nil {
-		c.count.drop(dropMalformed)
+	if err := decodeSummed(a.payload, &s); err != nil {
+		c.count.drop(dropCause(err))
 		return
 	}
 	if s.Boot != r.Boot {

@@ -139,7 +139,10 @@ func start(p *prepared) (*Node, error) {
 	n.core = newCore(p, det, n.count, n.hub.Publish, now)
 	n.core.gossipName = gossipName(p.Name, now)
 
-	n.delegate = &delegate{inbox: n.inbox, count: n.count, state: n.state}
+	n.delegate = &delegate{
+		inbox: n.inbox, count: n.count, state: n.state,
+		gossipName: n.core.gossipName, advertised: &n.transport.advertised,
+	}
 	n.delegate.queue = &memberlist.TransmitLimitedQueue{
 		NumNodes:       func() int { return int(n.size.Load()) },
 		RetransmitMult: retransmitMult,
@@ -161,6 +164,7 @@ func start(p *prepared) (*Node, error) {
 	conf.RetransmitMult = retransmitMult
 	conf.IndirectChecks = indirectChecks
 	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
+	conf.UDPBufferSize = gossipBuffer
 	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
 	conf.Logger = gossipLogger
 	if len(p.Keys) > 0 {

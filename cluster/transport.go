@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -16,6 +17,8 @@ type transport struct {
 	memberlist.NodeAwareTransport
 	dial    func(ctx context.Context, addr memberlist.Address, timeout time.Duration) (net.Conn, error)
 	streams chan net.Conn
+
+	advertised atomic.Pointer[advertised] // as memberlist, and Join before it, was told last
 
 	ctx    context.Context // ends with Shutdown
 	cancel context.CancelFunc
@@ -47,6 +50,20 @@ func wrapTransport(inner memberlist.Transport) *transport {
 	t.wg.Add(1)
 	go t.accept()
 	return t
+}
+
+// advertised is an address that others reach this node at.
+type advertised struct {
+	ip   net.IP
+	port uint16
+}
+
+func (t *transport) FinalAdvertiseAddr(host string, port int) (net.IP, int, error) {
+	ip, port, err := t.NodeAwareTransport.FinalAdvertiseAddr(host, port)
+	if err == nil {
+		t.advertised.Store(&advertised{ip, uint16(port)})
+	}
+	return ip, port, err
 }
 
 // nameless serves a transport that knows addresses only.
