@@ -1,7 +1,9 @@
 package cluster_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -228,7 +230,10 @@ func TestNoiseChangesNothing(t *testing.T) {
 				buf[j] = byte(r.Uint32())
 			}
 			if len(buf) > 1 && i%3 == 0 { // some get past memberlist to our decoder
-				buf[0], buf[1] = userMessage, byte(r.IntN(3))
+				buf[0], buf[1] = userMessage, byte(r.IntN(4))
+				if len(buf) > 6 && i%2 == 0 { // and past its checksum
+					binary.BigEndian.PutUint32(buf[2:], crc32.Checksum(buf[6:], crc32.MakeTable(crc32.Castagnoli)))
+				}
 			}
 			s.raw(victim, buf)
 			if i%100 == 0 {
@@ -240,7 +245,7 @@ func TestNoiseChangesNothing(t *testing.T) {
 		counted := uint64(0)
 		for cause, n := range victim.Stats().Dropped {
 			t.Logf("%s: %d", cause, n)
-			if strings.Contains(cause, "memberlist: ") || cause == "malformed" || cause == "unknown version" {
+			if strings.Contains(cause, "memberlist: ") || cause == "malformed" || cause == "unknown version" || cause == "wrong checksum" {
 				counted += n
 			}
 		}
