@@ -291,7 +291,8 @@ func (n *Node) publishSelf(changed bool) error {
 
 // broadcast puts a claim in the queue of memberlist's gossip. It needs n.mu; the queue's own lock is never held while n.mu is waited for.
 func (n *Node) broadcast(cl claim, done chan struct{}) {
-	p := &packet{From: n.cfg.Name, Boot: n.core.boot, Claims: []claim{cl}}
+	p := &packet{From: n.cfg.Name, Boot: n.core.boot}
+	p.Claims = []claim{cl.trimmed(n.cfg.room() - compoundRoom - p.size())}
 	buf, err := encodePacket(p)
 	if err != nil {
 		n.cfg.log.Error("claim not encoded", "error", err)

@@ -24,6 +24,10 @@ func (p *prepared) room() int {
 	return room
 }
 
+// compoundRoom is what else memberlist's gossip takes of a datagram: its own checksum, and 2 bytes each for what is packed and for each
+// part of it. A broadcast that does not fit would stay in its queue for ever.
+const compoundRoom = 5 + 2 + 2
+
 // maxParts is how many questions and claims a packet holds at most, whatever their size.
 const maxParts = 20
 
@@ -46,11 +50,29 @@ func (p *packet) size() int {
 }
 
 func (a *ask) size() int {
-	return 1 + stringSize(a.Name) + uintSize(a.Boot) + uintSize(a.Epoch) + uintSize(a.Seq) + uintSize(a.Doubt) + uintSize(a.Age) + uintSize(a.Awaits)
+	return 1 + stringSize(a.Name) + uintSize(a.Boot) + uintSize(a.Epoch) + uintSize(a.Seq) + uintSize(a.Doubt) + uintSize(a.Age) + uintSize(a.Awaits) +
+		uintSize(a.Before)
 }
 
 func (c *claim) size() int {
-	return 1 + stringSize(c.Name) + uintSize(c.Boot) + uintSize(c.Epoch) + uintSize(c.Seq) + 1 + stringSize(c.Addr) + uintSize(c.Age)
+	size := 1 + stringSize(c.Name) + uintSize(c.Boot) + uintSize(c.Epoch) + uintSize(c.Seq) + 1 + stringSize(c.Addr) + uintSize(c.Age) + 1
+	if b := c.Basis; b != nil {
+		size += uintSize(b.Phi) + uintSize(b.Threshold) + 3
+		for _, name := range b.By {
+			size += stringSize(name)
+		}
+	}
+	return size
+}
+
+// trimmed is c with as many of the names that its verdict rests on as fit into room.
+func (c claim) trimmed(room int) claim {
+	for c.Basis != nil && len(c.Basis.By) > 0 && c.size() > room {
+		b := *c.Basis
+		b.By = b.By[:len(b.By)-1]
+		c.Basis = &b
+	}
+	return c
 }
 
 func stringSize(s string) int { return 3 + len(s) }
@@ -110,12 +132,14 @@ func (p *packet) split(room int) []*packet {
 	}
 	piece := &packet{From: p.From, Boot: p.Boot, Beat: p.Beat}
 	pieces := []*packet{piece}
+	empty := &packet{From: p.From, Boot: p.Boot}
+	most := room - empty.size()
 	size := piece.size()
 	next := func(more int) {
 		if size += more; size > room || piece.parts() >= maxParts {
 			piece = &packet{From: p.From, Boot: p.Boot}
 			pieces = append(pieces, piece)
-			size = piece.size() + more
+			size = empty.size() + more
 		}
 	}
 	for _, a := range p.Asks {
@@ -123,6 +147,7 @@ func (p *packet) split(room int) []*packet {
 		piece.Asks = append(piece.Asks, a)
 	}
 	for _, c := range p.Claims {
+		c = c.trimmed(most)
 		next(c.size())
 		piece.Claims = append(piece.Claims, c)
 	}

@@ -33,19 +33,37 @@ func TestPack(t *testing.T) {
 	for range 2000 {
 		room := maxDatagram - r.IntN(300)
 		from := name()
-		shared := make([]claim, r.IntN(30))
+		few := func() int { return r.IntN(30) }
+		shared := make([]claim, few())
+		fill := func(v reflect.Value) { // every field, also those to come
+			for i := range v.NumField() {
+				switch f := v.Field(i); f.Kind() {
+				case reflect.Uint64:
+					f.SetUint(number())
+				case reflect.String:
+					f.SetString(name())
+				}
+			}
+		}
 		for i := range shared {
-			shared[i] = claim{Name: name(), Boot: number(), Epoch: number(), Seq: number(), State: StateDown, Addr: "[fd00:1234:5678:9abc:def0:1234:5678:1]:65535", Age: number()}
+			fill(reflect.ValueOf(&shared[i]).Elem())
+			shared[i].State = StateDown
+			if r.IntN(2) == 0 {
+				shared[i].Basis = &basis{Phi: number(), Threshold: number(), By: []string{"short", "names"}}
+			}
 		}
 		var packets []outgoing
 		for range r.IntN(6) {
 			p := &packet{From: from, Boot: number()}
 			if r.IntN(2) == 0 {
-				every := 5000 + number()%10_000_000
-				p.Beat = &beat{Epoch: number(), Seq: number(), Edge: number(), Every: every, Interval: every * (number() % maxTurns), EchoEdge: number(), EchoHold: number()}
+				p.Beat = new(beat)
+				fill(reflect.ValueOf(p.Beat).Elem())
+				p.Beat.Every = 5000 + number()%10_000_000
+				p.Beat.Interval = p.Beat.Every * (number() % maxTurns)
 			}
-			for range r.IntN(30) {
-				p.Asks = append(p.Asks, ask{name(), number(), number(), number(), number(), number(), number()})
+			p.Asks = make([]ask, few())
+			for i := range p.Asks {
+				fill(reflect.ValueOf(&p.Asks[i]).Elem())
 			}
 			if r.IntN(2) == 0 {
 				p.Claims = shared // as a flood does
@@ -70,5 +88,24 @@ func TestPack(t *testing.T) {
 				t.Fatalf("%d bytes and %d parts, counted as %d bytes: want at most %d and %d", len(buf), o.packet.parts(), size, room, maxParts)
 			}
 		}
+	}
+}
+
+// A verdict by members with the longest names fits, with fewer of them.
+func TestVerdictIsTrimmed(t *testing.T) {
+	cl := claim{Name: strings.Repeat("n", maxName), Boot: maxBoot, State: StateDown, Basis: &basis{}}
+	for range maxBy {
+		cl.Basis.By = append(cl.Basis.By, strings.Repeat("b", maxName))
+	}
+	for _, room := range []int{700, 1000, maxDatagram} {
+		p := &packet{From: cl.Name, Boot: maxBoot, Claims: []claim{cl}}
+		packed := pack([]outgoing{{"x", p}}, room)
+		got := packed[len(packed)-1].packet
+		if len(got.Claims) != 1 || got.size() > room || len(got.Claims[0].Basis.By) == 0 {
+			t.Errorf("into %d bytes went %d of %d", room, got.size(), len(got.Claims))
+		}
+	}
+	if len(cl.Basis.By) != maxBy {
+		t.Error("the verdict itself has changed")
 	}
 }
