@@ -41,6 +41,15 @@ type core struct {
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
 	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
 
+	// What memberlist lists, see departed.go: processes of members, by their names there.
+	listed    map[string]*listing
+	departing map[string]*departing
+	latest    map[string]string // of each name the process that was started last
+	buryAt    time.Time         // the next look
+
+	most    int       // the most members that were up at a time
+	horizon time.Time // who went before was forgotten for want of room, see boundGone
+
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
 
@@ -88,6 +97,7 @@ type output struct {
 	meta       bool           // this node's metadata changed
 	contests   []gossipMember // members that claim this node's name under a higher boot
 	knocks     []knocking     // members to be knocked at
+	departed   []departure    // what memberlist is to be told
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -153,6 +163,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		lost: map[string]*record{}, forgotten: map[string]burial{},
+		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
@@ -191,6 +202,7 @@ func (c *core) wake(now time.Time) time.Time {
 	if at := c.callRoll(now); !at.IsZero() && at.Before(next) {
 		next = at
 	}
+	c.bury(now)
 	if c.beatAt.Before(next) {
 		next = c.beatAt
 	}
@@ -269,6 +281,7 @@ func (c *core) tidy(now time.Time) {
 			c.displace(r)
 		}
 	}
+	c.boundGone(now)
 	c.tidyLost(now)
 	c.tidyIsolation(now)
 	for name := range c.owed {
@@ -287,6 +300,7 @@ func (c *core) tidy(now time.Time) {
 func (c *core) forget(now time.Time, name string) {
 	r := c.members[name]
 	c.forgotten[name] = burial{r.Boot, now}
+	c.watchListing(now, r.gossipName)
 	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
@@ -507,6 +521,7 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	r.shown, r.since = state, now
 	if state == StateDown || state == StateLeft {
 		c.gone[r.Name] = r
+		c.watchListing(now, r.gossipName)
 	} else {
 		delete(c.gone, r.Name)
 	}
