@@ -41,6 +41,11 @@ type core struct {
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
 	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
 
+	// Boots that this node has heard from and does not know, see missing.go.
+	missed     map[string]*missed
+	fetchAt    time.Time // the next exchange
+	fetchPause time.Duration
+
 	// What memberlist lists, see departed.go: processes of members, by their names there.
 	listed    map[string]*listing
 	departing map[string]*departing
@@ -98,6 +103,7 @@ type output struct {
 	contests   []gossipMember // members that claim this node's name under a higher boot
 	knocks     []knocking     // members to be knocked at
 	departed   []departure    // what memberlist is to be told
+	fetch      string         // the address of a member to exchange tables with
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -162,7 +168,8 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.log, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
-		lost: map[string]*record{}, forgotten: map[string]burial{},
+		missed: map[string]*missed{},
+		lost:   map[string]*record{}, forgotten: map[string]burial{},
 		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
@@ -203,6 +210,7 @@ func (c *core) wake(now time.Time) time.Time {
 		next = at
 	}
 	c.bury(now)
+	c.fetch(now)
 	if c.beatAt.Before(next) {
 		next = c.beatAt
 	}

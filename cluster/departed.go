@@ -169,7 +169,7 @@ func started(process string) int64 {
 }
 
 // fewestGone is how many members that are down or have left are remembered for ForgetAfter, however small the cluster is.
-const fewestGone = 1024
+const fewestGone = 256
 
 // boundGone forgets those that went first where too many are remembered: of names that differ each time there is no end.
 func (c *core) boundGone(now time.Time) {

@@ -64,8 +64,12 @@ func (c *core) sender(now time.Time, p *packet) *record {
 	case p.From == c.cfg.Name:
 		c.count.drop(dropOwnName)
 	case r == nil || r.plain:
+		c.miss(now, p.From, p.Boot)
 		c.count.drop(dropStranger)
 	case r.Boot != p.Boot:
+		if p.Boot > r.Boot {
+			c.miss(now, p.From, p.Boot)
+		}
 		c.count.drop(dropBoot)
 	case r.State == StateLeft:
 		c.count.drop(dropLeft)
@@ -200,6 +204,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		}
 		if cl.State == StateUp {
 			// A boot that memberlist has not brought yet; it will, with address and tags.
+			c.miss(now, cl.Name, cl.Boot)
 			return claim{}, false
 		}
 		c.restart(now, r, cl.Boot)

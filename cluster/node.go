@@ -255,6 +255,13 @@ func (n *Node) perform() {
 	for _, k := range out.knocks {
 		n.knockAt(k)
 	}
+	if out.fetch != "" {
+		n.background(func() {
+			if err := n.exchange(n.ctx, out.fetch); err != nil {
+				n.cfg.log.Debug("member did not answer", "addr", out.fetch, "error", err)
+			}
+		})
+	}
 	for _, cl := range out.broadcasts { // in the order of turns: a later claim takes the place of an earlier one in the queue
 		n.broadcast(cl, nil)
 	}
