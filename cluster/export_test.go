@@ -12,3 +12,6 @@ var (
 	EncodePacket = encodePacket
 	SealMeta     = sealMeta
 )
+
+// GossipMembers is how many members memberlist holds for alive.
+func (n *Node) GossipMembers() int { return n.ml.NumMembers() }
