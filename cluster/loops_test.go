@@ -73,6 +73,7 @@ func TestCrashLoops(t *testing.T) {
 		moving, anew bool // to another address, under another name
 	}{
 		{"one name", 3, 1, 500 * time.Millisecond, 100 * time.Millisecond, false, false},
+		{"encrypted", 3, 1, 500 * time.Millisecond, 100 * time.Millisecond, false, false},
 		{"three names", 8, 3, 500 * time.Millisecond, 100 * time.Millisecond, false, false},
 		{"one name, fast", 3, 1, 100 * time.Millisecond, 20 * time.Millisecond, false, false},
 		{"one name that moves", 3, 1, 500 * time.Millisecond, 100 * time.Millisecond, true, false},
@@ -82,6 +83,12 @@ func TestCrashLoops(t *testing.T) {
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			inTown(t, clustertest.Options{Seed: 1}, func(t *testing.T, w *town) {
+				w.config = func(cfg *cluster.Config) {
+					if story.name == "encrypted" {
+						cfg.Keys, cfg.Label = [][]byte{make([]byte, 32)}, "label"
+					}
+				}
+				config := w.config
 				names := w.startAll(story.size)
 				var stops []func() string
 				for l := range story.loops {
@@ -121,7 +128,10 @@ func TestCrashLoops(t *testing.T) {
 						return members[i].Tags["v"] == version
 					})))
 					fresh := "fresh" + version
-					w.config = func(cfg *cluster.Config) { cfg.Seeds = []string{w.nodes["n00"].transport.Addr()} }
+					w.config = func(cfg *cluster.Config) {
+						config(cfg)
+						cfg.Seeds = []string{w.nodes["n00"].transport.Addr()}
+					}
 					w.start(fresh, "")
 					joins = max(joins, w.within(2*time.Second, "a newcomer everywhere", all(func(n *citizen) bool { return n.state(fresh) == cluster.StateUp })))
 					time.Sleep(2 * time.Second)

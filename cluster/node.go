@@ -74,9 +74,13 @@ const retransmitMult = 8
 // packets: of 300 members at 10 % loss each sent 2,383 bytes a second, with 5 (and with 6) 1,150, and 20 packets instead of 26.
 const indirectChecks = 5
 
+// gossipNodes is how many members memberlist hands its gossip at a time. Each piece is passed on equally often whatever it is (see
+// retransmitMult), so more than its default of 3 cost no bytes, and news come sooner through a table in which some are dead.
+const gossipNodes = 5
+
 // gossipToTheDead is how long memberlist hands its gossip to those that it holds for dead, so that they may deny it, and keeps them in its
 // table. With its default of 30 s most of the gossip is wasted where many die. Heal brings those together that it separates.
-const gossipToTheDead = 2 * time.Second
+const gossipToTheDead = 500 * time.Millisecond
 
 // Join starts a node and makes it a member of a cluster: the one that any of the seeds belongs to, or a new one where there
 // are no seeds or only this node's own address among them.
@@ -170,6 +174,7 @@ func start(p *prepared) (*Node, error) {
 	conf.IndirectChecks = indirectChecks
 	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
 	conf.UDPBufferSize = gossipBuffer
+	conf.GossipNodes = gossipNodes
 	conf.GossipToTheDeadTime = gossipToTheDead
 	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
 	conf.Logger = gossipLogger
