@@ -25,6 +25,7 @@ type listing struct {
 type departing struct {
 	tries int       // how often memberlist was told
 	at    time.Time // when it was told last, or when the process left its list
+	since time.Time // when it was first looked at
 }
 
 // departure is what memberlist is to be told of a process.
@@ -42,6 +43,9 @@ const (
 	// verdictTime is how long memberlist is left to find out by itself that a member is down. It is shortened where more members
 	// are down and listed than up.
 	verdictTime = 10 * time.Second
+	// moveTime is likewise for a boot at another address than the one that replaced it. If it lives after all it learns of the other
+	// meanwhile, and they settle who goes on (see contest).
+	moveTime = 3 * time.Second
 	// goodbyeTime is how long the goodbye of a member to memberlist may take.
 	goodbyeTime = time.Second
 	// fewListed is how many of those that are down memberlist may list however small the cluster is.
@@ -97,7 +101,7 @@ func (c *core) unlist(now time.Time, process string) {
 // watchListing has bury look at a process.
 func (c *core) watchListing(now time.Time, process string) {
 	if c.listed[process] != nil && c.departing[process] == nil {
-		c.departing[process] = &departing{}
+		c.departing[process] = &departing{since: now}
 	}
 }
 
@@ -110,6 +114,7 @@ func (c *core) bury(now time.Time) {
 	type verdict struct {
 		departure
 		since time.Time
+		leave time.Duration // how long memberlist is left to find out
 		o     *departing
 	}
 	var down []verdict
@@ -135,8 +140,10 @@ func (c *core) bury(now time.Time) {
 		case l.boot == 0 && (l.outdone || now.Sub(l.since) >= joiningTime):
 			tell(departure{process, false, epochIncarnations}, o)
 		case l.boot == 0:
-		case r == nil && l.boot <= c.forgotten[name].boot, r != nil && l.boot < r.Boot:
+		case r != nil && l.boot < r.Boot && l.addr == r.Addr: // which only one of the two can have
 			tell(departure{process, true, overIncarnation}, o)
+		case r == nil && l.boot <= c.forgotten[name].boot, r != nil && l.boot < r.Boot:
+			down = append(down, verdict{departure{process, false, overIncarnation}, o.since, moveTime, o})
 		case r == nil || r.plain || r.gossipName != process || l.boot != r.Boot || r.State == StateUp:
 			if o.tries == 0 {
 				delete(c.departing, process)
@@ -145,14 +152,14 @@ func (c *core) bury(now time.Time) {
 			tell(departure{process, true, overIncarnation}, o)
 		case r.State == StateDown && !c.isolated && c.cfg.Heartbeats == Ring:
 			incarnation := uint32(min(r.Epoch+1, maxEpoch+1) * epochIncarnations)
-			down = append(down, verdict{departure{process, false, incarnation}, r.since, o})
+			down = append(down, verdict{departure{process, false, incarnation}, r.since, verdictTime, o})
 		}
 	}
 	slices.SortFunc(down, func(a, b verdict) int {
 		return cmp.Or(a.since.Compare(b.since), strings.Compare(a.process, b.process))
 	})
 	for i, v := range down {
-		if now.Sub(v.since) >= verdictTime || len(down)-i > max(fewListed, c.living) {
+		if now.Sub(v.since) >= v.leave || len(down)-i > max(fewListed, c.living) {
 			tell(v.departure, v.o)
 		}
 	}
