@@ -89,7 +89,8 @@ type Config struct {
 	// threshold is φ = log10(members × heartbeats a second × seconds), about 8.3 at 10 members and the default.
 	// 1 min to 100 years; zero: 30 days.
 	FalseAlarmEvery time.Duration
-	// ForgetAfter is how long a member that is down or has left stays in Members. 1 min to 10 years; zero: 24 h.
+	// ForgetAfter is how long a member that is down or has left stays in Members: the latest 256 of them, or twice as many as were up
+	// at a time. 1 min to 10 years; zero: 24 h.
 	ForgetAfter time.Duration
 	// IsolatedDownAfter is how long this node may be Isolated before it shows the others as Down
 	// (ReasonIsolated), to its own subscribers only: they died, or this node is cut off, which of the

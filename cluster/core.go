@@ -42,6 +42,20 @@ type core struct {
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
 	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
 
+	// Boots that this node has heard from and does not know, see missing.go.
+	missed     map[string]*missed
+	fetchAt    time.Time // the next exchange
+	fetchPause time.Duration
+
+	// What memberlist lists, see departed.go: processes of members, by their names there.
+	listed    map[string]*listing
+	departing map[string]*departing
+	latest    map[string]string // of each name the process that was started last
+	buryAt    time.Time         // the next look
+
+	most    int       // the most members that were up at a time
+	horizon time.Time // who went before was forgotten for want of room, see boundGone
+
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
 
@@ -89,6 +103,8 @@ type output struct {
 	meta       bool           // this node's metadata changed
 	contests   []gossipMember // members that claim this node's name under a higher boot
 	knocks     []knocking     // members to be knocked at
+	departed   []departure    // what memberlist is to be told
+	fetch      string         // the address of a member to exchange tables with
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -153,7 +169,9 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		cfg: cfg, log: cfg.log, count: count, det: det, publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
-		lost: map[string]*record{}, forgotten: map[string]burial{},
+		missed: map[string]*missed{},
+		lost:   map[string]*record{}, forgotten: map[string]burial{},
+		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
@@ -192,6 +210,8 @@ func (c *core) wake(now time.Time) time.Time {
 	if at := c.callRoll(now); !at.IsZero() && at.Before(next) {
 		next = at
 	}
+	c.bury(now)
+	c.fetch(now)
 	if c.beatAt.Before(next) {
 		next = c.beatAt
 	}
@@ -270,6 +290,7 @@ func (c *core) tidy(now time.Time) {
 			c.displace(r)
 		}
 	}
+	c.boundGone(now)
 	c.tidyLost(now)
 	c.tidyIsolation(now)
 	for name := range c.owed {
@@ -288,6 +309,7 @@ func (c *core) tidy(now time.Time) {
 func (c *core) forget(now time.Time, name string) {
 	r := c.members[name]
 	c.forgotten[name] = burial{r.Boot, now}
+	c.watchListing(now, r.gossipName)
 	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
@@ -481,36 +503,14 @@ func (c *core) send(to *record, p *packet) {
 	c.out.packets = append(c.out.packets, outgoing{to.Addr, p})
 }
 
-// takeOut returns what is to be done, once. Packets to the same member travel together where they fit.
+// takeOut returns what is to be done, once.
 func (c *core) takeOut() output {
 	out := c.out
 	c.out = output{}
 	clear(c.words)
-	if len(out.packets) < 2 {
-		return out
-	}
-	last := make(map[string]*packet, len(out.packets))
-	packets := out.packets[:0]
-	for _, o := range out.packets {
-		p := last[o.to]
-		if p == nil || p.Beat != nil && o.packet.Beat != nil ||
-			len(p.Asks)+len(p.Claims)+len(o.packet.Asks)+len(o.packet.Claims) > maxParts {
-			last[o.to] = o.packet
-			packets = append(packets, o)
-			continue
-		}
-		if p.Beat == nil {
-			p.Beat = o.packet.Beat
-		}
-		p.Asks = append(slices.Clip(p.Asks), o.packet.Asks...)
-		p.Claims = append(slices.Clip(p.Claims), o.packet.Claims...)
-	}
-	out.packets = packets
+	out.packets = pack(out.packets, c.cfg.room())
 	return out
 }
-
-// maxParts is how many questions and claims share a packet: about 1,000 bytes with names of 20.
-const maxParts = 20
 
 // show tells subscribers when a member's state has changed for them.
 func (c *core) show(now time.Time, r *record, reason string) {
@@ -530,6 +530,7 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	r.shown, r.since = state, now
 	if state == StateDown || state == StateLeft {
 		c.gone[r.Name] = r
+		c.watchListing(now, r.gossipName)
 	} else {
 		delete(c.gone, r.Name)
 	}

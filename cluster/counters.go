@@ -19,6 +19,7 @@ type Stats struct {
 // Why something received was dropped.
 const (
 	dropVersion    = "unknown version"
+	dropChecksum   = "wrong checksum"
 	dropMalformed  = "malformed"
 	dropStranger   = "from no member"
 	dropOwnName    = "from this node's own name"

@@ -114,6 +114,9 @@ type delegate struct {
 	meta  atomic.Pointer[[]byte]
 	sign  atomic.Pointer[sign]
 	state func() []byte // the table of claims; not called under memberlist's lock
+
+	gossipName string                      // this node's name in memberlist
+	advertised *atomic.Pointer[advertised] // and the address that memberlist announces it under
 }
 
 var (
@@ -123,7 +126,17 @@ var (
 	_ memberlist.AliveDelegate = (*delegate)(nil)
 )
 
-func (d *delegate) NodeMeta(int) []byte { return *d.meta.Load() }
+func (d *delegate) NodeMeta(int) []byte {
+	return sealMeta(*d.meta.Load(), d.announces(*d.advertised.Load()))
+}
+
+// announces is what this node's announcement says beside its metadata.
+func (d *delegate) announces(at advertised) *memberlist.Node {
+	return &memberlist.Node{
+		Name: d.gossipName, Addr: at.ip, Port: at.port,
+		PMin: memberlist.ProtocolVersionMin, PMax: memberlist.ProtocolVersionMax, PCur: memberlist.ProtocolVersion2Compatible,
+	}
+}
 
 func (d *delegate) NotifyMsg(buf []byte) {
 	if !d.inbox.put(userMessage{time.Now(), slices.Clone(buf)}) {
@@ -164,6 +177,10 @@ func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	case n.PMin > memberlist.ProtocolVersion2Compatible || n.PMax < memberlist.ProtocolVersion2Compatible || n.DMin > 0:
 		return d.impossible(fmt.Errorf("protocol %d to %d, delegate protocol from %d", n.PMin, n.PMax, n.DMin))
 	}
+	if err := checkSeal(n); err != nil {
+		d.count.drop(dropCause(err))
+		return err
+	}
 	return nil
 }
 
@@ -179,7 +196,7 @@ func (d *delegate) NotifyLeave(n *memberlist.Node) { d.inbox.put(gossipDead{time
 
 // AckPayload is called once a second, where the sign changes with each heartbeat.
 func (d *delegate) AckPayload() []byte {
-	buf, _ := encode(d.sign.Load()) // three numbers
+	buf, _ := encodeSummed(d.sign.Load()) // three numbers
 	return buf
 }
 
@@ -192,7 +209,7 @@ func copyMember(n *memberlist.Node) gossipMember {
 	return gossipMember{
 		name: n.Name,
 		addr: net.JoinHostPort(n.Addr.String(), strconv.Itoa(int(n.Port))),
-		meta: slices.Clone(n.Meta),
+		meta: slices.Clone(unsealed(n.Meta)),
 	}
 }
 

@@ -64,8 +64,12 @@ func (c *core) sender(now time.Time, p *packet) *record {
 	case p.From == c.cfg.Name:
 		c.count.drop(dropOwnName)
 	case r == nil || r.plain:
+		c.miss(now, p.From, p.Boot)
 		c.count.drop(dropStranger)
 	case r.Boot != p.Boot:
+		if p.Boot > r.Boot {
+			c.miss(now, p.From, p.Boot)
+		}
 		c.count.drop(dropBoot)
 	case r.State == StateLeft:
 		c.count.drop(dropLeft)
@@ -90,7 +94,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
 			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > maxEpoch || cl.Boot > highestBoot {
+			if age >= c.cfg.ForgetAfter || now.Add(-age).Before(c.horizon) || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > maxEpoch || cl.Boot > highestBoot {
 				continue
 			}
 			cl.Age = 0
@@ -200,6 +204,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		}
 		if cl.State == StateUp {
 			// A boot that memberlist has not brought yet; it will, with address and tags.
+			c.miss(now, cl.Name, cl.Boot)
 			return claim{}, false
 		}
 		c.restart(now, r, cl.Boot)
@@ -336,6 +341,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 		c.publish(r.Name, e)
 		c.log.Info("member restarted", "member", r.Name, "old", r.Boot, "new", boot)
 	}
+	c.watchListing(now, r.gossipName)
 	c.unwatch(now, r)
 	c.endInquiry(r)
 	r.met, r.seen, r.upAt, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, now, 0, 0, 0, 0

@@ -8,4 +8,10 @@ type (
 	Ask    = ask
 )
 
-var EncodePacket = encodePacket
+var (
+	EncodePacket = encodePacket
+	SealMeta     = sealMeta
+)
+
+// GossipMembers is how many members memberlist holds for alive.
+func (n *Node) GossipMembers() int { return n.ml.NumMembers() }

@@ -44,6 +44,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.count.drop(dropMalformed)
 		return
 	}
+	c.list(now, g, m.Boot)
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
@@ -96,6 +97,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 // introduce takes what only memberlist brings: where a member is, and its tags.
 func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
+	c.watchListing(now, r.gossipName)
 	c.byGossip[g.name] = r
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
 	r.lostAt = time.Time{}
@@ -143,6 +145,7 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 // judged, that is no more than a hint.
 func (c *core) gossipDead(now time.Time, name string) {
 	delete(c.namesakes, name)
+	c.unlist(now, name)
 	r := c.byGossip[name]
 	if r == nil || c.left {
 		return
@@ -254,8 +257,8 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		return
 	}
 	var s sign
-	if err := decode(a.payload, &s); err != nil {
-		c.count.drop(dropMalformed)
+	if err := decodeSummed(a.payload, &s); err != nil {
+		c.count.drop(dropCause(err))
 		return
 	}
 	if s.Boot != r.Boot {

@@ -898,7 +898,7 @@ func probes(times int8) happening {
 		var ways []move
 		for i := 1; i < len(w.nodes); i++ {
 			ways = append(ways, move{"s answers " + modelNames[i] + "'s probe", 0, func() world {
-				body, err := encode(&sign{Boot: s.boot, Epoch: s.epoch, Seq: s.seq})
+				body, err := encodeSummed(&sign{Boot: s.boot, Epoch: s.epoch, Seq: s.seq})
 				if err != nil {
 					panic(err)
 				}

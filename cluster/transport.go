@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -17,6 +18,13 @@ type transport struct {
 	dial    func(ctx context.Context, addr memberlist.Address, timeout time.Duration) (net.Conn, error)
 	streams chan net.Conn
 
+	advertised atomic.Pointer[advertised] // as memberlist, and Join before it, was told last
+
+	// What this node itself has for its memberlist, see inject.
+	injected chan *memberlist.Packet
+	label    string
+	keys     [][]byte
+
 	ctx    context.Context // ends with Shutdown
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -27,7 +35,7 @@ type transport struct {
 }
 
 func wrapTransport(inner memberlist.Transport) *transport {
-	t := &transport{streams: make(chan net.Conn), open: map[*stream]struct{}{}}
+	t := &transport{streams: make(chan net.Conn), injected: make(chan *memberlist.Packet, maxInjected), open: map[*stream]struct{}{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if aware, ok := inner.(memberlist.NodeAwareTransport); ok {
 		t.NodeAwareTransport = aware
@@ -47,6 +55,20 @@ func wrapTransport(inner memberlist.Transport) *transport {
 	t.wg.Add(1)
 	go t.accept()
 	return t
+}
+
+// advertised is an address that others reach this node at.
+type advertised struct {
+	ip   net.IP
+	port uint16
+}
+
+func (t *transport) FinalAdvertiseAddr(host string, port int) (net.IP, int, error) {
+	ip, port, err := t.NodeAwareTransport.FinalAdvertiseAddr(host, port)
+	if err == nil {
+		t.advertised.Store(&advertised{ip, uint16(port)})
+	}
+	return ip, port, err
 }
 
 // nameless serves a transport that knows addresses only.
@@ -75,6 +97,33 @@ func (t *transport) DialAddressTimeout(addr memberlist.Address, timeout time.Dur
 		return nil, err
 	}
 	return t.track(conn)
+}
+
+// maxInjected is how many packets of this node's own may wait.
+const maxInjected = 256
+
+// PacketCh is called by memberlist for each packet, so that it takes its own where there are any, and none takes a detour. While
+// nothing comes in from others, they wait.
+func (t *transport) PacketCh() <-chan *memberlist.Packet {
+	if len(t.injected) > 0 {
+		return t.injected
+	}
+	return t.NodeAwareTransport.PacketCh()
+}
+
+// inject hands memberlist the news that a process is over, as a packet that it trusts. Its queues may drop it: the core looks
+// whether it was taken in.
+func (t *transport) inject(d departure) {
+	buf, err := encodeDeparture(d, t.label, t.keys)
+	if err != nil {
+		return // no random numbers: the machine has other troubles
+	}
+	at := t.advertised.Load()
+	p := &memberlist.Packet{Buf: buf, From: &net.UDPAddr{IP: at.ip, Port: int(at.port)}, Timestamp: time.Now()}
+	select {
+	case t.injected <- p:
+	default:
+	}
 }
 
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }

@@ -1,18 +1,31 @@
 package cluster
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 	"sync"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 )
 
-// The wire format. Every message is one packet: a version byte, then the msgpack array of struct packet. It travels as
-// a memberlist user message, which brings label and encryption with it. Fields are only ever added at the end of a
-// struct: an older decoder skips what it does not know, a newer one reads zero for what is not there.
-const wireVersion = 1
+// The wire format. Every message is one packet: a version byte, a checksum, then the msgpack array of struct packet. It
+// travels as a memberlist user message, which brings label and encryption with it. Fields are only ever added at the end
+// of a struct: an older decoder skips what it does not know, a newer one reads zero for what is not there.
+const wireVersion = 2
+
+// castagnoli is the polynomial of every checksum here, the one that processors compute themselves.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sumSize is the length of a checksum. Memory and network cards turn bits over too, before UDP's checksum is computed or
+// after it was verified; memberlist has a checksum of its own in its gossip, but none in what is sent to an address,
+// in probes and their acks, and in tables.
+const sumSize = 4
+
+// headSize is what a packet begins with: version and checksum.
+const headSize = 1 + sumSize
 
 // packet is what one member says to another. Any of its parts may be missing.
 type packet struct {
@@ -28,12 +41,68 @@ type beat struct {
 	Epoch    uint64 // the sender's epoch
 	Seq      uint64 // counts the sender's heartbeats to anyone: the order of evidence
 	Edge     uint64 // counts the sender's heartbeats to this receiver: losses are learnt from its gaps
-	Interval uint64 // µs until the next one to this receiver at the latest; 0: there will be none
+	Interval uint64 // µs until the next one to this receiver at the latest; 0: there will be none. See wireBeat
 	Mutual   bool   // the receiver is an observer of the sender by the sender's own reckoning
 	EchoEdge uint64 // Edge of the last heartbeat that came the other way; 0: none
 	EchoHold uint64 // µs that it had waited here when this one was sent
 	Every    uint64 // µs between two heartbeats of the sender to anyone
 	Deaf     bool   // the sender hears nobody
+}
+
+// wirePacket and wireBeat are packet and beat as they travel.
+type (
+	wirePacket struct {
+		From   string
+		Boot   uint64
+		Beat   *wireBeat
+		Asks   []ask
+		Claims []claim
+	}
+	wireBeat struct {
+		Epoch    uint64
+		Seq      uint64
+		Edge     uint64
+		Turns    uint64 // Interval in heartbeats of the sender to anyone, which takes one byte for five
+		Mutual   bool
+		EchoEdge uint64
+		EchoHold uint64
+		Every    uint64
+		Deaf     bool
+	}
+	// loneBeat is a packet with nothing but a heartbeat, which most are.
+	loneBeat struct {
+		From string
+		Boot uint64
+		Beat *wireBeat
+	}
+)
+
+// maxTurns is the most heartbeats between two to one receiver that are believed: every member of the largest cluster listens.
+const maxTurns = 1 << 20
+
+func (b *beat) wire() *wireBeat {
+	if b == nil {
+		return nil
+	}
+	w := &wireBeat{b.Epoch, b.Seq, b.Edge, 0, b.Mutual, b.EchoEdge, b.EchoHold, b.Every, b.Deaf}
+	if b.Every > 0 {
+		w.Turns = b.Interval / b.Every
+		if b.Interval%b.Every > 0 {
+			w.Turns++
+		}
+	}
+	return w
+}
+
+func (w *wireBeat) beat() (*beat, error) {
+	if w == nil {
+		return nil, nil
+	}
+	if w.Turns > maxTurns || w.Every < micros(minBeat) || w.Every > micros(maxBeat) {
+		return nil, fmt.Errorf("heartbeat promises the next one after %d turns of %d µs: want at most %d of %v to %v",
+			w.Turns, w.Every, maxTurns, minBeat, maxBeat)
+	}
+	return &beat{w.Epoch, w.Seq, w.Edge, w.Turns * w.Every, w.Mutual, w.EchoEdge, w.EchoHold, w.Every, w.Deaf}, nil
 }
 
 // ask is a question and an opinion in one: this is the latest that I know of the member, and this how much I doubt that it
@@ -87,13 +156,18 @@ var (
 	decoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nil, msgpack) }}
 )
 
-func encode(v any) ([]byte, error) {
+func encode(v any) ([]byte, error) { return appendEncoded(make([]byte, 0, 128), v) } // its own default is a kilobyte
+
+// appendEncoded appends v to head, which the encoder would overwrite.
+func appendEncoded(head []byte, v any) ([]byte, error) {
 	enc := encoders.Get().(*codec.Encoder)
 	defer encoders.Put(enc)
-	out := make([]byte, 0, 128) // its own default is a kilobyte
-	enc.ResetBytes(&out)
-	err := enc.Encode(v)
-	return out, err
+	body := head[len(head):]
+	enc.ResetBytes(&body)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return append(head, body...), nil
 }
 
 func decode(b []byte, v any) error {
@@ -122,12 +196,22 @@ const (
 // Reasons for which a packet is not acted upon.
 var (
 	errVersion   = errors.New("unknown version")
+	errChecksum  = errors.New("wrong checksum")
 	errMalformed = errors.New("malformed")
 )
 
 func encodePacket(p *packet) ([]byte, error) {
-	body, err := encode(p)
-	return append([]byte{wireVersion}, body...), err
+	var v any = &loneBeat{p.From, p.Boot, p.Beat.wire()}
+	if len(p.Asks) > 0 || len(p.Claims) > 0 {
+		v = &wirePacket{p.From, p.Boot, p.Beat.wire(), p.Asks, p.Claims}
+	}
+	buf, err := appendEncoded(make([]byte, headSize, 128), v)
+	if err != nil {
+		return nil, err
+	}
+	buf[0] = wireVersion
+	binary.BigEndian.PutUint32(buf[1:], crc32.Checksum(buf[headSize:], castagnoli))
+	return buf, nil
 }
 
 // decodePacket accepts what encodePacket makes, with names, addresses and states within their limits.
@@ -135,10 +219,18 @@ func decodePacket(b []byte) (*packet, error) {
 	if len(b) == 0 || b[0] != wireVersion {
 		return nil, errVersion
 	}
-	p := new(packet)
-	if err := decode(b[1:], p); err != nil {
+	if len(b) < headSize || binary.BigEndian.Uint32(b[1:]) != crc32.Checksum(b[headSize:], castagnoli) {
+		return nil, errChecksum
+	}
+	w := new(wirePacket)
+	if err := decode(b[headSize:], w); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
+	beat, err := w.Beat.beat()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	p := &packet{w.From, w.Boot, beat, w.Asks, w.Claims}
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
@@ -151,9 +243,6 @@ func (p *packet) check() error {
 	}
 	if p.Boot == 0 || p.Boot > maxBoot {
 		return fmt.Errorf("sender's boot is %d", p.Boot)
-	}
-	if b := p.Beat; b != nil && (b.Interval != 0 && b.Interval < micros(minBeat) || b.Every < micros(minBeat)) {
-		return fmt.Errorf("heartbeat promises %d µs, sender's beat is %d µs", b.Interval, b.Every)
 	}
 	for _, a := range p.Asks {
 		up := a.claim()
@@ -202,10 +291,33 @@ func (c *claim) check() error {
 	return nil
 }
 
-// dropCause is what the counters call an error of decodePacket.
+// encodeSummed is encode with a checksum behind it; decodeSummed undoes it.
+func encodeSummed(v any) ([]byte, error) {
+	buf, err := encode(v)
+	if err != nil {
+		return nil, err
+	}
+	return binary.BigEndian.AppendUint32(buf, crc32.Checksum(buf, castagnoli)), nil
+}
+
+func decodeSummed(b []byte, v any) error {
+	body := len(b) - sumSize
+	if body < 0 || binary.BigEndian.Uint32(b[body:]) != crc32.Checksum(b[:body], castagnoli) {
+		return errChecksum
+	}
+	if err := decode(b[:body], v); err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return nil
+}
+
+// dropCause is what the counters call an error of decodePacket or decodeSummed.
 func dropCause(err error) string {
-	if errors.Is(err, errVersion) {
+	switch {
+	case errors.Is(err, errVersion):
 		return dropVersion
+	case errors.Is(err, errChecksum):
+		return dropChecksum
 	}
 	return dropMalformed
 }

@@ -2,11 +2,17 @@ package cluster
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"maps"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"github.com/hashicorp/memberlist"
 )
 
 func samplePackets() []*packet {
@@ -51,7 +57,7 @@ func TestPacketFromAnotherRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := decodePacket(append([]byte{wireVersion}, body...)); err != nil || p.From != "a" {
+	if p, err := decodePacket(summed(body)); err != nil || p.From != "a" {
 		t.Errorf("a longer packet: %+v, %v", p, err)
 	}
 	type shorter struct {
@@ -61,10 +67,16 @@ func TestPacketFromAnotherRelease(t *testing.T) {
 	if body, err = encode(&shorter{From: "b", Boot: 2}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := decodePacket(append([]byte{wireVersion}, body...))
+	p, err := decodePacket(summed(body))
 	if err != nil || !reflect.DeepEqual(p, &packet{From: "b", Boot: 2}) {
 		t.Errorf("a shorter packet: %+v, %v", p, err)
 	}
+}
+
+// summed makes a packet of what it is to hold.
+func summed(body []byte) []byte {
+	head := binary.BigEndian.AppendUint32([]byte{wireVersion}, crc32.Checksum(body, castagnoli))
+	return append(head, body...)
 }
 
 func TestPacketRefused(t *testing.T) {
@@ -87,9 +99,12 @@ func TestPacketRefused(t *testing.T) {
 	}{
 		"empty":              {nil, errVersion},
 		"another version":    {append([]byte{wireVersion + 1}, intact[1:]...), errVersion},
-		"version only":       {intact[:1], errMalformed},
-		"cut short":          {intact[:len(intact)-1], errMalformed},
-		"more behind it":     {append(bytes.Clone(intact), 0), errMalformed},
+		"version only":       {intact[:1], errChecksum},
+		"no body":            {intact[:headSize], errChecksum},
+		"cut short":          {intact[:len(intact)-1], errChecksum},
+		"cut short, summed":  {summed(intact[headSize : len(intact)-1]), errMalformed},
+		"more behind it":     {append(bytes.Clone(intact), 0), errChecksum},
+		"more, summed":       {summed(append(bytes.Clone(intact[headSize:]), 0)), errMalformed},
 		"no sender":          {good(func(p *packet) { p.From = "" }), errMalformed},
 		"space in a name":    {good(func(p *packet) { p.From = "a b" }), errMalformed},
 		"long name":          {good(func(p *packet) { p.Claims[0].Name = strings.Repeat("x", maxName+1) }), errMalformed},
@@ -98,11 +113,59 @@ func TestPacketRefused(t *testing.T) {
 		"state out of range": {good(func(p *packet) { p.Claims[0].State = 9 }), errMalformed},
 		"suspect as a claim": {good(func(p *packet) { p.Claims[0].State = StateSuspect }), errMalformed},
 		"bad address":        {good(func(p *packet) { p.Claims[0].Addr = "nowhere" }), errMalformed},
-		"array of 2^32":      {[]byte{wireVersion, 0xdd, 0xff, 0xff, 0xff, 0xff}, errMalformed},
+		"array of 2^32":      {summed([]byte{0xdd, 0xff, 0xff, 0xff, 0xff}), errMalformed},
 	} {
 		if p, err := decodePacket(tt.buf); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %+v, %v; want %v", name, p, err, tt.want)
 		}
+	}
+}
+
+// Every single bit of a packet, of an announcement and of a sign counts.
+func TestOneWrongBitIsNoticed(t *testing.T) {
+	bits := func(what string, buf []byte, damaged func([]byte) bool) {
+		t.Helper()
+		if damaged(buf) {
+			t.Fatalf("%s: not accepted as it is", what)
+		}
+		for i := range len(buf) * 8 {
+			buf[i/8] ^= 1 << (i % 8)
+			if !damaged(buf) {
+				t.Errorf("%s: accepted with bit %d of %d turned over", what, i, len(buf)*8)
+			}
+			buf[i/8] ^= 1 << (i % 8)
+		}
+	}
+	for _, p := range samplePackets() {
+		buf, err := encodePacket(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bits("packet", buf, func(b []byte) bool { _, err := decodePacket(b); return err != nil })
+	}
+	buf, err := encodeSummed(&sign{Boot: 1, Epoch: 2, Seq: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bits("sign", buf, func(b []byte) bool { return decodeSummed(b, new(sign)) != nil })
+
+	m, err := encodeMeta(meta{Boot: 7, Tags: map[string]string{"zone": "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &memberlist.Node{Name: "n#1", Addr: net.IP{10, 0, 0, 1}, Port: 7946, PMin: 1, PMax: 5, PCur: 2}
+	n.Meta = sealMeta(m, n)
+	damaged := func([]byte) bool { return checkSeal(n) != nil }
+	bits("metadata", n.Meta, damaged)
+	bits("address", n.Addr, damaged)
+	name := []byte(n.Name)
+	bits("name", name, func([]byte) bool { n.Name = string(name); return checkSeal(n) != nil })
+	n.Name = string(name)
+	for _, field := range []*uint8{&n.PMin, &n.PMax, &n.PCur, &n.DMin, &n.DMax, &n.DCur} {
+		bits("versions", unsafe.Slice(field, 1), damaged)
+	}
+	if got := unsealed(n.Meta); !bytes.Equal(got, m) {
+		t.Errorf("unsealed metadata is %q, want %q", got, m)
 	}
 }
 
@@ -112,10 +175,10 @@ func FuzzPacket(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(buf)
+		f.Add(buf[headSize:]) // the checksum is always right: nearly nothing would get past it
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := decodePacket(b)
+		p, err := decodePacket(summed(b))
 		if err != nil {
 			return
 		}
@@ -125,6 +188,22 @@ func FuzzPacket(f *testing.F) {
 		}
 		if q, err := decodePacket(buf); err != nil || !reflect.DeepEqual(p, q) {
 			t.Fatalf("%+v came back as %+v: %v", p, q, err)
+		}
+	})
+}
+
+// Whatever an announcement holds: looking for damage in it and taking the seal off neither fails nor changes it.
+func FuzzSeal(f *testing.F) {
+	f.Add([]byte(metaPrefix + "\x92\x01\xc0"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n := &memberlist.Node{Name: "n#1", Addr: net.IP{10, 0, 0, 1}, Port: 7946, Meta: b}
+		_ = checkSeal(n)
+		if !bytes.HasPrefix(b, []byte(metaPrefix)) {
+			return
+		}
+		n.Meta = sealMeta(b, n)
+		if err := checkSeal(n); err != nil || !bytes.Equal(unsealed(n.Meta), b) {
+			t.Fatalf("%q came back as %q: %v", b, unsealed(n.Meta), err)
 		}
 	})
 }

@@ -94,7 +94,7 @@ func TestWrongUsage(t *testing.T) {
 		{"node --key-file no-such-file", []string{"--key-file", "no-such-file"}},
 		{"node --log-level loud", []string{"--log-level", `"loud"`, "debug"}},
 		{"node --name bell\a --bind 127.0.0.1:0", []string{"--name", `"bell\a"`, "printable"}},
-		{"node --name a --bind 127.0.0.1:0 --tag k=" + strings.Repeat("x", 600), []string{"--tag:", "605", "at most 491"}},
+		{"node --name a --bind 127.0.0.1:0 --tag k=" + strings.Repeat("x", 600), []string{"--tag:", "605", "at most 487"}},
 		{"members --http :8080", []string{"--http", `":8080"`, "host"}},
 		{"nod", []string{"node"}},
 		{"node one", []string{"one"}},

@@ -1,0 +1,93 @@
+package cluster
+
+import "time"
+
+// A packet under a boot that memberlist has not brought is not acted upon, as nobody knows who sent it. But it is a reason to ask:
+// gossip reaches nearly everybody, and the rest with the next push/pull, half a minute later. Who misses an announcement exchanges
+// tables with somebody who knows it. That somebody is a member, never who sent the packet, and the pauses between exchanges
+// double while they bring nothing: packets under made-up boots cost an exchange a minute.
+
+// missed is a boot that this node has heard from, and does not know.
+type missed struct {
+	boot  uint64
+	since time.Time
+	last  time.Time // its latest packet
+	asked int       // exchanges since
+}
+
+const (
+	// gossipTime is how long gossip is given to bring an announcement.
+	gossipTime = 300 * time.Millisecond
+	// missedTime is how long a boot is missed after its latest packet.
+	missedTime = 5 * time.Second
+	// fetchEvery is the time between two exchanges, as long as they bring what was missed, and mostFetchEvery the longest.
+	fetchEvery     = 500 * time.Millisecond
+	mostFetchEvery = time.Minute
+	// mostMissed bounds the boots that are missed at a time.
+	mostMissed = 64
+)
+
+// miss notes that something came from a boot, or about one, that this node does not know.
+func (c *core) miss(now time.Time, name string, boot uint64) {
+	if boot > maxForeignBoot || !c.speaks() || c.left {
+		return
+	}
+	m := c.missed[name]
+	switch {
+	case m == nil && len(c.missed) >= mostMissed:
+		return
+	case m == nil:
+		m = &missed{since: now}
+		c.missed[name] = m
+	}
+	m.boot, m.last = max(m.boot, boot), now
+}
+
+// fetch asks for exchanges as long as boots are missed.
+func (c *core) fetch(now time.Time) {
+	if len(c.missed) == 0 {
+		if now.Sub(c.fetchAt) > mostFetchEvery {
+			c.fetchPause = 0
+		}
+		return
+	}
+	var wanted *record
+	var longest *missed
+	for name, m := range c.missed {
+		r := c.members[name]
+		switch {
+		case r != nil && r.Boot >= m.boot:
+			if m.asked > 0 {
+				c.fetchPause = 0
+			}
+			delete(c.missed, name)
+		case now.Sub(m.last) >= missedTime:
+			delete(c.missed, name)
+		case now.Sub(m.since) >= gossipTime && (longest == nil || m.asked < longest.asked):
+			wanted, longest = r, m
+		}
+	}
+	if longest == nil || now.Before(c.fetchAt) {
+		return
+	}
+	// A new boot is probably where the old one was, and knows itself best. Where it is not, others are asked.
+	addr := ""
+	if wanted != nil && longest.asked%2 == 0 {
+		addr = wanted.Addr
+	}
+	if addr == "" {
+		for _, r := range c.members { // any of them
+			if r != wanted && r.State == StateUp && r.gossipName != "" && r.inquiry == nil {
+				addr = r.Addr
+				break
+			}
+		}
+	}
+	if addr == "" {
+		return
+	}
+	longest.asked++
+	c.fetchPause = min(max(fetchEvery, 2*c.fetchPause), mostFetchEvery)
+	c.fetchAt = now.Add(c.fetchPause)
+	c.out.fetch = addr
+}
