@@ -41,6 +41,13 @@ type core struct {
 	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
 	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
 
+	who       *processes         // which process each member is, for the transport
+	seedNames map[string]string  // who was last at the address of a seed, for good
+	atAddr    map[string]*record // who came last to each address
+	twins     map[string]twins   // two members with one address that have not been told of
+	helloAt   time.Time          // the second in which
+	hellos    int                // so many hellos were answered
+
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
 
@@ -88,6 +95,8 @@ type output struct {
 	meta       bool           // this node's metadata changed
 	contests   []gossipMember // members that claim this node's name under a higher boot
 	knocks     []knocking     // members to be knocked at
+	hellos     []greeting     // answers to hellos
+	met        []*hello       // answers that came
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -153,6 +162,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		lost: map[string]*record{}, forgotten: map[string]burial{},
+		who: newProcesses(), seedNames: map[string]string{}, atAddr: map[string]*record{}, twins: map[string]twins{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
@@ -274,6 +284,7 @@ func (c *core) tidy(now time.Time) {
 	for name := range c.owed {
 		c.tellOwed(now, c.members[name], false)
 	}
+	c.tidyTwins(now)
 	for name, f := range c.forgotten {
 		if now.Sub(f.at) >= c.cfg.ForgetAfter {
 			delete(c.forgotten, name)
@@ -290,6 +301,10 @@ func (c *core) forget(now time.Time, name string) {
 	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
+	c.who.forget(name)
+	if c.atAddr[r.Addr] == r {
+		delete(c.atAddr, r.Addr)
+	}
 	delete(c.gone, name)
 	delete(c.lost, name)
 	delete(c.courtesy, name)
@@ -527,6 +542,9 @@ func (c *core) show(now time.Time, r *record, reason string) {
 		return
 	}
 	r.shown, r.since = state, now
+	if c.transportKnows(r) {
+		c.who.note(r.Name, over(r.State))
+	}
 	if state == StateDown || state == StateLeft {
 		c.gone[r.Name] = r
 	} else {

@@ -7,6 +7,10 @@ import (
 
 // received acts on a packet from another member.
 func (c *core) received(now time.Time, buf []byte) {
+	if len(buf) > 0 && buf[0] == helloMark {
+		c.greeted(now, buf)
+		return
+	}
 	p, err := decodePacket(buf)
 	if err != nil {
 		c.count.drop(dropCause(err))

@@ -97,6 +97,9 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.byGossip[g.name] = r
+	if r.Addr != g.addr && c.atAddr[r.Addr] == r {
+		delete(c.atAddr, r.Addr)
+	}
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
 	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)
@@ -110,10 +113,21 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		r.seen = now
 	}
 	if _, ok := c.atSeed[g.addr]; ok {
-		c.atSeed[g.addr] = r
+		c.atSeed[g.addr], c.seedNames[g.addr] = r, r.Name
 	}
+	if c.transportKnows(r) {
+		c.who.introduce(r.Name, g.name, m.Boot, over(r.State))
+	}
+	c.noteAddress(now, r)
 	c.displace(r)
 }
+
+// transportKnows tells whether the transport is to know of r. Of members that memberlist judges, memberlist has to go on hearing.
+func (c *core) transportKnows(r *record) bool {
+	return r.gossipName != "" && !r.plain && c.cfg.Heartbeats == Ring
+}
+
+func over(s State) bool { return s == StateDown || s == StateLeft }
 
 // plainAlive acts on a member that runs memberlist alone: memberlist judges it.
 func (c *core) plainAlive(now time.Time, g gossipMember) {

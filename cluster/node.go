@@ -53,11 +53,17 @@ type Node struct {
 	leaving  chan struct{} // one Leave at a time
 	goodbye  chan struct{} // memberlist panics if it is asked to leave after its shutdown
 	updating chan struct{} // one change of metadata at a time
+	attempts chan struct{} // so many dials and exchanges at a time
+
+	reach  *reach            // how others reach this node, with sockets of its own
+	warned map[hostPort]bool // seeds of which the log says that a stranger is there; heal's
+	selves map[hostPort]bool // seeds that are addresses of this host and nobody but this node
 
 	mu       sync.Mutex
 	core     *core
-	contests map[string]bool // members under this node's name that are being asked
-	gone     bool            // no goroutine may be started any more
+	contests map[string]bool        // members under this node's name that are being asked
+	asking   map[uint64]chan *hello // who waits for the answer to a hello, by its number
+	gone     bool                   // no goroutine may be started any more
 	err      error
 }
 
@@ -89,7 +95,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		}
 		return nil, err
 	}
-	n, err := start(p)
+	n, err := start(ctx, p)
 	if err != nil {
 		p.log.flush()
 		return nil, err
@@ -102,24 +108,26 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 // start makes everything of a node but its place in a cluster.
-func start(p *prepared) (*Node, error) {
+func start(ctx context.Context, p *prepared) (*Node, error) {
 	now := time.Now()
 	n := &Node{
 		cfg: p, count: newCounters(), inbox: newInbox(), done: make(chan struct{}),
 		hub:      mailbox.NewHub[string](foldEvents),
 		contests: map[string]bool{},
 		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1), updating: make(chan struct{}, 1),
+		attempts: make(chan struct{}, maxAttempts), asking: map[uint64]chan *hello{},
+		reach: &reach{}, warned: map[hostPort]bool{}, selves: map[hostPort]bool{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	gossipLogger := log.New(gossipLog{p.log.named("memberlist"), n.count}, "", 0)
 
 	inner, adv := p.Transport, hostPort{}
 	if inner == nil {
-		nt, at, err := listen(p, gossipLogger)
+		nt, at, err := listen(ctx, p, gossipLogger)
 		if err != nil {
 			return nil, err
 		}
-		inner, adv = nt, at
+		inner, adv, n.reach = nt, at.addr, at
 	}
 	n.transport = wrapTransport(inner)
 	if ip, port, err := n.transport.FinalAdvertiseAddr(adv.host, adv.port); err != nil || ip.IsUnspecified() {
@@ -138,8 +146,9 @@ func start(p *prepared) (*Node, error) {
 	n.det = det
 	n.core = newCore(p, det, n.count, n.hub.Publish, now)
 	n.core.gossipName = gossipName(p.Name, now)
+	n.transport.who = n.core.who
 
-	n.delegate = &delegate{inbox: n.inbox, count: n.count, state: n.state}
+	n.delegate = &delegate{inbox: n.inbox, count: n.count, state: n.state, merging: n.merging}
 	n.delegate.queue = &memberlist.TransmitLimitedQueue{
 		NumNodes:       func() int { return int(n.size.Load()) },
 		RetransmitMult: retransmitMult,
@@ -160,8 +169,10 @@ func start(p *prepared) (*Node, error) {
 	conf.ProbeInterval = probeInterval
 	conf.RetransmitMult = retransmitMult
 	conf.IndirectChecks = indirectChecks
+	conf.TCPTimeout = exchangeTimeout
 	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
 	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
+	conf.Merge = n.delegate
 	conf.Logger = gossipLogger
 	if len(p.Keys) > 0 {
 		conf.Keyring, err = memberlist.NewKeyring(p.Keys, p.Keys[0])
@@ -245,6 +256,9 @@ func (n *Node) perform() {
 	for _, k := range out.knocks {
 		n.knockAt(k)
 	}
+	for _, h := range out.met {
+		n.met(h)
+	}
 	for _, cl := range out.broadcasts { // in the order of turns: a later claim takes the place of an earlier one in the queue
 		n.broadcast(cl, nil)
 	}
@@ -258,6 +272,11 @@ func (n *Node) perform() {
 		if err != nil && n.ctx.Err() == nil {
 			n.count.drop("not sent")
 			n.cfg.log.Debug("packet not sent", "to", o.to, "error", err)
+		}
+	}
+	for _, g := range out.hellos {
+		if n.ml.SendToAddress(memberlist.Address{Addr: g.to}, encodeHello(g.hello)) == nil {
+			n.count.send("hello")
 		}
 	}
 	if out.meta {
@@ -297,11 +316,18 @@ func (n *Node) broadcast(cl claim, done chan struct{}) {
 	n.count.send("claim")
 }
 
+// joiningMark is the first byte of what a node sends in the place of its claims while it has none, before its name in memberlist: what
+// two processes send differs, see transport.finish.
+const joiningMark = 'j'
+
 // state is called by memberlist for a push/pull.
 func (n *Node) state() []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.core.state(time.Now())
+	if buf := n.core.state(time.Now()); buf != nil {
+		return buf
+	}
+	return append([]byte{joiningMark}, n.core.gossipName...)
 }
 
 // background starts a goroutine that Close waits for. It needs n.mu, and reports false once the node is ending.
