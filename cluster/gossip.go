@@ -53,7 +53,12 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 			c.before = max(c.before, m.Boot)
 		case m.Boot > maxForeignBoot+bootRoom:
 			c.count.drop(dropMalformed)
-		case m.Boot >= c.boot && !c.left:
+		case m.Boot < c.boot:
+			if m.Boot != 0 {
+				c.who.replaced(name, g.name, false)
+			}
+		case !c.left:
+			c.who.replaced(name, g.name, true)
 			c.out.contests = append(c.out.contests, g)
 		}
 		return
@@ -90,6 +95,8 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		if changed && !fresh {
 			c.publish(name, c.event(now, r, Updated, ReasonTags))
 		}
+	case c.cfg.Heartbeats == Ring:
+		c.who.replaced(name, g.name, false)
 	}
 }
 

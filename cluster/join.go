@@ -40,6 +40,7 @@ func (n *Node) enter(ctx context.Context) error {
 		if _, err := n.exchange(ctx, member, dialTimeout); err != nil {
 			n.cfg.log.Debug("seed did not answer again", "addr", member, "error", err)
 		}
+		n.meet(ctx)
 	}
 
 	n.mu.Lock()
@@ -49,6 +50,22 @@ func (n *Node) enter(ctx context.Context) error {
 		n.background(n.watchAddress)
 	}
 	return nil
+}
+
+// companyTime is how long Join waits for a member to be there whose boot it has not heard yet.
+const companyTime = time.Second
+
+// meet waits a moment until another member is there: whoever answered may have been joining itself, as all do that start at one instant,
+// and Join would return with nobody but this node.
+func (n *Node) meet(ctx context.Context) {
+	for began := time.Now(); time.Since(began) < companyTime; {
+		n.mu.Lock()
+		alone := len(n.core.members) == 0
+		n.mu.Unlock()
+		if !alone || !pause(ctx, companyTime/50) {
+			return
+		}
+	}
 }
 
 // settle waits until the inbox is empty: what the seeds told has been taken in.
@@ -349,8 +366,7 @@ func (n *Node) explain(err error) error {
 	return fmt.Errorf("%w (%s)", err, why)
 }
 
-// resolve returns the "ip:port" addresses of a seed that this node's sockets can send to. The pure Go resolver keeps to the context;
-// the C library's does not.
+// resolve returns the "ip:port" addresses of a seed that this node's sockets can send to.
 func (n *Node) resolve(ctx context.Context, seed hostPort) ([]string, error) {
 	ips, err := lookup(ctx, seed.host)
 	if err != nil {
@@ -372,13 +388,15 @@ func (n *Node) resolve(ctx context.Context, seed hostPort) ([]string, error) {
 	return addrs, nil
 }
 
+// resolver is the pure Go one, which keeps to the context; the C library's does not. Tests have their own.
+var resolver = (&net.Resolver{PreferGo: true}).LookupNetIP
+
 // lookup returns the addresses that a host name stands for, or the one that it is.
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip.Unmap()}, nil
 	}
-	r := net.Resolver{PreferGo: true}
-	ips, err := r.LookupNetIP(ctx, "ip", host)
+	ips, err := resolver(ctx, "ip", host)
 	for i := range ips {
 		ips[i] = ips[i].Unmap()
 	}

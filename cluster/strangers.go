@@ -52,6 +52,19 @@ func (p *processes) introduce(name, gossipName string, boot uint64, over bool) {
 	p.latest[name] = now
 }
 
+// replaced takes that a process of a member is over, as another one has its name under a higher boot. With again, it is not.
+func (p *processes) replaced(name, gossipName string, again bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.latest[name]
+	now.before = slices.DeleteFunc(slices.Clone(now.before), func(s string) bool { return s == gossipName })
+	if !again {
+		now.before = append(now.before, gossipName)
+		now.before = now.before[max(0, len(now.before)-maxBefore):]
+	}
+	p.latest[name] = now
+}
+
 // note takes whether the present process of a member is over.
 func (p *processes) note(name string, over bool) {
 	p.mu.Lock()
