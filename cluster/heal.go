@@ -36,12 +36,12 @@ func (n *Node) heal() {
 			continue
 		}
 		busy, wait = now, retry.NextBackOff()
-		n.knock(targets[choose(len(targets), rand.Float64())])
+		n.revisit(targets[choose(len(targets), rand.Float64())])
 	}
 }
 
-// knock exchanges tables with who is at a member's last address, or at a seed's, if that is no stranger.
-func (n *Node) knock(target hostPort) {
+// revisit exchanges tables with who is at a member's last address, or at a seed's, if that is no stranger.
+func (n *Node) revisit(target hostPort) {
 	seed, met := slices.Contains(n.cfg.seeds, target), n.ml.NumMembers()
 	o := n.trySeed(n.ctx, target, func(ctx context.Context, addr string) error {
 		tenants := n.tenants(addr)
