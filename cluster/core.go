@@ -548,7 +548,7 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	}
 	r.shown, r.since = state, now
 	if c.transportKnows(r) {
-		c.who.note(r.Name, over(r.State))
+		c.who.note(r.Name, c.over(r))
 	}
 	if state == StateDown || state == StateLeft {
 		c.gone[r.Name] = r

@@ -123,18 +123,21 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		c.atSeed[g.addr], c.seedNames[g.addr] = r, r.Name
 	}
 	if c.transportKnows(r) {
-		c.who.introduce(r.Name, g.name, m.Boot, over(r.State))
+		c.who.introduce(r.Name, g.name, m.Boot, c.over(r))
 	}
 	c.noteAddress(now, r)
 	c.displace(r)
 }
 
-// transportKnows tells whether the transport is to know of r. Of members that memberlist judges, memberlist has to go on hearing.
+// transportKnows tells whether the transport is to know of r.
 func (c *core) transportKnows(r *record) bool {
 	return r.gossipName != "" && !r.plain && c.cfg.Heartbeats == Ring
 }
 
-func over(s State) bool { return s == StateDown || s == StateLeft }
+// over tells whether the process of r is over. Only memberlist reaches those that it judges, whatever they are.
+func (c *core) over(r *record) bool {
+	return !c.judged(r) && (r.State == StateDown || r.State == StateLeft)
+}
 
 // plainAlive acts on a member that runs memberlist alone: memberlist judges it.
 func (c *core) plainAlive(now time.Time, g gossipMember) {
