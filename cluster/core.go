@@ -433,7 +433,7 @@ func (c *core) assume(boot uint64) {
 	c.out.meta = true
 	for name, g := range c.namesakes {
 		if m, err := decodeMeta(g.meta); err == nil && m.Boot != 0 && m.Boot < boot {
-			c.who.replaced(c.cfg.Name, name, false)
+			c.who.replaced(time.Time{}, c.cfg.Name, name)
 		}
 	}
 }

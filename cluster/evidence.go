@@ -71,6 +71,9 @@ func (c *core) sender(now time.Time, p *packet) *record {
 		c.count.drop(dropStranger)
 	case r.Boot != p.Boot:
 		c.count.drop(dropBoot)
+		if p.Boot < r.Boot && p.Beat != nil {
+			c.who.alive(now, p.From)
+		}
 	case r.State == StateLeft:
 		c.count.drop(dropLeft)
 	default:

@@ -55,10 +55,10 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 			c.count.drop(dropMalformed)
 		case m.Boot < c.boot:
 			if m.Boot != 0 {
-				c.who.replaced(name, g.name, false)
+				c.who.replaced(now, name, g.name)
 			}
 		case !c.left:
-			c.who.replaced(name, g.name, true)
+			c.who.alive(now.Add(flightTime), name)
 			c.out.contests = append(c.out.contests, g)
 		}
 		return
@@ -96,7 +96,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 			c.publish(name, c.event(now, r, Updated, ReasonTags))
 		}
 	case c.cfg.Heartbeats == Ring:
-		c.who.replaced(name, g.name, false)
+		c.who.replaced(now, name, g.name)
 	}
 }
 
@@ -123,7 +123,7 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		c.atSeed[g.addr], c.seedNames[g.addr] = r, r.Name
 	}
 	if c.transportKnows(r) {
-		c.who.introduce(r.Name, g.name, m.Boot, c.over(r))
+		c.who.introduce(now, r.Name, g.name, m.Boot, c.over(r))
 	}
 	c.noteAddress(now, r)
 	c.displace(r)

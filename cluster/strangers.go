@@ -28,41 +28,61 @@ type process struct {
 	gossipName string
 	boot       uint64
 	over       bool
-	before     []string // the last few that were there with lower boots
+	before     []string  // the last few that were there with lower boots
+	replaced   time.Time // the last of those
 }
 
-// maxBefore is how many former processes of a member are remembered: memberlist talks to them for half a minute.
-const maxBefore = 16
+const (
+	// maxBefore is how many former processes of a member are remembered: memberlist talks to them for half a minute.
+	maxBefore = 16
+	// graceTime is how long a process goes on being talked to that another one took the place of. If it lives, because it holds the
+	// name too, as in two halves of a network, or because somebody made its successor up, it has to hear of that; and is heard itself,
+	// by those that it beats to. flightTime is how late its last words may be if it does not.
+	graceTime  = 750 * time.Millisecond
+	flightTime = 250 * time.Millisecond
+)
 
 func newProcesses() *processes { return &processes{latest: map[string]process{}} }
 
 // introduce takes who memberlist says a member is, under which boot.
-func (p *processes) introduce(name, gossipName string, boot uint64, over bool) {
+func (p *processes) introduce(at time.Time, name, gossipName string, boot uint64, over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.latest[name]
-	now := process{gossipName, boot, over, old.before}
+	now := process{gossipName, boot, over, old.before, old.replaced}
 	if old.gossipName != gossipName {
 		now.before = slices.DeleteFunc(slices.Clone(old.before), func(s string) bool { return s == gossipName })
 		if old.gossipName != "" && old.boot < boot {
-			now.before = append(now.before, old.gossipName)
-			now.before = now.before[max(0, len(now.before)-maxBefore):]
+			now.add(at, old.gossipName)
 		}
 	}
 	p.latest[name] = now
 }
 
-// replaced takes that a process of a member is over, as another one has its name under a higher boot. With again, it is not.
-func (p *processes) replaced(name, gossipName string, again bool) {
+// add needs a before of p's own.
+func (p *process) add(at time.Time, before string) {
+	p.before = append(p.before, before)
+	p.before, p.replaced = p.before[max(0, len(p.before)-maxBefore):], at
+}
+
+// replaced takes that a process of a member is over, as another one has its name under a higher boot.
+func (p *processes) replaced(at time.Time, name, gossipName string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.latest[name]
 	now.before = slices.DeleteFunc(slices.Clone(now.before), func(s string) bool { return s == gossipName })
-	if !again {
-		now.before = append(now.before, gossipName)
-		now.before = now.before[max(0, len(now.before)-maxBefore):]
-	}
+	now.add(at, gossipName)
 	p.latest[name] = now
+}
+
+// alive takes that a former process of a member is not over, as it was heard.
+func (p *processes) alive(at time.Time, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.latest[name]; len(now.before) > 0 && at.Sub(now.replaced) >= flightTime {
+		now.before = nil
+		p.latest[name] = now
+	}
 }
 
 // note takes whether the present process of a member is over.
@@ -89,7 +109,7 @@ func (p *processes) over(gossipName string) bool {
 	if ok && latest.gossipName == gossipName {
 		return latest.over
 	}
-	return ok && slices.Contains(latest.before, gossipName)
+	return ok && slices.Contains(latest.before, gossipName) && time.Since(latest.replaced) >= graceTime
 }
 
 // hello is the question who is at an address, and its answer. It travels as a user message of memberlist's, so that label and
