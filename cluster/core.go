@@ -431,11 +431,6 @@ func (c *core) speaks() bool { return c.boot != 0 }
 func (c *core) assume(boot uint64) {
 	c.boot, c.epoch = boot, 0
 	c.out.meta = true
-	for name, g := range c.namesakes {
-		if m, err := decodeMeta(g.meta); err == nil && m.Boot != 0 && m.Boot < boot {
-			c.who.replaced(time.Time{}, c.cfg.Name, name)
-		}
-	}
 }
 
 // selfClaim is what this node says of itself.

@@ -53,11 +53,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 			c.before = max(c.before, m.Boot)
 		case m.Boot > maxForeignBoot+bootRoom:
 			c.count.drop(dropMalformed)
-		case m.Boot < c.boot:
-			if m.Boot != 0 {
-				c.who.replaced(now, name, g.name)
-			}
-		case !c.left:
+		case m.Boot >= c.boot && !c.left:
 			c.who.alive(now.Add(flightTime), name)
 			c.out.contests = append(c.out.contests, g)
 		}

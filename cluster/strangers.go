@@ -259,8 +259,11 @@ func (n *Node) tenants(addr string) []tenant {
 	return found
 }
 
-// errStranger is why nothing is exchanged with an address.
-var errStranger = errors.New("its member is gone, and nobody there says to be it")
+// Why nothing is exchanged with an address that was a member's.
+var (
+	errNobody   = errors.New("its member does not answer")
+	errStranger = errors.New("its member is gone")
+)
 
 // expect tells whether one of the tenants is at an address: the process that this node knew, or one that was started there
 // in its place under the same name and is alone, or is at a seed's address, where the operator wants to be joined.
@@ -278,11 +281,11 @@ func (n *Node) expect(ctx context.Context, addr string, tenants []tenant) error 
 		}
 	}
 	if !ours {
-		return errStranger
+		return errNobody
 	}
 	h := n.whoIs(ctx, addr)
 	if h == nil {
-		return errStranger
+		return errNobody
 	}
 	for _, t := range tenants {
 		switch {
@@ -291,7 +294,7 @@ func (n *Node) expect(ctx context.Context, addr string, tenants []tenant) error 
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %s is there, of a cluster with %d other members", errStranger, h.Name, h.Others)
+	return fmt.Errorf("%w, and %s is there, of a cluster with %d other members", errStranger, h.Name, h.Others)
 }
 
 // merging looks at the members that come with somebody's table before they are taken up. Where two clusters that know nothing of
@@ -309,10 +312,10 @@ func (n *Node) merging(nodes []*memberlist.Node) error {
 		if o.State != memberlist.StateAlive {
 			continue
 		}
-		if o.Name == c.gossipName || c.byGossip[o.Name] != nil {
+		m, err := decodeMeta(o.Meta)
+		if r := c.members[memberName(o.Name)]; o.Name == c.gossipName || c.byGossip[o.Name] != nil || err == nil && r != nil && r.Boot == m.Boot {
 			return nil
 		}
-		m, err := decodeMeta(o.Meta)
 		if err == nil && m.Boot == 0 {
 			continue // still joining: whoever holds its name says so
 		}
