@@ -81,7 +81,8 @@ const retransmitMult = 8
 const indirectChecks = 5
 
 // Join starts a node and makes it a member of a cluster: the one that any of the seeds belongs to, or a new one where there
-// are no seeds or only this node's own address among them.
+// are no seeds or all of them lead back to this node itself. A seed that does so and is no address of this host, but a load
+// balancer, is tried for about four seconds first, and now and then for as long as the node lives.
 //
 // Join blocks until one seed has answered, trying each of them again and again with jittered backoff, and until the name is
 // known to be free, which takes up to a second and a half where its last holder is silent. If ctx ends first, the
@@ -494,7 +495,8 @@ func (n *Node) Close() error {
 }
 
 // Err tells why the node has ended: nil while it runs, ErrClosed after Close, an error that wraps ErrNameTaken where another
-// process turned out to hold the name with a later boot, as two halves of a network may find when they meet again.
+// process turned out to hold the name with a later boot, as two halves of a network may find when they meet again, and one that
+// wraps ErrAddressLost where the host has another address now.
 func (n *Node) Err() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
