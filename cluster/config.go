@@ -70,11 +70,13 @@ type Config struct {
 	// Bind is the "ip:port" to listen on, TCP and UDP. Port 0 takes a free one. Empty: "0.0.0.0:7946".
 	Bind string
 	// Advertise is the "ip:port" that others reach this node at. Empty: Bind's address, or where that is 0.0.0.0 or
-	// [::], the first private address of this machine. Port 0 means Bind's.
+	// [::], the address that this host sends from to the seeds, or without seeds elsewhere to the world. Join waits for a
+	// route, and a node whose host loses the address ends (ErrAddressLost). Port 0 means Bind's.
 	Advertise string
 	// Label keeps clusters on one network apart: packets of another label are dropped. Up to 255 bytes. Not a secret.
 	Label string
-	// Seeds are "host:port" addresses of members to join through; any one is enough. Names are resolved at every try.
+	// Seeds are "host:port" addresses of members to join through; any one is enough. Names are resolved at every try, and all
+	// their addresses tried side by side. Seeds of two clusters make them one.
 	Seeds []string
 	// Tags are labels that the others see in Member. Encoded they share memberlist's 512 bytes of metadata.
 	Tags map[string]string

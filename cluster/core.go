@@ -53,8 +53,14 @@ type core struct {
 	latest    map[string]string // of each name the process that was started last
 	buryAt    time.Time         // the next look
 
-	most    int       // the most members that were up at a time
-	horizon time.Time // who went before was forgotten for want of room, see boundGone
+	most      int                // the most members that were up at a time
+	horizon   time.Time          // who went before was forgotten for want of room, see boundGone
+	who       *processes         // which process each member is, for the transport
+	seedNames map[string]string  // who was last at the address of a seed, for good
+	atAddr    map[string]*record // who came last to each address
+	twins     map[string]twins   // two members with one address that have not been told of
+	helloAt   time.Time          // the second in which
+	hellos    int                // so many hellos were answered
 
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
@@ -105,6 +111,8 @@ type output struct {
 	knocks     []knocking     // members to be knocked at
 	departed   []departure    // what memberlist is to be told
 	fetch      string         // the address of a member to exchange tables with
+	hellos     []greeting     // answers to hellos
+	met        []*hello       // answers that came
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -172,6 +180,7 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		missed: map[string]*missed{},
 		lost:   map[string]*record{}, forgotten: map[string]burial{},
 		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
+		who: newProcesses(), seedNames: map[string]string{}, atAddr: map[string]*record{}, twins: map[string]twins{},
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
@@ -296,6 +305,7 @@ func (c *core) tidy(now time.Time) {
 	for name := range c.owed {
 		c.tellOwed(now, c.members[name], false)
 	}
+	c.tidyTwins(now)
 	for name, f := range c.forgotten {
 		if now.Sub(f.at) >= c.cfg.ForgetAfter {
 			delete(c.forgotten, name)
@@ -313,6 +323,10 @@ func (c *core) forget(now time.Time, name string) {
 	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
+	c.who.forget(name)
+	if c.atAddr[r.Addr] == r {
+		delete(c.atAddr, r.Addr)
+	}
 	delete(c.gone, name)
 	delete(c.lost, name)
 	delete(c.courtesy, name)
@@ -528,6 +542,9 @@ func (c *core) show(now time.Time, r *record, reason string) {
 		return
 	}
 	r.shown, r.since = state, now
+	if c.transportKnows(r) {
+		c.who.note(r.Name, c.over(r))
+	}
 	if state == StateDown || state == StateLeft {
 		c.gone[r.Name] = r
 		c.watchListing(now, r.gossipName)

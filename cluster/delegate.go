@@ -115,8 +115,9 @@ type delegate struct {
 	sign  atomic.Pointer[sign]
 	state func() []byte // the table of claims; not called under memberlist's lock
 
-	gossipName string                      // this node's name in memberlist
-	advertised *atomic.Pointer[advertised] // and the address that memberlist announces it under
+	gossipName string                         // this node's name in memberlist
+	advertised *atomic.Pointer[advertised]    // and the address that memberlist announces it under
+	merging    func([]*memberlist.Node) error // looks at the members of another's table; likewise
 }
 
 var (
@@ -124,6 +125,7 @@ var (
 	_ memberlist.EventDelegate = (*delegate)(nil)
 	_ memberlist.PingDelegate  = (*delegate)(nil)
 	_ memberlist.AliveDelegate = (*delegate)(nil)
+	_ memberlist.MergeDelegate = (*delegate)(nil)
 )
 
 func (d *delegate) NodeMeta(int) []byte {
@@ -150,7 +152,14 @@ func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
 
 func (d *delegate) LocalState(bool) []byte { return d.state() }
 
+// NotifyMerge is called with the table that comes with an exchange which somebody began, not with those that memberlist has twice a
+// minute. An error refuses it.
+func (d *delegate) NotifyMerge(nodes []*memberlist.Node) error { return d.merging(nodes) }
+
 func (d *delegate) MergeRemoteState(buf []byte, _ bool) {
+	if len(buf) > 0 && buf[0] == joiningMark {
+		return
+	}
 	if !d.inbox.put(remoteState{time.Now(), slices.Clone(buf)}) {
 		d.count.drop(dropInbox)
 	}

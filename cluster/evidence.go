@@ -7,6 +7,10 @@ import (
 
 // received acts on a packet from another member.
 func (c *core) received(now time.Time, buf []byte) {
+	if len(buf) > 0 && buf[0] == helloMark {
+		c.greeted(now, buf)
+		return
+	}
 	p, err := decodePacket(buf)
 	if err != nil {
 		c.count.drop(dropCause(err))
@@ -71,6 +75,9 @@ func (c *core) sender(now time.Time, p *packet) *record {
 			c.miss(now, p.From, p.Boot)
 		}
 		c.count.drop(dropBoot)
+		if p.Boot < r.Boot && p.Beat != nil {
+			c.who.alive(now, p.From)
+		}
 	case r.State == StateLeft:
 		c.count.drop(dropLeft)
 	default:

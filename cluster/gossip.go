@@ -55,6 +55,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		case m.Boot > maxForeignBoot+bootRoom:
 			c.count.drop(dropMalformed)
 		case m.Boot >= c.boot && !c.left:
+			c.who.alive(now.Add(flightTime), name)
 			c.out.contests = append(c.out.contests, g)
 		}
 		return
@@ -91,6 +92,8 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		if changed && !fresh {
 			c.publish(name, c.event(now, r, Updated, ReasonTags))
 		}
+	case c.cfg.Heartbeats == Ring:
+		c.who.replaced(now, name, g.name)
 	}
 }
 
@@ -99,6 +102,9 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, r.gossipName)
 	c.watchListing(now, r.gossipName)
 	c.byGossip[g.name] = r
+	if r.Addr != g.addr && c.atAddr[r.Addr] == r {
+		delete(c.atAddr, r.Addr)
+	}
 	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
 	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)
@@ -112,9 +118,23 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		r.seen = now
 	}
 	if _, ok := c.atSeed[g.addr]; ok {
-		c.atSeed[g.addr] = r
+		c.atSeed[g.addr], c.seedNames[g.addr] = r, r.Name
 	}
+	if c.transportKnows(r) {
+		c.who.introduce(now, r.Name, g.name, m.Boot, c.over(r))
+	}
+	c.noteAddress(now, r)
 	c.displace(r)
+}
+
+// transportKnows tells whether the transport is to know of r.
+func (c *core) transportKnows(r *record) bool {
+	return r.gossipName != "" && !r.plain && c.cfg.Heartbeats == Ring
+}
+
+// over tells whether the process of r is over. Only memberlist reaches those that it judges, whatever they are.
+func (c *core) over(r *record) bool {
+	return !c.judged(r) && (r.State == StateDown || r.State == StateLeft)
 }
 
 // plainAlive acts on a member that runs memberlist alone: memberlist judges it.

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -34,10 +36,31 @@ func (n *Node) heal() {
 			continue
 		}
 		busy, wait = now, retry.NextBackOff()
-		seed := targets[choose(len(targets), rand.Float64())]
-		if _, err := n.trySeed(n.ctx, seed); err != nil {
-			n.cfg.log.Debug("lost member does not answer", "addr", seed.String(), "error", err)
+		n.revisit(targets[choose(len(targets), rand.Float64())])
+	}
+}
+
+// revisit exchanges tables with who is at a member's last address, or at a seed's, if that is no stranger.
+func (n *Node) revisit(target hostPort) {
+	seed, met := slices.Contains(n.cfg.seeds, target), n.ml.NumMembers()
+	o := n.trySeed(n.ctx, target, func(ctx context.Context, addr string) error {
+		tenants := n.tenants(addr)
+		if len(tenants) == 0 {
+			return nil // a seed, or a member that has come back meanwhile
 		}
+		return n.expect(ctx, addr, tenants)
+	})
+	switch {
+	case o.member != "":
+		if come := n.ml.NumMembers() - met; seed && come > 0 {
+			n.cfg.log.Info("a seed led to members that were not known here", "seed", target.String(), "addr", o.member, "members", come)
+		}
+	case seed && errors.Is(o.err, errStranger) && !n.warned[target]:
+		n.warned[target] = true
+		n.cfg.log.Warn("a seed does not lead to this cluster any more: nothing is exchanged with who is there; to merge with them, restart this node",
+			"seed", target.String(), "error", o.err)
+	default:
+		n.cfg.log.Debug("lost member does not answer", "addr", target.String(), "error", o.err)
 	}
 }
 
@@ -68,7 +91,7 @@ func (n *Node) lost() []hostPort {
 		}
 	}
 	for _, s := range n.cfg.seeds {
-		if !n.isUp(s.String()) { // a seed under a DNS name is tried now and then, which does no harm
+		if !n.isUp(s.String()) && !n.selves[s] { // a seed under a DNS name is tried now and then, which does no harm
 			addrs = append(addrs, s)
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
-	"strconv"
+	"net/netip"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,19 +33,44 @@ func (n *Node) enter(ctx context.Context) error {
 	}
 
 	n.mu.Lock()
+	for name, g := range n.core.namesakes {
+		if m, err := decodeMeta(g.meta); err == nil && m.Boot != 0 { // asked in vain
+			n.core.who.replaced(time.Time{}, n.cfg.Name, name)
+		}
+	}
 	n.core.assume(max(uint64(time.Now().UnixMicro()), n.core.before+1))
 	n.perform()
 	if member != "" {
 		// Once more, now under our boot: whoever joins through that member next shall find us there. If it fails, gossip will do.
-		if err := n.exchange(ctx, member); err != nil {
+		if _, err := n.exchange(ctx, member, dialTimeout); err != nil {
 			n.cfg.log.Debug("seed did not answer again", "addr", member, "error", err)
 		}
+		n.meet(ctx)
 	}
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.background(n.heal)
+	if n.reach.guessed {
+		n.background(n.watchAddress)
+	}
 	return nil
+}
+
+// companyTime is how long Join waits for a member to be there whose boot it has not heard yet.
+const companyTime = time.Second
+
+// meet waits a moment until another member is there: whoever answered may have been joining itself, as all do that start at one instant,
+// and Join would return with nobody but this node.
+func (n *Node) meet(ctx context.Context) {
+	for began := time.Now(); time.Since(began) < companyTime; {
+		n.mu.Lock()
+		alone := len(n.core.members) == 0
+		n.mu.Unlock()
+		if !alone || !pause(ctx, companyTime/50) {
+			return
+		}
+	}
 }
 
 // settle waits until the inbox is empty: what the seeds told has been taken in.
@@ -57,6 +85,25 @@ func (n *Node) settle(ctx context.Context) error {
 	}
 }
 
+// outcome is what came of one try to join through a seed.
+type outcome struct {
+	member string // the address that a member answered at
+	self   bool   // nobody but this node is there
+	sure   bool   // and nobody else can be: the address is one of this host's
+	err    error  // nil where one of those holds
+}
+
+const (
+	// seedPatience is how often the log says that no seed answers.
+	seedPatience = 10 * time.Second
+	// selfTries is how often in a row a seed that is no address of this host, but that of a load balancer, may lead back to this node
+	// before it counts as nobody else. They take four seconds. Of three members that start at one instant behind one, each begins
+	// alone one time in 59,000 (3^-10), and heal goes on trying.
+	selfTries    = 10
+	selfPause    = 100 * time.Millisecond
+	maxSelfPause = time.Second
+)
+
 // joinSeeds returns the address of the first member that has answered, or "" where every seed is this node itself.
 func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 	if len(n.cfg.seeds) == 0 {
@@ -66,9 +113,9 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 	defer cancel()
 
 	type report struct {
-		seed   int
-		member string
-		err    error
+		seed int
+		outcome
+		alone bool // this seed is nobody but this node
 	}
 	reports := make(chan report)
 	n.mu.Lock()
@@ -76,14 +123,27 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 		n.background(func() {
 			retry := backoff.NewExponentialBackOff() // 0.5 s, growing by half, half of it jitter
 			retry.MaxInterval = 5 * time.Second
+			again := backoff.NewExponentialBackOff()
+			again.InitialInterval, again.MaxInterval = selfPause, maxSelfPause
+			selves := 0
 			for {
-				member, err := n.trySeed(ctx, seed)
+				o := n.trySeed(ctx, seed, nil)
+				if !o.self {
+					selves = 0
+					again.Reset()
+				} else {
+					selves++
+				}
 				select {
-				case reports <- report{i, member, err}:
+				case reports <- report{i, o, o.self && (o.sure || selves >= selfTries)}:
 				case <-ctx.Done():
 					return
 				}
-				if err == nil || !pause(ctx, retry.NextBackOff()) {
+				wait := retry.NextBackOff()
+				if o.self && !o.sure {
+					wait = again.NextBackOff()
+				}
+				if o.member != "" || !pause(ctx, wait) {
 					return
 				}
 			}
@@ -92,7 +152,7 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 	n.mu.Unlock()
 
 	last := make([]error, len(n.cfg.seeds))
-	selves := 0
+	alone := make([]bool, len(n.cfg.seeds))
 	patience := time.NewTicker(seedPatience)
 	defer patience.Stop()
 	for {
@@ -100,16 +160,22 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 		case <-patience.C:
 			n.cfg.log.Warn("no seed answers yet; still trying", "seeds", n.cfg.Seeds, "last", errors.Join(last...))
 		case r := <-reports:
-			switch {
-			case r.err != nil:
-				last[r.seed] = r.err
-				n.cfg.log.Debug("seed did not answer", "seed", n.cfg.Seeds[r.seed], "error", r.err)
-			case r.member != "":
+			if r.member != "" {
 				return r.member, nil
-			default:
-				if selves++; selves == len(last) {
-					return "", nil
+			}
+			last[r.seed], alone[r.seed] = r.err, r.alone
+			if r.self {
+				last[r.seed] = errors.New("leads back to this node itself")
+				if s := n.cfg.seeds[r.seed]; r.sure && net.ParseIP(s.host) != nil {
+					n.mu.Lock()
+					n.selves[s] = true
+					n.mu.Unlock()
 				}
+			}
+			n.cfg.log.Debug("seed is no other member", "seed", n.cfg.Seeds[r.seed], "error", last[r.seed])
+			if !slices.Contains(alone, false) {
+				n.beginAlone()
+				return "", nil
 			}
 		case <-ctx.Done():
 			for i, err := range last {
@@ -123,69 +189,226 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 	}
 }
 
-// seedPatience is how often the log says that no seed answers.
-const seedPatience = 10 * time.Second
-
-// trySeed exchanges states with the first of the members that a seed's name stands for, and returns its address, or "" if they
-// are all this node.
-func (n *Node) trySeed(ctx context.Context, seed hostPort) (member string, err error) {
-	addrs, err := resolve(ctx, seed)
-	if err != nil {
-		return "", err
-	}
-	var errs []error
-	for _, addr := range addrs {
-		if addr == n.core.addr {
-			continue
+// beginAlone says that there are seeds and nobody is there. The first member of a list that names all of them is so started; whose
+// seeds are 127.0.0.1 or an address that every host has never meets the others.
+func (n *Node) beginAlone() {
+	for i, seed := range n.cfg.seeds {
+		if seed.String() != n.core.addr {
+			n.cfg.log.Warn("every seed leads back to this node: it begins a cluster of its own, and goes on trying",
+				"seed", n.cfg.Seeds[i], "addr", n.core.addr)
+			return
 		}
-		if err := n.exchange(ctx, addr); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		return addr, nil
 	}
-	return "", errors.Join(errs...)
 }
 
-// exchange exchanges states with the member at addr (memberlist's push/pull, up to 10 s), no longer than ctx lasts.
-func (n *Node) exchange(ctx context.Context, addr string) error {
-	result := make(chan error, 1)
+const (
+	// attemptEvery is the time between the first tries at two addresses of one seed (RFC 8305, section 5, Connection Attempt Delay).
+	attemptEvery = 250 * time.Millisecond
+	// attemptsWithin is how long it takes at most until all of maxAttempts addresses are being tried.
+	attemptsWithin = 1500 * time.Millisecond
+	// maxAttempts is how many dials and exchanges of one node are under way at one time.
+	maxAttempts = 16
+	// dialTimeout is for one address, and crowdedDialTimeout where others wait for their turn.
+	dialTimeout        = 5 * time.Second
+	crowdedDialTimeout = 1500 * time.Millisecond
+	// exchangeTimeout is memberlist's for an exchange of tables, its LAN default.
+	exchangeTimeout = 10 * time.Second
+)
+
+// trySeed exchanges states with the first of the members that a seed's name stands for. Each address is a try of its own, in random
+// order, and begins when the one before it has failed or after a moment: most of the addresses of a name may be of members that are
+// gone, whose hosts say nothing. allowed, where it is not nil, keeps addresses out.
+func (n *Node) trySeed(ctx context.Context, seed hostPort, allowed func(ctx context.Context, addr string) error) outcome {
+	addrs, err := n.resolve(ctx, seed)
+	if err != nil {
+		return outcome{err: err}
+	}
+	others := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool { return addr == n.core.addr })
+	if len(others) == 0 {
+		return outcome{self: true, sure: true}
+	}
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timeout := dialTimeout
+	if len(others)+len(n.cfg.seeds) > maxAttempts {
+		timeout = crowdedDialTimeout
+	}
+	outcomes := make(chan outcome, len(others))
+	try := func(addr string) {
+		n.mu.Lock()
+		started := n.background(func() {
+			select {
+			case n.attempts <- struct{}{}:
+				defer func() { <-n.attempts }()
+			case <-ctx.Done():
+				outcomes <- outcome{err: ctx.Err()}
+				return
+			}
+			if allowed != nil {
+				if err := allowed(ctx, addr); err != nil {
+					outcomes <- outcome{err: fmt.Errorf("%s: %w", addr, err)}
+					return
+				}
+			}
+			self, err := n.exchange(ctx, addr, timeout)
+			switch {
+			case err != nil:
+				outcomes <- outcome{err: n.explain(err)}
+			case self:
+				outcomes <- outcome{self: true, sure: n.isLocal(addr)}
+			default:
+				outcomes <- outcome{member: addr}
+			}
+		})
+		n.mu.Unlock()
+		if !started {
+			outcomes <- outcome{err: ErrClosed}
+		}
+	}
+	next := time.NewTicker(min(attemptEvery, attemptsWithin/time.Duration(len(others))))
+	defer next.Stop()
+	result := outcome{self: true, sure: true}
+	var errs []error
+	for waiting := 0; waiting > 0 || len(others) > 0; {
+		var turn <-chan time.Time
+		if len(others) > 0 {
+			turn = next.C
+			if waiting == 0 { // the first, or all before have failed
+				try(others[0])
+				others = others[1:]
+				waiting++
+				continue
+			}
+		}
+		select {
+		case <-turn:
+			try(others[0])
+			others = others[1:]
+			waiting++
+		case o := <-outcomes:
+			waiting--
+			switch {
+			case o.member != "":
+				return o
+			case o.err != nil:
+				errs = append(errs, o.err)
+			default:
+				result.sure = result.sure && o.sure
+			}
+		case <-ctx.Done():
+			return outcome{err: errors.Join(append(errs, ctx.Err())...)}
+		}
+	}
+	if len(errs) > 0 {
+		return outcome{err: errors.Join(errs[:min(len(errs), maxTold)]...)}
+	}
+	return result
+}
+
+// maxTold is how many of the errors of one seed's addresses are told.
+const maxTold = 4
+
+// exchange exchanges states with the member at addr (memberlist's push/pull), no longer than ctx lasts, and tells whether that was
+// this node itself.
+func (n *Node) exchange(ctx context.Context, addr string, timeout time.Duration) (self bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		self bool
+		err  error
+	}
+	done := make(chan result, 1)
 	n.mu.Lock()
 	started := n.background(func() {
-		_, err := n.ml.Join([]string{addr})
+		c, target := n.transport.begin(ctx, addr, timeout)
+		_, err := n.ml.Join([]string{target})
+		self := n.transport.finish(c, target)
 		var several interface{ WrappedErrors() []error } // memberlist's list, of one here, which takes three lines to print
 		if errors.As(err, &several) && len(several.WrappedErrors()) == 1 {
 			err = several.WrappedErrors()[0]
 		}
-		result <- err
+		if err == nil && !self {
+			n.checkGuess(c.local)
+		}
+		done <- result{self, err}
 	})
 	n.mu.Unlock()
 	if !started {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	select {
-	case err := <-result:
-		return err
+	case r := <-done:
+		return r.self, r.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }
 
-// resolve returns the "ip:port" addresses of a seed. The pure Go resolver keeps to the context; the C library's does not.
-func resolve(ctx context.Context, seed hostPort) ([]string, error) {
-	if ip := net.ParseIP(seed.host); ip != nil {
-		return []string{hostPort{ip.String(), seed.port}.String()}, nil
+// explain adds to an error of memberlist's exchange what is likely to be the matter, in terms of Config's fields. memberlist closes
+// a stream whose label is not its own without a word.
+func (n *Node) explain(err error) error {
+	text := err.Error()
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 	}
-	r := net.Resolver{PreferGo: true}
-	ips, err := r.LookupIPAddr(ctx, seed.host)
+	var why string
+	switch {
+	case has("encryption is configured but"):
+		why = "Keys: the member there has none, this node has"
+	case has("encryption is not configured"):
+		why = "Keys: the member there has some, this node has none"
+	case has("No installed keys", "no installed keys"):
+		why = "Keys: the member there has others"
+	case has("live member of both clusters"):
+		why = "two clusters with members of the same names"
+	case strings.HasSuffix(text, "EOF"), has("connection reset by peer", "broken pipe"):
+		why = fmt.Sprintf("the connection was closed without an answer: Label of the member there is probably not %q, or it is no member at all", n.cfg.Label)
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, why)
+}
+
+// resolve returns the "ip:port" addresses of a seed that this node's sockets can send to.
+func (n *Node) resolve(ctx context.Context, seed hostPort) ([]string, error) {
+	ips, err := lookup(ctx, seed.host)
 	if err != nil {
 		return nil, err
 	}
-	addrs := make([]string, len(ips))
-	for i, ip := range ips {
-		addrs[i] = net.JoinHostPort(ip.String(), strconv.Itoa(seed.port))
+	var addrs []string
+	var foreign netip.Addr
+	for _, ip := range ips {
+		if n.cfg.Transport == nil && !n.reach.families.has(ip) {
+			foreign = ip
+			continue
+		}
+		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(seed.port)).String())
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("%v is an %s address, which a socket on Bind %q cannot send to: want a Bind of that family, or [::]",
+			foreign, familyName(foreign), n.cfg.Bind)
 	}
 	return addrs, nil
+}
+
+// resolver is the pure Go one, which keeps to the context; the C library's does not. Tests have their own.
+var resolver = (&net.Resolver{PreferGo: true}).LookupNetIP
+
+// lookup returns the addresses that a host name stands for, or the one that it is.
+func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{ip.Unmap()}, nil
+	}
+	ips, err := resolver(ctx, "ip", host)
+	for i := range ips {
+		ips[i] = ips[i].Unmap()
+	}
+	if err == nil && len(ips) == 0 {
+		err = fmt.Errorf("%s has no address", host)
+	}
+	return ips, err
 }
 
 // namesakes are the other processes in the cluster that run under this node's name, or are about to, as memberlist knows them.

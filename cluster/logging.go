@@ -75,6 +75,8 @@ var strangers = []struct{ says, cause string }{ // the first that matches, in lo
 	{"packet too short", "memberlist: malformed"},
 	{"failed to receive", "memberlist: malformed"},
 	{"failed to read remote state", "memberlist: malformed"},
+	{errOver.Error(), "memberlist: process is over"},
+	{"live member of both clusters", "memberlist: another cluster"}, // of which merging warns
 }
 
 func (g gossipLog) Write(line []byte) (int, error) {

@@ -53,11 +53,17 @@ type Node struct {
 	leaving  chan struct{} // one Leave at a time
 	goodbye  chan struct{} // memberlist panics if it is asked to leave after its shutdown
 	updating chan struct{} // one change of metadata at a time
+	attempts chan struct{} // so many dials and exchanges at a time
+
+	reach  *reach            // how others reach this node, with sockets of its own
+	warned map[hostPort]bool // seeds of which the log says that a stranger is there; heal's
+	selves map[hostPort]bool // seeds that are addresses of this host and nobody but this node
 
 	mu       sync.Mutex
 	core     *core
-	contests map[string]bool // members under this node's name that are being asked
-	gone     bool            // no goroutine may be started any more
+	contests map[string]bool        // members under this node's name that are being asked
+	asking   map[uint64]chan *hello // who waits for the answer to a hello, by its number
+	gone     bool                   // no goroutine may be started any more
 	err      error
 }
 
@@ -83,7 +89,8 @@ const gossipNodes = 5
 const gossipToTheDead = 500 * time.Millisecond
 
 // Join starts a node and makes it a member of a cluster: the one that any of the seeds belongs to, or a new one where there
-// are no seeds or only this node's own address among them.
+// are no seeds or all of them lead back to this node itself. A seed that does so and is no address of this host, but a load
+// balancer, is tried for about four seconds first, and now and then for as long as the node lives.
 //
 // Join blocks until one seed has answered, trying each of them again and again with jittered backoff, and until the name is
 // known to be free, which takes up to a second and a half where its last holder is silent. If ctx ends first, the
@@ -97,7 +104,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		}
 		return nil, err
 	}
-	n, err := start(p)
+	n, err := start(ctx, p)
 	if err != nil {
 		p.log.flush()
 		return nil, err
@@ -110,24 +117,26 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 // start makes everything of a node but its place in a cluster.
-func start(p *prepared) (*Node, error) {
+func start(ctx context.Context, p *prepared) (*Node, error) {
 	now := time.Now()
 	n := &Node{
 		cfg: p, count: newCounters(), inbox: newInbox(), done: make(chan struct{}),
 		hub:      mailbox.NewHub[string](foldEvents),
 		contests: map[string]bool{},
 		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1), updating: make(chan struct{}, 1),
+		attempts: make(chan struct{}, maxAttempts), asking: map[uint64]chan *hello{},
+		reach: &reach{}, warned: map[hostPort]bool{}, selves: map[hostPort]bool{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	gossipLogger := log.New(gossipLog{p.log.named("memberlist"), n.count}, "", 0)
 
 	inner, adv := p.Transport, hostPort{}
 	if inner == nil {
-		nt, at, err := listen(p, gossipLogger)
+		nt, at, err := listen(ctx, p, gossipLogger)
 		if err != nil {
 			return nil, err
 		}
-		inner, adv = nt, at
+		inner, adv, n.reach = nt, at.addr, at
 	}
 	n.transport = wrapTransport(inner)
 	n.transport.label, n.transport.keys = p.Label, p.Keys
@@ -147,10 +156,11 @@ func start(p *prepared) (*Node, error) {
 	n.det = det
 	n.core = newCore(p, det, n.count, n.hub.Publish, now)
 	n.core.gossipName = gossipName(p.Name, now)
+	n.transport.who = n.core.who
 
 	n.delegate = &delegate{
 		inbox: n.inbox, count: n.count, state: n.state,
-		gossipName: n.core.gossipName, advertised: &n.transport.advertised,
+		merging: n.merging, gossipName: n.core.gossipName, advertised: &n.transport.advertised,
 	}
 	n.delegate.queue = &memberlist.TransmitLimitedQueue{
 		NumNodes:       func() int { return int(n.size.Load()) },
@@ -172,11 +182,13 @@ func start(p *prepared) (*Node, error) {
 	conf.ProbeInterval = probeInterval
 	conf.RetransmitMult = retransmitMult
 	conf.IndirectChecks = indirectChecks
+	conf.TCPTimeout = exchangeTimeout
 	conf.EnableCompression = false // garbage of 160 KB a packet for messages that are small anyway
 	conf.UDPBufferSize = gossipBuffer
 	conf.GossipNodes = gossipNodes
 	conf.GossipToTheDeadTime = gossipToTheDead
 	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
+	conf.Merge = n.delegate
 	conf.Logger = gossipLogger
 	if len(p.Keys) > 0 {
 		conf.Keyring, err = memberlist.NewKeyring(p.Keys, p.Keys[0])
@@ -262,10 +274,13 @@ func (n *Node) perform() {
 	}
 	if out.fetch != "" {
 		n.background(func() {
-			if err := n.exchange(n.ctx, out.fetch); err != nil {
+			if _, err := n.exchange(n.ctx, out.fetch, dialTimeout); err != nil {
 				n.cfg.log.Debug("member did not answer", "addr", out.fetch, "error", err)
 			}
 		})
+	}
+	for _, h := range out.met {
+		n.met(h)
 	}
 	for _, cl := range out.broadcasts { // in the order of turns: a later claim takes the place of an earlier one in the queue
 		n.broadcast(cl, nil)
@@ -283,6 +298,11 @@ func (n *Node) perform() {
 		if err != nil && n.ctx.Err() == nil {
 			n.count.drop("not sent")
 			n.cfg.log.Debug("packet not sent", "to", o.to, "error", err)
+		}
+	}
+	for _, g := range out.hellos {
+		if n.ml.SendToAddress(memberlist.Address{Addr: g.to}, encodeHello(g.hello)) == nil {
+			n.count.send("hello")
 		}
 	}
 	if out.meta {
@@ -323,11 +343,18 @@ func (n *Node) broadcast(cl claim, done chan struct{}) {
 	n.count.send("claim")
 }
 
+// joiningMark is the first byte of what a node sends in the place of its claims while it has none, before its name in memberlist: what
+// two processes send differs, see transport.finish.
+const joiningMark = 'j'
+
 // state is called by memberlist for a push/pull.
 func (n *Node) state() []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.core.state(time.Now())
+	if buf := n.core.state(time.Now()); buf != nil {
+		return buf
+	}
+	return append([]byte{joiningMark}, n.core.gossipName...)
 }
 
 // background starts a goroutine that Close waits for. It needs n.mu, and reports false once the node is ending.
@@ -509,7 +536,8 @@ func (n *Node) Close() error {
 }
 
 // Err tells why the node has ended: nil while it runs, ErrClosed after Close, an error that wraps ErrNameTaken where another
-// process turned out to hold the name with a later boot, as two halves of a network may find when they meet again.
+// process turned out to hold the name with a later boot, as two halves of a network may find when they meet again, and one that
+// wraps ErrAddressLost where the host has another address now.
 func (n *Node) Err() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

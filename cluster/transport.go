@@ -3,7 +3,11 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,13 +33,23 @@ type transport struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	who  *processes // to whom nothing is sent any more
+	seed maphash.Seed
+
 	mu       sync.Mutex
 	open     map[*stream]struct{} // nil: shut down
+	calls    map[string]*call     // those under way, by the name that memberlist is given with the address
+	began    int                  // calls so far
+	said     []uint64             // sums of the latest answers of this node while calls were under way
 	shutdown error
 }
 
 func wrapTransport(inner memberlist.Transport) *transport {
-	t := &transport{streams: make(chan net.Conn), injected: make(chan *memberlist.Packet, maxInjected), open: map[*stream]struct{}{}}
+	t := &transport{
+		streams: make(chan net.Conn), injected: make(chan *memberlist.Packet, maxInjected),
+		open: map[*stream]struct{}{}, calls: map[string]*call{},
+		who: newProcesses(), seed: maphash.MakeSeed(),
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if aware, ok := inner.(memberlist.NodeAwareTransport); ok {
 		t.NodeAwareTransport = aware
@@ -88,15 +102,46 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
 }
 
+// errOver is what memberlist gets where it would exchange tables with a process that is over.
+var errOver = errors.New("cluster: the process is over, and its address may be another's by now")
+
+// DialAddressTimeout dials for a call, or for memberlist. What memberlist begins by itself, with a member that is down, is
+// refused if it is an exchange of tables: the address may have passed to a member of another cluster. Its probes by stream,
+// which have a shorter time-out and carry no tables, are let through.
 func (t *transport) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	if t.ctx.Err() != nil {
 		return nil, errShutdown
 	}
-	conn, err := t.dial(t.ctx, addr, timeout)
+	t.mu.Lock()
+	c := t.calls[addr.Name]
+	t.mu.Unlock()
+	if c == nil {
+		if timeout >= exchangeTimeout && t.who.over(addr.Name) {
+			return nil, errOver
+		}
+		conn, err := t.dial(t.ctx, addr, timeout)
+		if err != nil {
+			return nil, err
+		}
+		s, err := t.track(conn)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	addr.Name = ""
+	conn, err := t.dial(c.ctx, addr, min(timeout, c.timeout))
 	if err != nil {
 		return nil, err
 	}
-	return t.track(conn)
+	s, err := t.track(conn)
+	if err != nil {
+		return nil, err
+	}
+	s.call = c
+	c.local = conn.LocalAddr()
+	c.drop = context.AfterFunc(c.ctx, func() { s.Conn.Close() })
+	return s, nil
 }
 
 // maxInjected is how many packets of this node's own may wait.
@@ -126,6 +171,73 @@ func (t *transport) inject(d departure) {
 	}
 }
 
+// WriteToAddress sends nothing that memberlist has for a process that is over: its gossip goes to the dead for 30 s, and with its
+// probes of them. What this package sends names no process.
+func (t *transport) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
+	if addr.Name != "" && t.who.over(addr.Name) {
+		return time.Now(), nil
+	}
+	return t.NodeAwareTransport.WriteToAddress(b, addr)
+}
+
+// call is an exchange of tables that this package began. memberlist dials for it, and knows no context.
+type call struct {
+	ctx     context.Context
+	timeout time.Duration // for the dial
+
+	local net.Addr     // this end of the stream; nil: there was none
+	heard maphash.Hash // of all that was read
+	drop  func() bool
+}
+
+// begin makes a call; memberlist takes what it returns for an address with a name.
+func (t *transport) begin(ctx context.Context, addr string, timeout time.Duration) (c *call, target string) {
+	c = &call{ctx: ctx, timeout: timeout}
+	c.heard.SetSeed(t.seed)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.began++
+	name := fmt.Sprint("call-", t.began)
+	t.calls[name] = c
+	return c, name + "/" + addr
+}
+
+// finish ends a call whose exchange is over, and tells whether it was this node itself that answered.
+//
+// The answer says so, not the addresses: with a load balancer between, neither end sees the other's. No two processes answer the
+// same, as an answer holds the name of its process in memberlist (see state), and encrypted ones differ anyhow.
+func (t *transport) finish(c *call, target string) (self bool) {
+	if c.drop != nil {
+		c.drop()
+	}
+	name, _, _ := strings.Cut(target, "/")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.calls, name)
+	self = c.local != nil && slices.Contains(t.said, c.heard.Sum64())
+	if len(t.calls) == 0 {
+		t.said = nil
+	}
+	return self
+}
+
+// answered notes the sum of what this node has answered on a stream so far, before it goes out.
+func (t *transport) answered(s *stream, p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.calls) == 0 {
+		return
+	}
+	s.said.Write(p)
+	if len(t.said) == maxSaid {
+		t.said = slices.Delete(t.said, 0, 1)
+	}
+	t.said = append(t.said, s.said.Sum64())
+}
+
+// maxSaid is how many answers are remembered, of which one may be to a call of this node's own: a second's worth for a seed of many.
+const maxSaid = 256
+
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
 func (t *transport) accept() {
@@ -137,6 +249,8 @@ func (t *transport) accept() {
 			if err != nil {
 				return
 			}
+			s.accepted = true
+			s.said.SetSeed(t.seed)
 			select {
 			case t.streams <- s:
 			case <-t.ctx.Done():
@@ -168,7 +282,7 @@ func (t *transport) Shutdown() error {
 	return t.shutdown
 }
 
-func (t *transport) track(conn net.Conn) (net.Conn, error) {
+func (t *transport) track(conn net.Conn) (*stream, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open == nil {
@@ -183,6 +297,25 @@ func (t *transport) track(conn net.Conn) (net.Conn, error) {
 type stream struct {
 	net.Conn
 	owner *transport
+
+	call     *call // which this node made on it; nil: none
+	accepted bool
+	said     maphash.Hash // of what was written to an accepted one
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if s.call != nil {
+		s.call.heard.Write(p[:n])
+	}
+	return n, err
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	if s.accepted {
+		s.owner.answered(s, p)
+	}
+	return s.Conn.Write(p)
 }
 
 func (s *stream) Close() error {
