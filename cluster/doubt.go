@@ -44,7 +44,7 @@ const (
 	minUnanswered = 0.05
 	// mostUnanswered is how likely a question is believed to go unanswered at most: whatever a path was learnt to lose, many
 	// questions into a silence are worth something.
-	mostUnanswered = 0.9
+	mostUnanswered = 0.96
 	// fewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one misfortune,
 	// however many questions it swallows, so each counts no more than its share.
 	fewestPaths = 3

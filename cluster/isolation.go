@@ -37,7 +37,7 @@ func (c *core) checkIsolation(now time.Time) {
 	if silent >= fewestPaths && 4*silent >= 3*watched {
 		c.roll.begin(now)
 	}
-	if spoke || silent < 2 || phi < c.downPhi/2 { // in a cluster of two there is no isolation
+	if spoke || silent < 2 || phi < c.downPhi { // in a cluster of two there is no isolation
 		return
 	}
 	c.isolated, c.isolatedAt = true, now

@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // A packet under a boot that memberlist has not brought is not acted upon, as nobody knows who sent it. But it is a reason to ask:
 // gossip reaches nearly everybody, and the rest with the next push/pull, half a minute later. Who misses an announcement exchanges
@@ -23,6 +27,8 @@ const (
 	// fetchEvery is the time between two exchanges, as long as they bring what was missed, and mostFetchEvery the longest.
 	fetchEvery     = 500 * time.Millisecond
 	mostFetchEvery = time.Minute
+	// fewFetches are made at that pace for one boot: of those that were asked some know it, as it joined through one of them.
+	fewFetches = 6
 	// mostMissed bounds the boots that are missed at a time.
 	mostMissed = 64
 )
@@ -76,18 +82,33 @@ func (c *core) fetch(now time.Time) {
 		addr = wanted.Addr
 	}
 	if addr == "" {
-		for _, r := range c.members { // any of them
-			if r != wanted && r.State == StateUp && r.gossipName != "" && r.inquiry == nil {
-				addr = r.Addr
-				break
-			}
-		}
+		addr = c.whoMayKnow(wanted, longest.asked)
 	}
 	if addr == "" {
 		return
 	}
 	longest.asked++
-	c.fetchPause = min(max(fetchEvery, 2*c.fetchPause), mostFetchEvery)
+	c.fetchPause = fetchEvery
+	if longest.asked > fewFetches {
+		c.fetchPause = min(fetchEvery<<min(longest.asked-fewFetches, 10), mostFetchEvery)
+	}
 	c.fetchAt = now.Add(c.fetchPause)
 	c.out.fetch = addr
+}
+
+// whoMayKnow is the address of a member to ask for a boot: another one each time, and not the same for all who ask.
+func (c *core) whoMayKnow(except *record, tries int) string {
+	var up []*record
+	for _, r := range c.members {
+		if r != except && r.State == StateUp && r.gossipName != "" && r.inquiry == nil {
+			up = append(up, r)
+		}
+	}
+	if len(up) == 0 {
+		return ""
+	}
+	slices.SortFunc(up, func(a, b *record) int {
+		return cmp.Compare(ringHash(-1, c.cfg.Name+a.Name), ringHash(-1, c.cfg.Name+b.Name))
+	})
+	return up[tries%len(up)].Addr
 }
