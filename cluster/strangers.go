@@ -312,7 +312,7 @@ func (n *Node) merging(nodes []*memberlist.Node) error {
 		if o.State != memberlist.StateAlive {
 			continue
 		}
-		m, err := decodeMeta(o.Meta)
+		m, err := decodeMeta(unsealed(o.Meta))
 		if r := c.members[memberName(o.Name)]; o.Name == c.gossipName || c.byGossip[o.Name] != nil || err == nil && r != nil && r.Boot == m.Boot {
 			return nil
 		}
