@@ -346,8 +346,12 @@ type twins struct {
 	since      time.Time
 }
 
-// twinTime is how long two members may have one address: who takes that of a dead member is there before memberlist says that it is dead.
-const twinTime = 10 * time.Second
+const (
+	// twinTime is how long two other members may have one address: who takes that of a dead member is there before it is called dead.
+	twinTime = 10 * time.Second
+	// twinsTime is how long a sign of life of both is waited for.
+	twinsTime = time.Minute
+)
 
 // noteAddress notes that r is at its address, and whether somebody else is.
 func (c *core) noteAddress(now time.Time, r *record) {
@@ -363,20 +367,25 @@ func (c *core) noteAddress(now time.Time, r *record) {
 
 func (c *core) tidyTwins(now time.Time) {
 	for addr, t := range c.twins {
-		if now.Sub(t.since) < twinTime {
-			continue
+		held := now.Sub(t.since)
+		there := func(r *record) bool { return c.members[r.Name] == r && r.Addr == addr && r.State == StateUp }
+		heard := func(r *record) bool {
+			return r.Addr == addr && (r.edge.lastHeard.Sub(t.since) > time.Second || r.edge.streamAt.Sub(t.since) > time.Second)
 		}
-		delete(c.twins, addr)
-		name := c.cfg.Name
-		if t.one != nil {
-			name = t.one.Name
+		name, both := c.cfg.Name, false
+		switch {
+		case !c.speaks() || t.other.plain:
+		case t.one == nil: // whoever began to have this node's address after this node did is no member of before
+			both = t.other.Boot > c.boot || heard(t.other)
+		default:
+			name, both = t.one.Name, held >= twinTime && there(t.one) && there(t.other) || heard(t.one) && heard(t.other)
 		}
-		at := func(r *record) bool {
-			return r == nil || c.members[r.Name] == r && r.Addr == addr && r.State == StateUp && !r.plain
-		}
-		if at(t.one) && at(t.other) {
+		if both {
 			c.log.Warn("two members advertise one address: set Advertise of each to an address that only it has",
 				"addr", addr, "member", name, "other", t.other.Name)
+		}
+		if both || held >= twinsTime {
+			delete(c.twins, addr)
 		}
 	}
 }

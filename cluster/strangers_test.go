@@ -523,3 +523,43 @@ func TestOwnSeedIsNobody(t *testing.T) {
 		}
 	})
 }
+
+// Members that advertise one address are told of, and one that is started in place of a dead one is not.
+func TestTwoMembersWithOneAddress(t *testing.T) {
+	inLand(t, clustertest.Options{}, func(t *testing.T, l *land) {
+		ring := l.ring("a", 0, 3)
+		time.Sleep(5 * time.Second)
+		l.crash(ring[2])
+		ring[2] = l.start("heir", ring[2].addr, ring[0].addr)
+		time.Sleep(2 * time.Minute)
+		for _, s := range ring {
+			if s.log.warned("one address") {
+				t.Errorf("%s warns of the heir of an address: %s", s.Self().Name, s.log)
+			}
+		}
+		t.Log("One more says that it is where the heir is.")
+		l.mustJoin("twin", &liar{l.transport("10.0.0.9:7946"), ring[2].addr}, ring[0].addr)
+		time.Sleep(time.Minute)
+		if !ring[2].log.warned("one address", ring[2].addr, "heir", "twin", "Advertise") {
+			t.Errorf("the heir says nothing of its twin: %s", ring[2].log)
+		}
+	})
+}
+
+func (l *land) mustJoin(name string, tr memberlist.Transport, seeds ...string) {
+	l.t.Helper()
+	if _, err := l.join(l.t.Context(), name, "", tr, seeds...); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// liar is a transport that advertises another's address.
+type liar struct {
+	*clustertest.Transport
+	addr string
+}
+
+func (l *liar) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	a, err := net.ResolveUDPAddr("udp", l.addr)
+	return a.IP.To4(), a.Port, err
+}

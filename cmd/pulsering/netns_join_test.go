@@ -116,14 +116,12 @@ func TestNetnsOwnSeedIsNobody(t *testing.T) {
 	ant.expect("up", "bee")
 }
 
-// Two members that advertise one address say so.
+// Two members advertise one address: who had it first says so.
 func TestNetnsTwoMembersOneAddress(t *testing.T) {
 	net := newLAN(t, []string{"ant", "bee"})
 	const shared = "10.77.0.99:7946"
 	ant := net.anywhere("ant", "--advertise", shared)
 	ant.logs("joined: Ctrl-C")
-	bee := net.anywhere("bee", "--advertise", shared, "--join", net.hosts["ant"].ip+":7946")
-	for _, m := range []*member{ant, bee} {
-		m.logs("two members advertise one address")
-	}
+	net.anywhere("bee", "--advertise", shared, "--join", net.hosts["ant"].ip+":7946")
+	ant.logs("two members advertise one address")
 }
