@@ -43,9 +43,9 @@ type core struct {
 	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
 
 	// Boots that this node has heard from and does not know, see missing.go.
-	missed     map[string]*missed
-	fetchAt    time.Time // the next exchange
-	fetchPause time.Duration
+	missed    map[string]*missed
+	fetchAt   time.Time // the next exchange
+	fetchVain int       // exchanges since one that brought what was missed
 
 	// What memberlist lists, see departed.go: processes of members, by their names there.
 	listed    map[string]*listing

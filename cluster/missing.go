@@ -24,11 +24,11 @@ const (
 	gossipTime = 300 * time.Millisecond
 	// missedTime is how long a boot is missed after its latest packet.
 	missedTime = 5 * time.Second
-	// fetchEvery is the time between two exchanges, as long as they bring what was missed, and mostFetchEvery the longest.
+	// fetchEvery is the time between two exchanges, which doubles up to mostFetchEvery after vainFetches that brought nothing: of a
+	// newcomer only some know.
 	fetchEvery     = 500 * time.Millisecond
+	vainFetches    = 8
 	mostFetchEvery = time.Minute
-	// fewFetches are made at that pace for one boot: of those that were asked some know it, as it joined through one of them.
-	fewFetches = 6
 	// mostMissed bounds the boots that are missed at a time.
 	mostMissed = 64
 )
@@ -53,7 +53,7 @@ func (c *core) miss(now time.Time, name string, boot uint64) {
 func (c *core) fetch(now time.Time) {
 	if len(c.missed) == 0 {
 		if now.Sub(c.fetchAt) > mostFetchEvery {
-			c.fetchPause = 0
+			c.fetchVain = 0
 		}
 		return
 	}
@@ -64,7 +64,7 @@ func (c *core) fetch(now time.Time) {
 		switch {
 		case r != nil && r.Boot >= m.boot:
 			if m.asked > 0 {
-				c.fetchPause = 0
+				c.fetchVain = 0
 			}
 			delete(c.missed, name)
 		case now.Sub(m.last) >= missedTime:
@@ -88,11 +88,8 @@ func (c *core) fetch(now time.Time) {
 		return
 	}
 	longest.asked++
-	c.fetchPause = fetchEvery
-	if longest.asked > fewFetches {
-		c.fetchPause = min(fetchEvery<<min(longest.asked-fewFetches, 10), mostFetchEvery)
-	}
-	c.fetchAt = now.Add(c.fetchPause)
+	c.fetchAt = now.Add(min(fetchEvery<<min(max(0, c.fetchVain-vainFetches), 10), mostFetchEvery))
+	c.fetchVain++
 	c.out.fetch = addr
 }
 

@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,11 +25,11 @@ func TestUnknownBootsAreAskedFor(t *testing.T) {
 		w.startAll(6)
 		deaf.Store(true)
 		w.start("late", "10.0.0.77:7946")
-		w.within(3*time.Second, "a newcomer is known everywhere", w.allUp)
+		t.Log("a newcomer is known everywhere after", w.within(6*time.Second, "a newcomer is known everywhere", w.allUp))
 		w.crash("late")
 		w.start("late", "10.0.0.77:7946")
 		boot := w.nodes["late"].Self().Boot
-		w.within(3*time.Second, "its next boot is known everywhere", func() bool {
+		w.within(6*time.Second, "its next boot is known everywhere", func() bool {
 			for _, n := range w.nodes {
 				for _, m := range n.Members() {
 					if m.Name == "late" && m.Boot != boot {
@@ -51,6 +52,7 @@ func TestForgedBootsAreAskedForSeldom(t *testing.T) {
 				for _, n := range w.nodes {
 					s.send(n, &cluster.Packet{From: "n01", Boot: 1<<59 + i})
 					s.send(n, &cluster.Packet{From: "ghost", Boot: i + 1})
+					s.send(n, &cluster.Packet{From: fmt.Sprint("ghost", i), Boot: i + 1})
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
