@@ -57,8 +57,13 @@ func (c *core) callRoll(now time.Time) time.Time {
 	for called := 0; called < batch && len(r.names) > 0; {
 		m := c.members[r.names[len(r.names)-1]]
 		r.names = r.names[:len(r.names)-1]
-		if m == nil || m.plain || m.State != StateUp || m.unheard || m.inquiry != nil && !m.apart ||
-			now.Sub(m.edge.lastHeard) < time.Second {
+		if m == nil || m.plain || m.State != StateUp || m.unheard || now.Sub(m.edge.lastHeard) < time.Second {
+			continue
+		}
+		if c.isolated {
+			c.knock(now, m)
+		}
+		if m.inquiry != nil && !m.apart { // it is asked already
 			continue
 		}
 		called++
@@ -67,9 +72,6 @@ func (c *core) callRoll(now time.Time) time.Time {
 				c.inquire(now, m, true)
 			}
 			continue
-		}
-		if c.isolated {
-			c.knock(now, m)
 		}
 		if now.Sub(m.askedAt) >= c.askEvery() {
 			c.question(now, m)
