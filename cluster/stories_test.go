@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	storyCount = flag.Int("stories", 40, "TestStories: how many random stories")
+	storyCount = flag.Int("stories", 20, "TestStories: how many random stories")
 	storyFirst = flag.Uint64("story", 1, "TestStories: the seed of the first story")
 )
 

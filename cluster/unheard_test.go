@@ -67,12 +67,13 @@ func TestOnlyStreamsCross(t *testing.T) {
 		name        string
 		noIn, noOut bool
 		reason      string // of the suspicion
+		sizes       []int
 	}{
-		{"neither way", true, true, "unheard"},
-		{"nothing out", false, true, "unheard"},
-		{"nothing in", true, false, "deaf"},
+		{"neither way", true, true, "unheard", []int{2, 3, 12}},
+		{"nothing out", false, true, "unheard", []int{3, 5}},
+		{"nothing in", true, false, "deaf", []int{3}},
 	} {
-		for _, size := range []int{2, 3, 5, 12} {
+		for _, size := range way.sizes {
 			t.Run(fmt.Sprint(way.name, " ", size), func(t *testing.T) {
 				inTown(t, clustertest.Options{Seed: uint64(size)}, func(t *testing.T, w *town) {
 					w.startAll(size - 1)
@@ -101,10 +102,10 @@ func TestOnlyStreamsCross(t *testing.T) {
 						t.Errorf("x called %v down", downs)
 					}
 					w.forget()
-					time.Sleep(50 * time.Minute)
+					time.Sleep(15 * time.Minute)
 					for name, n := range w.nodes {
 						if told := n.told("x"); name != "x" && len(told) > 0 {
-							t.Errorf("%s was told %v in the next 50 minutes", name, told)
+							t.Errorf("%s was told %v in the next 15 minutes", name, told)
 						}
 					}
 					w.crash("x")
