@@ -19,13 +19,15 @@
 // # What one may rely on
 //
 // Every boot of a process that was up ends with one Down or Left before a higher boot of that name is up, for each
-// subscriber, however slow. A member that is alive and reachable is up again after any mistake. Names are held by one
+// subscriber, however slow. A living member that anybody was told to be down learns of it: [Accused], and an Epoch that with the
+// Boot is a fencing token for the work that was handed to others meanwhile. A member that is alive and reachable is up again after any mistake. Names are held by one
 // live process. All methods may be called from any goroutine; nothing but Join and Leave waits for the network.
 //
 // # Limits
 //
-// Nothing is agreed on: in a partition each side calls the other down, and two members that lose their link call each other
-// down. Without Config.Keys whoever can send packets can say what a member could say. A member that beats but hears
+// Nothing is agreed on: in a partition of four or more each side calls the other down, and two members that lose their link call
+// each other down. One that is cut off alone from two or more others is [Isolated]: it calls nobody down for Config.IsolatedDownAfter,
+// then shows the others as down to its own subscribers, and tells nobody else. Which side is right it cannot know. Without Config.Keys whoever can send packets can say what a member could say. A member that beats but hears
 // nobody is suspect for those who observe it and up for the rest. memberlist holds on to a restarted process's old boot for half a minute.
 //
 // docs/design.md in the repository has the messages, the states and what was tried.
