@@ -149,7 +149,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		}
 	}
 	allowed := c.allowed(now, r)
-	if !now.Before(in.askAt) || in.urgent && r.askedAt.Before(c.riper(now, r, allowed)) {
+	if !now.Before(in.askAt) || in.urgent && now.Sub(r.askedAt) >= c.wordEvery() && r.askedAt.Before(c.riper(now, r, allowed)) {
 		c.ask(now, r)
 	}
 	switch {
@@ -169,7 +169,11 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	}
 	c.checkIsolation(now)
 	next := in.askAt
-	if at := c.riperNext(now, r, allowed); at.Before(next) {
+	at := c.riperNext(now, r, allowed)
+	if soonest := r.askedAt.Add(c.wordEvery()); at.Before(soonest) {
+		at = soonest
+	}
+	if at.Before(next) {
 		next = at
 	}
 	return next

@@ -31,6 +31,9 @@ func (c *core) askEvery() time.Duration {
 // quickEvery is the time between two of the first questions.
 func (c *core) quickEvery() time.Duration { return c.askEvery() / 40 }
 
+// wordEvery is the time between two words about one member at least, as the case against it becomes stronger.
+func (c *core) wordEvery() time.Duration { return c.askEvery() / 10 }
+
 // pace is the time to the next question about r: longer and longer while inquiries about r lead nowhere, or one follows the
 // other, as on a path that is too slow or for a node that is cut off. No answer resets it; it forgets by askDecay.
 func (c *core) pace(now time.Time, r *record) time.Duration {

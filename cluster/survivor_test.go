@@ -29,7 +29,7 @@ func TestLoneSurvivor(t *testing.T) {
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			inTown(t, clustertest.Options{SilentDead: story.silent}, func(t *testing.T, w *town) {
-				w.config = func(cfg *cluster.Config) { cfg.IsolatedDownAfter, cfg.ForgetAfter = story.after, 2 * time.Minute }
+				w.config = func(cfg *cluster.Config) { cfg.IsolatedDownAfter, cfg.ForgetAfter = story.after, 2*time.Minute }
 				w.startAll(3)
 				n := w.nodes["n00"]
 				n01, n02 := w.nodes["n01"].transport.Addr(), w.nodes["n02"].transport.Addr()
