@@ -12,11 +12,11 @@ JOBS    ?=
 
 all: lint test race e2e fuzz
 
-test: ## What the README says: clusters in virtual time, a few loopback sockets, seconds
+test: ## What the README says: clusters in virtual time, a few loopback sockets, two minutes
 	go test ./...
 
 race:
-	go test -race ./...
+	go test -race -timeout 30m ./...
 
 lint: ## gofmt, vet, staticcheck, and that other systems and processors still build
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi

@@ -517,6 +517,7 @@ func TestBlockedMemberComesBack(t *testing.T) {
 // A member that beats and hears nobody is suspect for those who observe it, and down for nobody. It comes back at once the first time;
 // if it goes deaf and hears in turns, once it has heard for five minutes.
 func TestDeafMember(t *testing.T) {
+	t.Parallel() // one of the long ones
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(6)
 		deaf := w.nodes["n03"]
@@ -560,6 +561,7 @@ func TestDeafMember(t *testing.T) {
 
 // A member that eight packets in ten are lost of, and to, is not up and suspect in turns for hours, nor are the others there.
 func TestSuspicionsAreDamped(t *testing.T) {
+	t.Parallel() // one of the long ones
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(8)
 		everyone, it := []string{clustertest.Everyone}, []string{w.nodes["n03"].transport.Addr()}
@@ -692,6 +694,7 @@ func TestPartitionHealsByItself(t *testing.T) {
 // Who meets the other half again is told that all of its own half are down, since a minute ago. Most of them it does not listen to,
 // and knows of no later heartbeat; it asks them before it believes that. Who is really down it does believe.
 func TestHealingBelievesNoOldVerdicts(t *testing.T) {
+	t.Parallel() // one of the long ones
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(30)
 		names := slices.Sorted(maps.Keys(w.nodes))
@@ -806,6 +809,7 @@ func TestOneDeadPathIsNoVerdict(t *testing.T) {
 }
 
 func TestNoFalseAlarmUnderLoss(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, loss := range []float64{0.01, 0.1} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			inTown(t, clustertest.Options{Seed: 3, Link: clustertest.Link{Loss: clustertest.Independent(loss)}}, func(t *testing.T, w *town) {
@@ -942,6 +946,7 @@ func TestProbesBesidePlainMembers(t *testing.T) {
 // A node that hears nobody does not believe memberlist, which calls everybody dead then, until it hears others again and memberlist
 // still says so; also one that has no heartbeats of its own.
 func TestIsolatedNodeDoubtsMemberlist(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, h := range []cluster.Heartbeats{cluster.Ring, cluster.Probes} {
 		for _, dies := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v, dies %v", h, dies), func(t *testing.T) {

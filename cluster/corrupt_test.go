@@ -49,6 +49,7 @@ func bitFlips(seed uint64, share float64) func([]byte) []byte {
 }
 
 func TestWrongBitsAreNoNews(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for seed := range uint64(4) {
 		inTown(t, clustertest.Options{Seed: seed}, func(t *testing.T, w *town) {
 			flip := bitFlips(seed, 0.02)
@@ -82,6 +83,7 @@ func TestWrongBitsAreNoNews(t *testing.T) {
 
 // A path of 1280 bytes, as through a tunnel that drops what is larger: the largest tags and the longest names, and many news at once.
 func TestNarrowPath(t *testing.T) {
+	t.Parallel() // one of the long ones
 	const ipv6, udp = 40, 8
 	for _, story := range []struct {
 		name string

@@ -66,6 +66,7 @@ func (w *town) loop(l crashLoop) (stop func() string) {
 // A process that dies and is started again and again, whatever its name and wherever it is: memberlist's table stays small, the news of
 // others travel as ever, its last death is told, and in the end nothing is left of it.
 func TestCrashLoops(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, story := range []struct {
 		name         string
 		size, loops  int

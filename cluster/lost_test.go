@@ -92,6 +92,7 @@ func TestOutagesHideNoDeath(t *testing.T) {
 // A node is cut off before it has heard one of the others: it says Isolated all the same, and believes nothing of what memberlist said
 // meanwhile when the first packet comes through again.
 func TestCutOffBeforeTheFirstHeartbeat(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, story := range []struct {
 		size int
 		beat time.Duration // a member goes unheard for as long as a round takes

@@ -25,6 +25,7 @@ var (
 //
 // A story is a seed: `go test ./cluster -run TestStories -args -story=17 -stories=1` tells the seventeenth again.
 func TestStories(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for seed := *storyFirst; seed < *storyFirst+uint64(*storyCount); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inTown(t, clustertest.Options{Seed: seed, SilentDead: seed%2 == 0}, func(t *testing.T, w *town) {

@@ -11,6 +11,7 @@ import (
 
 // A member that is restarted again and again: everybody knows its last boot within two seconds.
 func TestRestartStorm(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, story := range []struct {
 		size, restarts int
 		every          time.Duration

@@ -179,6 +179,7 @@ func apart(t *testing.T, one, other []*settler) {
 // The address of a dead member is given to a member of another cluster. Neither learns of the other: not by the knocks that bring
 // partitions together, nor by memberlist's probes, gossip and exchanges, which go on for a while.
 func TestReusedAddressMergesNobody(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, names := range []string{"other", "equal"} {
 		for _, dead := range []string{"member", "seed", "moved"} {
 			for _, gap := range []time.Duration{time.Second, time.Minute, time.Hour} {

@@ -14,6 +14,7 @@ import (
 // Two of three die at once, or are cut off: the third says so to its own application, at once where their hosts refuse
 // connections, and after IsolatedDownAfter where nobody can know.
 func TestLoneSurvivor(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, story := range []struct {
 		name   string
 		silent bool // hosts that are dead too
@@ -73,6 +74,7 @@ func TestLoneSurvivor(t *testing.T) {
 
 // Whoever was cut off for long shows the others as down; when it hears them again they are up, and learn what they were held for.
 func TestCutOffForLong(t *testing.T) {
+	t.Parallel() // one of the long ones
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		names := w.startAll(12)
 		n := w.nodes["n05"]
@@ -95,6 +97,7 @@ func TestCutOffForLong(t *testing.T) {
 // All members stand still and go on in any order within two seconds, as on a host that was suspended: nobody is called down for
 // it, again and again, and whoever dies a while after is missed as fast as ever.
 func TestEverybodyWakesAtOnce(t *testing.T) {
+	t.Parallel() // one of the long ones
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		names := w.startAll(10)
 		dice := rand.New(rand.NewPCG(1, 1))
@@ -127,6 +130,7 @@ func TestEverybodyWakesAtOnce(t *testing.T) {
 
 // Most of a cluster dies at one instant, also without a trace: the few who are left find each other, and know within ten seconds.
 func TestFewAreLeft(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, silent := range []bool{false, true} {
 		for _, left := range []int{2, 3} {
 			inTown(t, clustertest.Options{SilentDead: silent}, func(t *testing.T, w *town) {

@@ -63,6 +63,7 @@ func (f *firewall) Shutdown() error {
 // The packets of one member are lost from its start, and its streams are not: it is one thing to each of the others, and they
 // say why. When it dies all know within seconds, however long it lived like that.
 func TestOnlyStreamsCross(t *testing.T) {
+	t.Parallel() // one of the long ones
 	for _, way := range []struct {
 		name        string
 		noIn, noOut bool
