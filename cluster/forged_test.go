@@ -184,7 +184,7 @@ func TestRestartAboveAForgedBoot(t *testing.T) {
 
 // A boot that is announced for a member and that it cannot go above costs it no more than a moment either.
 func TestAnnouncedBoots(t *testing.T) {
-	t.Parallel() // one of the long ones
+	t.Parallel()                                     // one of the long ones
 	const highest, answered = 1 << 61, 1<<60 + 1<<20 // that a member can have, and that it goes above
 	for _, boot := range []uint64{1 << 60, answered, answered + 1, highest, highest + 1, 1<<62 - 1} {
 		for _, namesake := range []bool{false, true} {
