@@ -393,6 +393,7 @@ func TestFullDisk(t *testing.T) {
 
 // SIGHUP, as a terminal sends it that closes, and that twice: the node leaves. Under nohup it does not notice.
 func TestHangup(t *testing.T) {
+	heeds(t, syscall.SIGHUP)
 	ant := town(t, []string{"ant"})[0]
 	for name, signals := range map[string][]syscall.Signal{
 		"once":  {syscall.SIGHUP},
@@ -550,6 +551,7 @@ func nodeWithOutput(t *testing.T, name string, out *os.File, seed *member, flags
 
 // The first signal asks, the second one ends the process whatever it does.
 func TestSecondSignal(t *testing.T) {
+	heeds(t, os.Interrupt)
 	reader, writer, err := os.Pipe()
 	must(t, err)
 	defer reader.Close()
