@@ -685,6 +685,11 @@ func TestPartitionHealsByItself(t *testing.T) {
 		w.network.Heal(one, two)
 		took := w.within(2*time.Minute, "all up again", w.allUp)
 		t.Logf("all up %v after the partition", took)
+		w.within(5*time.Second, "each told that it was called down", func() bool {
+			return !slices.ContainsFunc(slices.Collect(maps.Values(w.nodes)), func(n *citizen) bool {
+				return !slices.Contains(n.told(n.Self().Name), "accused/verdict")
+			})
+		})
 		w.forget()
 		time.Sleep(2 * time.Minute)
 		w.quiet()
