@@ -26,9 +26,10 @@
 // # Limits
 //
 // Nothing is agreed on: in a partition of four or more each side calls the other down, and two members that lose their link call
-// each other down. One that is cut off alone from two or more others is [Isolated]: it calls nobody down for Config.IsolatedDownAfter,
-// then shows the others as down to its own subscribers, and tells nobody else. Which side is right it cannot know. Without Config.Keys whoever can send packets can say what a member could say. A member that beats but hears
-// nobody is suspect for those who observe it and up for the rest. memberlist holds on to a restarted process's old boot for half a minute.
+// each other down. One that is cut off alone from two or more others is [Isolated]. It calls nobody down for
+// Config.IsolatedDownAfter, but those whose hosts refuse connections; then it shows the others as down to its own subscribers, and
+// tells nobody else. Which side is right it cannot know. Without Config.Keys whoever can send packets can say what a member could
+// say. A member that beats but hears nobody is suspect for those who observe it and up for the rest.
 //
 // docs/design.md in the repository has the messages, the states and what was tried.
 package cluster

@@ -33,7 +33,7 @@ type process struct {
 }
 
 const (
-	// maxBefore is how many former processes of a member are remembered: memberlist talks to them for half a minute.
+	// maxBefore is how many former processes of a member are remembered, to whom memberlist may still talk.
 	maxBefore = 16
 	// graceTime is how long a process goes on being talked to that another one took the place of. If it lives, because it holds the
 	// name too, as in two halves of a network, or because somebody made its successor up, it has to hear of that; and is heard itself,

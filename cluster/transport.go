@@ -171,8 +171,8 @@ func (t *transport) inject(d departure) {
 	}
 }
 
-// WriteToAddress sends nothing that memberlist has for a process that is over: its gossip goes to the dead for 30 s, and with its
-// probes of them. What this package sends names no process.
+// WriteToAddress sends nothing that memberlist has for a process that is over: its gossip goes to the dead for a
+// moment, and with its probes of them. What this package sends names no process.
 func (t *transport) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
 	if addr.Name != "" && t.who.over(addr.Name) {
 		return time.Now(), nil
