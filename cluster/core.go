@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/detector"
+	"github.com/pulsering/pulsering/internal/level"
 )
 
 // core is what a node knows and decides. Inputs are packets, memberlist's callbacks, the detector's events and the time;
@@ -145,7 +146,7 @@ type record struct {
 	lostAt    time.Time // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
 	unheard   bool      // only streams reach it: see knock.go
 	apart     bool      // shown as down for an isolation of this node, and up as far as is known: see isolation.go
-	missed    int       // how often it was called in vain: see roll
+	called    int       // how often the roll called it in vain
 	edge      edge
 	inquiry   *inquiry
 	questions fading // about it
@@ -554,9 +555,9 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	c.displace(r)
 	e := c.event(now, r, kindOf(state), reason)
 	c.publish(r.Name, e)
-	args := []any{"member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", rounded(e.Phi)}
+	args := []any{"member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", level.Phi(e.Phi)}
 	if e.Threshold > 0 {
-		args = append(args, "threshold", rounded(e.Threshold), "by", e.By)
+		args = append(args, "threshold", level.Phi(e.Threshold), "by", e.By)
 	}
 	c.log.Info("member is "+state.String(), args...)
 }
@@ -584,9 +585,6 @@ func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
 	}
 	return e
 }
-
-// rounded is a suspicion level as logs and people want it.
-func rounded(phi float64) float64 { return math.Round(phi*10) / 10 }
 
 // member is a snapshot for the outside.
 func (c *core) member(r *record) Member {

@@ -71,33 +71,24 @@ func (c *core) allowed(now time.Time, r *record) time.Time {
 	return r.seen.Add(time.Duration(1+c.untold(now, r))*r.beatEvery(c.cfg.Beat) + c.stallOf(r) + minStdDev)
 }
 
-// riper is the latest instant up to now at which this node's own case against r became stronger: when the allowance was over,
-// or a question came to be older than a stall. The others are told then, as their verdict may hang on it. The zero time: not yet.
-func (c *core) riper(now time.Time, r *record, allowed time.Time) time.Time {
-	var last time.Time
+// ripens returns the latest instant up to now, and the next one, at which this node's own case against r becomes stronger: when
+// the allowance is over, and when a question comes to be older than a stall. The others are told then, as their verdict may hang
+// on it. The zero time: there is none.
+func (c *core) ripens(now time.Time, r *record, allowed time.Time) (last, next time.Time) {
 	if now.Before(allowed) {
-		return last
+		return last, allowed
 	}
 	last = allowed
-	for _, t := range r.inquiry.times {
-		if t = t.Add(c.stallOf(r) + minStdDev); t.After(last) && !t.After(now) {
+	stall := c.stallOf(r) + minStdDev
+	for _, t := range r.inquiry.times { // in their order
+		if t = t.Add(stall); t.After(now) {
+			return last, t
+		}
+		if t.After(last) {
 			last = t
 		}
 	}
-	return last
-}
-
-// riperNext is the next such instant after now.
-func (c *core) riperNext(now time.Time, r *record, allowed time.Time) time.Time {
-	if now.Before(allowed) {
-		return allowed
-	}
-	for _, t := range r.inquiry.times {
-		if t = t.Add(c.stallOf(r) + minStdDev); t.After(now) {
-			return t
-		}
-	}
-	return now.Add(time.Hour)
+	return last, next
 }
 
 // untold is how many heartbeats r may have sent after the latest known one without anybody's knowing who looks into its silence.

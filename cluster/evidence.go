@@ -149,7 +149,7 @@ func (c *core) alleged(now time.Time, cl claim) bool {
 // what was known.
 func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 	up := r.claim
-	up.State, up.Epoch, up.Seq = StateUp, epoch, seq
+	up.State, up.Epoch, up.Seq, up.Basis = StateUp, epoch, seq, nil
 	if !up.after(r.claim) {
 		return false
 	}
@@ -352,7 +352,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	c.unwatch(now, r)
 	c.endInquiry(r)
 	r.met, r.seen, r.upAt, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, now, 0, 0, 0, 0
-	r.unheard, r.apart, r.missed, r.questions = false, false, 0, fading{}
+	r.unheard, r.apart, r.called, r.questions = false, false, 0, fading{}
 	r.suspicion = suspicion{}
 	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
 	r.shown = StateUnknown

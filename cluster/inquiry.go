@@ -149,7 +149,8 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		}
 	}
 	allowed := c.allowed(now, r)
-	if !now.Before(in.askAt) || in.urgent && now.Sub(r.askedAt) >= c.wordEvery() && r.askedAt.Before(c.riper(now, r, allowed)) {
+	riper, _ := c.ripens(now, r, allowed)
+	if !now.Before(in.askAt) || in.urgent && now.Sub(r.askedAt) >= c.wordEvery() && r.askedAt.Before(riper) {
 		c.ask(now, r)
 	}
 	switch {
@@ -169,12 +170,13 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	}
 	c.checkIsolation(now)
 	next := in.askAt
-	at := c.riperNext(now, r, allowed)
-	if soonest := r.askedAt.Add(c.wordEvery()); at.Before(soonest) {
-		at = soonest
-	}
-	if at.Before(next) {
-		next = at
+	if _, riper := c.ripens(now, r, allowed); !riper.IsZero() {
+		if soonest := r.askedAt.Add(c.wordEvery()); riper.Before(soonest) {
+			riper = soonest
+		}
+		if riper.Before(next) {
+			next = riper
+		}
 	}
 	return next
 }
@@ -198,9 +200,12 @@ func (c *core) verdict(now time.Time, r *record, allowed time.Time) (*basis, boo
 // suspicious tells whether r is to be shown as suspect: from half of DownPhi on, a quarter of the allowance before the
 // verdict could come at the earliest, or where nobody is there to confirm what this node alone doubts.
 func (c *core) suspicious(now time.Time, r *record, allowed time.Time) bool {
+	if now.Before(allowed.Add(-c.cfg.StallAllowance / 4)) {
+		return false
+	}
 	sum := c.consensus(now, r, time.Time{})
 	if len(sum.by) >= 2 || c.aloneWith(r) || len(sum.by) == 1 && c.nobodyElseKnows(now, r) {
-		return sum.phi >= c.downPhi/2 && !now.Before(allowed.Add(-c.cfg.StallAllowance/4))
+		return sum.phi >= c.downPhi/2
 	}
 	return c.unanswered(now, r) >= fewestPaths && !now.Before(allowed)
 }

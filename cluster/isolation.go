@@ -6,44 +6,62 @@ import (
 )
 
 // checkIsolation begins an isolation when every member that this node listens to is silent, has been asked in vain, more often
-// than the losses of their paths explain, and nobody else has said a word meanwhile. While it lasts this node judges nobody, for want of supporters. Members that run memberlist alone
-// speak in acks only, which may be far apart: beside them an isolation may begin between two acks and end with the next.
+// than the losses of their paths explain, and nobody else has said a word meanwhile. While it lasts this node judges nobody, for
+// want of supporters. Members that run memberlist alone speak in acks only, which may be far apart: beside them an isolation may
+// begin between two acks and end with the next.
 func (c *core) checkIsolation(now time.Time) {
 	if c.isolated {
 		return
 	}
-	silent, spoke, watched, quiet, phi := 0, false, 0, c.quietTime(now), 0.0
+	if c.fewAnswer(now) {
+		c.beginRoll(now)
+	}
+	silent, phi, quiet := 0, 0.0, c.quietTime(now)
 	for _, r := range c.members {
-		if r.edge.watched && r.State == StateUp {
-			watched++
-		}
 		switch {
 		case r.State != StateUp || r.unheard:
 		case now.Sub(r.edge.lastHeard) < quiet:
-			spoke = true // somebody said something
+			return // somebody said something
 		case r.plain:
-			spoke = spoke || now.Sub(r.edge.lastHeard) < recentProbe // it speaks in acks only, when its turn has come to be probed
+			if now.Sub(r.edge.lastHeard) < recentProbe {
+				return // it speaks in acks only, when its turn has come to be probed
+			}
 		case r.Seq == 0 && now.Sub(r.met) >= 4*c.patience(): // no newcomer, and nobody ever heard it: it did not fall silent just now
-		case r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1:
+		case c.askedInVain(now, r):
 			silent++
 			phi -= float64(c.unanswered(now, r)) * math.Log10(r.edge.loss.unanswered(now))
 			if r.edge.watched {
 				phi += c.det.Phi(r.Name)
 			}
 		case r.edge.watched:
-			spoke = true // somebody may still speak
+			return // somebody may still speak
 		}
 	}
-	if silent >= fewestPaths && 4*silent >= 3*watched {
-		c.roll.begin(now)
-	}
-	if spoke || silent < 2 || phi < c.downPhi { // in a cluster of two there is no isolation
+	if silent < 2 || phi < c.downPhi { // in a cluster of two there is no isolation
 		return
 	}
 	c.isolated, c.isolatedAt = true, now
-	c.roll.begin(now)
+	c.beginRoll(now)
 	c.log.Warn("this node hears nobody any more: isolated")
 	c.publish(c.cfg.Name, Event{Kind: Isolated, Member: c.selfMember(), At: now, Reason: ReasonSilent})
+}
+
+func (c *core) askedInVain(now time.Time, r *record) bool {
+	return r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1
+}
+
+// fewAnswer tells whether no more than a quarter of those that this node listens to may still speak.
+func (c *core) fewAnswer(now time.Time) bool {
+	silent, watched := 0, 0
+	for _, r := range c.watching {
+		if r.State == StateUp {
+			watched++
+			if c.askedInVain(now, r) {
+				silent++
+			}
+		}
+	}
+	return silent >= fewestPaths && 4*silent >= 3*watched
 }
 
 // quietTime is how long nobody may say a word before an isolation begins. After an isolation that few others ended it is
@@ -53,8 +71,8 @@ func (c *core) quietTime(now time.Time) time.Duration {
 		return c.cfg.StallAllowance
 	}
 	heard, watched := 0, 0
-	for _, r := range c.members {
-		if r.edge.watched && r.State == StateUp {
+	for _, r := range c.watching {
+		if r.State == StateUp {
 			watched++
 			if r.edge.lastHeard.After(c.connected) {
 				heard++
@@ -94,17 +112,15 @@ func (c *core) reconnect(now time.Time, by *record) {
 		return
 	}
 	c.isolated, c.connected = false, now
-	c.roll.begin(now)
+	c.beginRoll(now)
 	c.log.Info("this node hears others again: connected")
 	c.publish(c.cfg.Name, Event{Kind: Connected, Member: c.selfMember(), At: now, Reason: ReasonHeard})
 	for _, r := range c.inquiries {
 		r.inquiry.asked, r.inquiry.times = 0, nil // what it left unanswered tells nothing of its path
 		c.signOfLife(r, now)
 	}
-	for _, r := range c.lost {
-		if !r.lostAt.IsZero() { // what memberlist said meanwhile is weighed anew
-			r.lostAt = now
-		}
+	for _, r := range c.lost { // what memberlist said meanwhile is weighed anew
+		r.lostAt = now
 	}
 }
 

@@ -104,7 +104,7 @@ func (c *core) unhear(now time.Time, r *record) {
 
 // packetFrom notes that a packet of r came, whatever is in it.
 func (c *core) packetFrom(now time.Time, r *record) {
-	r.edge.lastHeard, r.missed = now, 0
+	r.edge.lastHeard, r.called = now, 0
 	if r.unheard {
 		r.unheard = false
 		c.trust(now, r)

@@ -142,7 +142,7 @@ func (c *core) partners(now time.Time, r *record) []*record {
 
 // hopeless tells whether o left questions unanswered itself.
 func (c *core) hopeless(now time.Time, o *record) bool {
-	return o.missed >= 2 || o.inquiry != nil && c.unanswered(now, o) >= 2
+	return o.called >= 2 || o.inquiry != nil && c.unanswered(now, o) >= 2
 }
 
 // coObservers are the others who listen to r, by this node's reckoning: those who did before anybody fell silent, and those who

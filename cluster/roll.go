@@ -7,13 +7,15 @@ import (
 
 // roll calls everybody's name. When a node hears nobody, or few of those it listens to, others may be left that it does not
 // listen to: some of a large cluster of which most died, or that a cut took along. They are found by asking all, a few at a
-// time, in rounds that become rarer. Who answers lives, and is a witness about the rest. Whoever does not answer twice while
-// others do is looked into, as if it had missed a heartbeat.
+// time, then again those who did not answer, in rounds that become rarer, until all have or are down. Who answers lives, and is
+// a witness about the rest. Whoever does not answer twice while others do is looked into, as if it had missed a heartbeat.
 type roll struct {
-	until time.Time // rounds go on until then at least
+	on    bool
+	since time.Time // when it began
 	at    time.Time // the next batch
 	round int
 	names []string // who is left to be called in this round
+	vain  bool     // somebody was called in it, or is asked already
 }
 
 const (
@@ -21,8 +23,6 @@ const (
 	// rollBatch is how many are called at a time, and a 32nd of all of them at least: a thousand in three seconds.
 	rollBatch = 8
 	rollShare = 32
-	// rollTime is how long the roll is called after what began it.
-	rollTime = 3 * time.Second
 	// rollFirst is the pause after the first round; each later one is twice as long, up to rollLast.
 	rollFirst = time.Second
 	rollLast  = 30 * time.Second
@@ -30,18 +30,21 @@ const (
 	presentFor = 3 * time.Second
 )
 
-// begin calls the roll from now on, from the start if it was not called already.
-func (r *roll) begin(now time.Time) {
-	if now.After(r.until) {
-		r.at, r.round, r.names = now, 0, nil
+// beginRoll calls the roll from now on, if it is not called already.
+func (c *core) beginRoll(now time.Time) {
+	if c.roll.on {
+		return
 	}
-	r.until = now.Add(rollTime)
+	c.roll = roll{on: true, since: now, at: now}
+	for _, m := range c.members {
+		m.called = 0
+	}
 }
 
 // callRoll calls the next names, and returns when it wants to go on; the zero time: not.
 func (c *core) callRoll(now time.Time) time.Time {
 	r := &c.roll
-	if c.cfg.Heartbeats == Probes || !c.speaks() || c.left || now.After(r.until) && !c.isolated && c.apart() == 0 {
+	if !r.on || c.left {
 		return time.Time{}
 	}
 	if now.Before(r.at) {
@@ -54,20 +57,24 @@ func (c *core) callRoll(now time.Time) time.Time {
 		rand.Shuffle(len(r.names), func(i, j int) { r.names[i], r.names[j] = r.names[j], r.names[i] })
 	}
 	batch := max(rollBatch, len(c.members)/rollShare)
-	for called := 0; called < batch && len(r.names) > 0; {
+	for n := 0; n < batch && len(r.names) > 0; {
 		m := c.members[r.names[len(r.names)-1]]
 		r.names = r.names[:len(r.names)-1]
-		if m == nil || m.plain || m.State != StateUp || m.unheard || now.Sub(m.edge.lastHeard) < time.Second {
+		switch {
+		case m == nil || m.plain || m.State != StateUp || m.unheard || now.Sub(m.edge.lastHeard) < time.Second:
+			continue
+		case r.round > 0 && m.called == 0 && m.inquiry == nil && m.edge.lastHeard.After(r.since): // it answered
 			continue
 		}
+		r.vain = true
 		if c.isolated {
 			c.knock(now, m)
 		}
 		if m.inquiry != nil && !m.apart { // it is asked already
 			continue
 		}
-		called++
-		if m.missed >= 2 && !c.isolated && m.inquiry == nil && now.After(c.allowed(now, m)) {
+		n++
+		if m.called >= 2 && !c.isolated && m.inquiry == nil && now.After(c.allowed(now, m)) {
 			if len(c.inquiries) < 4*batch { // the others when these are done
 				c.inquire(now, m, true)
 			}
@@ -76,30 +83,20 @@ func (c *core) callRoll(now time.Time) time.Time {
 		if now.Sub(m.askedAt) >= c.askEvery() {
 			c.question(now, m)
 		}
-		m.missed++
+		m.called++
 	}
 	r.at = now.Add(rollEvery)
-	if len(r.names) == 0 {
+	if len(r.names) == 0 { // another round, unless this one called nobody while others are heard
 		r.at = now.Add(min(rollFirst<<min(r.round, 10), rollLast))
 		r.round++
+		r.on, r.vain = r.vain || c.isolated, false
 	}
 	return r.at
 }
 
-// apart is how many members are shown as down for an isolation.
-func (c *core) apart() int {
-	n := 0
-	for _, r := range c.gone {
-		if r.apart {
-			n++
-		}
-	}
-	return n
-}
-
 // present are members that said something lately, whether this node listens to them or not.
 func (c *core) present(now time.Time) []*record {
-	if now.After(c.roll.until) {
+	if !c.roll.on {
 		return nil
 	}
 	var here []*record
