@@ -82,7 +82,7 @@ type core struct {
 	inquiries  map[string]*record // whose inquiry is open
 	downPhi    float64            // the verdict's threshold, for the present number of members
 	stallPhi   float64            // and for what no stall explains
-	room       bucket             // for the packets of inquiries
+	room       throttle           // for the packets of inquiries
 	words      map[string]int     // words of inquiries in this turn, by whom they go to
 	knocks     int                // under way
 	roll       roll
@@ -228,7 +228,7 @@ func (c *core) wake(now time.Time) time.Time {
 	if c.tidyAt.Before(next) {
 		next = c.tidyAt
 	}
-	for _, r := range c.inquiries {
+	for r := range c.bySilence(now) {
 		if at := c.pursue(now, r); !at.IsZero() && at.Before(next) {
 			next = at
 		}

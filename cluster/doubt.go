@@ -185,7 +185,7 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 
 // opinions are those of the others, by name, that are about the present silence, and not old.
 func (c *core) opinions(now time.Time, r *record) iter.Seq2[string, *opinion] {
-	old := 3 * c.slowPace(r.questions.level(now))
+	old := 3 * max(c.slowPace(r.questions.level(now)), c.room.spacing(now, 1+c.cfg.Observers))
 	return func(yield func(string, *opinion) bool) {
 		for name, o := range r.inquiry.opinions {
 			if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= old && !yield(name, o) {

@@ -49,33 +49,6 @@ func TestDoubtsThatAStallExplains(t *testing.T) {
 	}
 }
 
-// The bound on the packets of all inquiries is a burst and a rate, and nothing but time fills it up.
-func TestRoomForQuestions(t *testing.T) {
-	now := time.Now()
-	var b bucket
-	taken := 0
-	for range 2 * int(questionBurst) {
-		if b.take(now) {
-			taken++
-		}
-	}
-	if taken != int(questionBurst) {
-		t.Errorf("%d at once, want %v", taken, questionBurst)
-	}
-	for range 10_000 {
-		now = now.Add(time.Millisecond)
-		if b.take(now) {
-			taken++
-		}
-	}
-	if got, want := float64(taken)-questionBurst, 10*questionRate; got < 0.99*want || got > 1.01*want {
-		t.Errorf("%v more in ten seconds, want %v", got, want)
-	}
-	if b.take(now.Add(-time.Hour)); b.used > questionBurst {
-		t.Error("a clock that steps back fills it")
-	}
-}
-
 // Questions about one member become rarer with their number, whatever is answered, and are forgotten with time.
 func TestQuestionsBecomeRarer(t *testing.T) {
 	now := time.Now()

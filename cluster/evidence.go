@@ -42,8 +42,8 @@ func (c *core) received(now time.Time, buf []byte) {
 		answers = append(answers, c.selfClaim())
 	}
 	for _, cl := range p.Claims {
-		if later, ok := c.told(now, from, cl); ok {
-			answers = append(answers, later)
+		if contrary, ok := c.told(now, from, cl); ok {
+			answers = append(answers, contrary)
 		}
 	}
 	if len(answers) > 0 {
@@ -115,12 +115,14 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 	}
 }
 
-// told takes up a claim that came as such, in an answer, a flood or a table.
-func (c *core) told(now time.Time, from *record, cl claim) (later claim, ok bool) {
+// told takes up a claim that came as such, in an answer, a flood or a table. A later heartbeat alone does not contradict it: two who
+// hear a member, and are further apart than its heartbeats, would answer each other for ever.
+func (c *core) told(now time.Time, from *record, cl claim) (contrary claim, ok bool) {
 	if c.alleged(now, cl) {
 		return claim{}, false
 	}
-	return c.merge(now, from, cl)
+	later, ok := c.merge(now, from, cl)
+	return later, ok && (later.State != cl.State || later.Boot != cl.Boot)
 }
 
 // oldVerdict is the age from which a verdict is no news: flood and gossip take a fraction of it to reach everybody. Who is told later

@@ -95,3 +95,28 @@ func TestJoinGoesAboveNoImpossibleBoot(t *testing.T) {
 		t.Errorf("knows of a boot %d, above which its member could not go", r.Boot)
 	}
 }
+
+// Two members whose way is longer than the heartbeats of a third always know a later one than the other has: they do not go on
+// telling each other. A verdict is answered.
+func TestLaterHeartbeatAloneContradictsNobody(t *testing.T) {
+	now := time.Now()
+	for _, story := range []struct {
+		name    string
+		told    claim
+		answers bool
+	}{
+		{"an earlier heartbeat", claim{Name: "x", Boot: 1, Seq: 999, State: StateUp}, false},
+		{"an older verdict", claim{Name: "x", Boot: 1, Seq: 999, State: StateDown}, true},
+	} {
+		t.Run(story.name, func(t *testing.T) {
+			c, _ := listener(t, now)
+			y := meet(t, c, now, "y", "10.0.0.2:7946", nil)
+			c.takeOut()
+			c.received(now, encoded(t, &packet{From: "y", Boot: 1, Claims: []claim{story.told}}))
+			answered := slices.ContainsFunc(c.takeOut().packets, func(o outgoing) bool { return o.to == y.Addr && len(o.packet.Claims) == 1 })
+			if answered != story.answers {
+				t.Errorf("answered: %v, want %v", answered, story.answers)
+			}
+		})
+	}
+}

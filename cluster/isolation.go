@@ -50,15 +50,20 @@ func (c *core) askedInVain(now time.Time, r *record) bool {
 	return r.inquiry != nil && r.inquiry.urgent && c.unanswered(now, r) > 1
 }
 
-// fewAnswer tells whether no more than a quarter of those that this node listens to may still speak.
+// fewAnswer tells whether no more than a quarter of those that this node listens to, or did until their death a moment ago, may
+// still speak.
 func (c *core) fewAnswer(now time.Time) bool {
 	silent, watched := 0, 0
 	for _, r := range c.watching {
-		if r.State == StateUp {
+		switch {
+		case r.State == StateUp:
 			watched++
 			if c.askedInVain(now, r) {
 				silent++
 			}
+		case r.State == StateDown && now.Sub(r.since) < presentFor:
+			watched++
+			silent++
 		}
 	}
 	return silent >= fewestPaths && 4*silent >= 3*watched

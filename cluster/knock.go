@@ -105,6 +105,9 @@ func (c *core) unhear(now time.Time, r *record) {
 // packetFrom notes that a packet of r came, whatever is in it.
 func (c *core) packetFrom(now time.Time, r *record) {
 	r.edge.lastHeard, r.called = now, 0
+	if in := r.inquiry; in != nil && in.asked > 0 && !c.isolated {
+		c.room.answered(now, now.Sub(in.firstAsk) > c.replyTime(r))
+	}
 	if r.unheard {
 		r.unheard = false
 		c.trust(now, r)

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -8,7 +10,7 @@ import (
 
 // What is asked about a silent member, whom, and how often. Each question goes to the member itself; once the inquiry is
 // urgent, a word goes with it to the others who look into the same silence. Two bounds hold whatever the answers are: one
-// on the questions about one member, one on the packets of all inquiries of this node.
+// on the questions about one member, one on the packets of all inquiries of this node (throttle.go).
 
 const (
 	// quickQuestions are asked first, quickEvery apart: where packets are lost, most silences end with the answer to one of
@@ -16,9 +18,6 @@ const (
 	quickQuestions = 4
 	// askDecay is how soon the questions about one member are forgotten, by half. Their number slows the next ones down.
 	askDecay = 10 * time.Second
-	// questionRate and questionBurst bound the packets of all inquiries of a node, by the second and at once.
-	questionRate  = 200.0
-	questionBurst = 800.0
 	// fewInquiries is up to how many at a time quick questions are asked: beyond that it is not one packet that was lost.
 	fewInquiries = 8
 )
@@ -64,30 +63,19 @@ func (f *fading) level(now time.Time) float64 {
 
 func (f *fading) add(now time.Time) { f.n, f.at = f.level(now)+1, now }
 
-// bucket is what is left of a bound that fills up again with time. The zero value is full.
-type bucket struct {
-	used float64
-	at   time.Time
-}
-
-// take reports whether there is room for one more.
-func (b *bucket) take(now time.Time) bool {
-	b.used = max(0, b.used-questionRate*max(0, now.Sub(b.at)).Seconds())
-	b.at = now
-	if b.used+1 > questionBurst {
-		return false
-	}
-	b.used++
-	return true
-}
-
-// ask asks r itself whether it is there, and when it is urgent everybody else who looks into it what they know.
+// ask asks r itself whether it is there, and when it is urgent everybody else who looks into it what they know. There has to be
+// room for both: questions without words would let each become certain for itself.
 func (c *core) ask(now time.Time, r *record) {
 	in := r.inquiry
-	if !c.room.take(now) {
-		in.askAt = now.Add(c.askEvery())
+	var partners []*record
+	if in.urgent && !c.isolated { // an isolated node has no doubt to tell
+		partners = c.partners(now, r)
+	}
+	if wait := c.room.wait(now, 1+len(partners)); wait > 0 {
+		in.askAt = now.Add(max(c.askEvery(), wait))
 		return
 	}
+	c.room.take(now)
 	if in.asked == 0 {
 		in.firstAsk = now
 	}
@@ -98,14 +86,11 @@ func (c *core) ask(now time.Time, r *record) {
 	r.questions.add(now)
 	in.askAt = now.Add(c.pace(now, r))
 	question := c.question(now, r)
-	if !in.urgent || c.isolated { // an isolated node has no doubt to tell
-		return
-	}
 	question.Doubt = hundredths(c.doubt(now, r))
 	question.Before = hundredths(c.unexplained(now, r))
-	for _, o := range c.partners(now, r) {
-		if told := c.words[o.Name]; told%maxParts == 0 && !c.room.take(now) { // those of a turn share packets
-			break
+	for _, o := range partners {
+		if c.words[o.Name]%maxParts == 0 { // those of a turn share packets
+			c.room.take(now)
 		}
 		c.words[o.Name]++
 		c.send(o, &packet{Asks: []ask{question}})
@@ -114,6 +99,15 @@ func (c *core) ask(now time.Time, r *record) {
 			c.vainSince = now
 		}
 	}
+}
+
+// bySilence yields the inquiries, and where there is hardly room for questions those about the longest silence first: they
+// are about the dead, and those who are merely late answer by themselves.
+func (c *core) bySilence(now time.Time) iter.Seq[*record] {
+	if c.room.left(now) >= questionBurst*leastRate {
+		return maps.Values(c.inquiries)
+	}
+	return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int { return a.seen.Compare(b.seen) }))
 }
 
 // question asks r itself whether it is there, and returns what it said.
