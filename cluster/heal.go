@@ -7,15 +7,16 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
 
 // heal brings together again what a partition took apart: memberlist stops talking to members that it holds for dead, so
-// somebody has to knock. It tries one member that is down, or that this node listens to and memberlist holds for dead, or one seed that
-// is no member, at a time: within a second of its going down, then less and less often, up to once a minute, with jitter, for as long as
-// the member is remembered, and seeds for ever. A member that left is not tried. It begins anew for those
+// somebody has to knock. It tries members that are down, or that this node listens to and memberlist holds for dead, and seeds that are
+// no members, healSide of them at a time: within a second of their going down, then less and less often, up to once a minute, with
+// jitter, for as long as a member is remembered, and seeds for ever. A member that left is not tried. It begins anew for those
 // who go down after a quiet minute, but not each time for one that comes and goes because only streams reach it.
 func (n *Node) heal() {
 	retry := backoff.NewExponentialBackOff()
@@ -36,9 +37,20 @@ func (n *Node) heal() {
 			continue
 		}
 		busy, wait = now, retry.NextBackOff()
-		n.revisit(targets[choose(len(targets), rand.Float64())])
+		var tries sync.WaitGroup
+		for range min(healSide, len(targets)) {
+			i := choose(len(targets), rand.Float64())
+			target := targets[i]
+			targets = slices.Delete(targets, i, i+1)
+			tries.Go(func() { n.revisit(target) })
+		}
+		tries.Wait()
 	}
 }
+
+// healSide is how many are tried side by side: two who are left of a few then find each other with the first try after a cut has
+// healed, whoever died beside them.
+const healSide = 8
 
 // revisit exchanges tables with who is at a member's last address, or at a seed's, if that is no stranger.
 func (n *Node) revisit(target hostPort) {
@@ -55,13 +67,21 @@ func (n *Node) revisit(target hostPort) {
 		if come := n.ml.NumMembers() - met; seed && come > 0 {
 			n.cfg.log.Info("a seed led to members that were not known here", "seed", target.String(), "addr", o.member, "members", come)
 		}
-	case seed && errors.Is(o.err, errStranger) && !n.warned[target]:
-		n.warned[target] = true
+	case seed && errors.Is(o.err, errStranger) && n.warnsFirst(target):
 		n.cfg.log.Warn("a seed does not lead to this cluster any more: nothing is exchanged with who is there; to merge with them, restart this node",
 			"seed", target.String(), "error", o.err)
 	default:
 		n.cfg.log.Debug("lost member does not answer", "addr", target.String(), "error", o.err)
 	}
+}
+
+// warnsFirst tells whether nothing was said yet of the strangers at a seed.
+func (n *Node) warnsFirst(seed hostPort) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	first := !n.warned[seed]
+	n.warned[seed] = true
+	return first
 }
 
 // choose picks one of n by a draw from [0, 1), log-uniformly: the first of a hundred one time in seven, the first ten every second time.

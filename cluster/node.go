@@ -56,7 +56,7 @@ type Node struct {
 	attempts chan struct{} // so many dials and exchanges at a time
 
 	reach  *reach            // how others reach this node, with sockets of its own
-	warned map[hostPort]bool // seeds of which the log says that a stranger is there; heal's
+	warned map[hostPort]bool // seeds of which the log says that a stranger is there; under mu
 	selves map[hostPort]bool // seeds that are addresses of this host and nobody but this node
 
 	mu       sync.Mutex
