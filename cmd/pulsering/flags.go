@@ -32,6 +32,7 @@ func (r *reader) options() []kong.Option {
 		reads(r, parseSpan),
 		reads(r, parseSpanOrNever),
 		reads(r, parseEven),
+		reads(r, parseCount),
 		reads(r, func(s string, _ *kong.Tag, t *text) error { *t = text(s); return nil }),
 		reads(r, parseChoice),
 		reads(r, func(s string, tag *kong.Tag, a *address) (err error) {
@@ -40,6 +41,7 @@ func (r *reader) options() []kong.Option {
 		}),
 		reads(r, parseAddresses),
 		reads(r, parseTags),
+		reads(r, parseGatewayURL),
 		reads(r, func(s string, _ *kong.Tag, k *keyFile) (err error) { *k, err = readKeyFile(s); return err }),
 		kong.ValueFormatter(helpWithRange),
 	}
@@ -56,8 +58,12 @@ func reads[T any](r *reader, parse func(s string, tag *kong.Tag, to *T) error) k
 		if s != "" {
 			err = parse(s, ctx.Value.Tag, target.Addr().Interface().(*T))
 		}
+		name := "--" + ctx.Value.Name
+		if ctx.Value.Flag == nil {
+			name = ctx.Value.Summary()
+		}
 		for _, err := range each(err) {
-			r.wrong = append(r.wrong, fmt.Errorf("--%s: %w", ctx.Value.Name, err))
+			r.wrong = append(r.wrong, fmt.Errorf("%s: %w", name, err))
 		}
 		return nil
 	}))
@@ -127,6 +133,20 @@ func parseEven(s string, tag *kong.Tag, to *even) error {
 		return fmt.Errorf("%q: want an even number from %s to %s", s, low, high)
 	}
 	*to = even(n)
+	return nil
+}
+
+// count is a number between the tags min and max.
+type count int
+
+func parseCount(s string, tag *kong.Tag, to *count) error {
+	least, _ := strconv.Atoi(tag.Get("min"))
+	most, _ := strconv.Atoi(tag.Get("max"))
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("%q: want a number from %d to %d", s, least, most)
+	}
+	*to = count(n)
 	return nil
 }
 

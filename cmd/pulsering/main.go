@@ -4,6 +4,8 @@
 //	pulsering node      run a member; events on standard output, log on standard error
 //	pulsering members   the members as a running node sees them
 //	pulsering events    follow what a running node learns
+//	pulsering gateway   sessions over WebSocket and TCP; events on standard output
+//	pulsering connect   a client of a gateway that stays connected
 //	pulsering keygen    make a key that encrypts a cluster's traffic
 //	pulsering version   the version of this binary, as pulsering --version
 //
@@ -30,6 +32,8 @@ type cli struct {
 	Node    nodeCmd    `cmd:"" help:"Run a member of a cluster."`
 	Members membersCmd `cmd:"" help:"Show the members as a running node sees them."`
 	Events  eventsCmd  `cmd:"" help:"Follow what a running node learns about the others."`
+	Gateway gatewayCmd `cmd:"" help:"Judge sessions over WebSocket and TCP by their heartbeats."`
+	Connect connectCmd `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
 	Keygen  keygenCmd  `cmd:"" help:"Print a new key for a key file."`
 	Version versionCmd `cmd:"" help:"Print the version of this binary."`
 

@@ -80,7 +80,7 @@ const goodbye = 5 * time.Second
 // Run takes part in the cluster until ctx ends.
 func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error to act upon here, not a sudden death
-	log := c.logger(con)
+	log := newLogger(con, c.LogLevel)
 	if c.KeyFile.exposed {
 		log.Warn("others may read the key file: chmod 600 it", "file", c.KeyFile.path)
 	}
@@ -118,6 +118,16 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	// The subscription ends with the node, so that what is pending is printed too.
 	out := &printer{out: con.out, json: c.JSON, color: con.outColor, leaveOn: c.OnOutputFail, log: log}
 	joined, events := newJoinedLine(self, time.Now()), node.Events(context.WithoutCancel(ctx))
+	lines := func(yield func(line) bool) {
+		if !yield(joined) {
+			return
+		}
+		for e := range events {
+			if !yield(newEventLine(e)) {
+				return
+			}
+		}
+	}
 	trying, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	var unprinted int
@@ -125,7 +135,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	printed := make(chan struct{})
 	go func() {
 		defer close(printed)
-		unprinted, failed = out.run(trying, joined, events)
+		unprinted, failed = out.run(trying, lines)
 	}()
 
 	select {
@@ -161,11 +171,11 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	return err
 }
 
-// logger logs on standard error.
-func (c *nodeCmd) logger(con console) hclog.Logger {
+// newLogger logs on standard error.
+func newLogger(con console, level choice) hclog.Logger {
 	options := &hclog.LoggerOptions{
 		Name:   "pulsering",
-		Level:  hclog.LevelFromString(string(c.LogLevel)),
+		Level:  hclog.LevelFromString(string(level)),
 		Output: writerFunc(func(line []byte) (int, error) { return con.err.Write([]byte(inFlags(string(line)))) }),
 		Color:  hclog.ColorOff,
 	}

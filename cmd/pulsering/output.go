@@ -11,15 +11,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-
-	"github.com/pulsering/pulsering/cluster"
 )
 
 // outputRetry is how often an output that fails is tried again.
 const outputRetry = time.Second
 
 // printer writes events to an output that may fail. What fails is tried again until it works: meanwhile the subscription folds
-// what comes, so that the reader finds the latest state of every member behind the gap, and how many changes were left out.
+// what comes, so that the reader finds the latest state of each one behind the gap, and how many changes were left out.
 type printer struct {
 	out         io.Writer
 	json, color bool
@@ -28,18 +26,18 @@ type printer struct {
 	pending     []byte // what is still to be written of a line
 }
 
-// run prints a first line and then events until they end, which is no error, or the output fails in a way that is the end. Once
-// ctx ends nothing is tried again, and it returns how many lines were not printed.
-func (p *printer) run(ctx context.Context, first eventLine, events iter.Seq[cluster.Event]) (unprinted int, err error) {
-	if err := p.print(ctx, first); err != nil {
-		return 0, err
-	}
-	for e := range events {
+// line is what is printed about an event: for people as its text, for programs as what JSON makes of it.
+type line interface{ text(color bool) string }
+
+// run prints lines until they end, which is no error, or the output fails in a way that is the end. Once ctx ends nothing is tried
+// again, and it returns how many lines were not printed.
+func (p *printer) run(ctx context.Context, lines iter.Seq[line]) (unprinted int, err error) {
+	for l := range lines {
 		if p.pending != nil {
 			unprinted++
 			continue
 		}
-		if err := p.print(ctx, newEventLine(e)); err != nil {
+		if err := p.print(ctx, l); err != nil {
 			return 0, err
 		}
 	}
@@ -50,12 +48,12 @@ func (p *printer) run(ctx context.Context, first eventLine, events iter.Seq[clus
 }
 
 // print writes one line. Where the output fails it does not return before that is over, or ctx is, which leaves the line pending.
-func (p *printer) print(ctx context.Context, e eventLine) error {
-	line, err := eventBytes(e, p.json, p.color)
+func (p *printer) print(ctx context.Context, l line) error {
+	b, err := lineBytes(l, p.json, p.color)
 	if err != nil {
 		return err
 	}
-	p.pending = line
+	p.pending = b
 	var failing time.Time // since when
 	for {
 		n, err := p.out.Write(p.pending)
@@ -80,18 +78,18 @@ func (p *printer) print(ctx context.Context, e eventLine) error {
 		}
 	}
 	if !failing.IsZero() {
-		p.log.Warn("printing events again: each member's latest state follows", "gap", time.Since(failing).Round(time.Millisecond))
+		p.log.Warn("printing events again: the latest state of each follows", "gap", time.Since(failing).Round(time.Millisecond))
 	}
 	return nil
 }
 
-// eventBytes is the line about an event, to be written at once: a reader never sees half of one.
-func eventBytes(e eventLine, asJSON, color bool) ([]byte, error) {
+// lineBytes is a line to be written at once: a reader never sees half of one.
+func lineBytes(l line, asJSON, color bool) ([]byte, error) {
 	if !asJSON {
-		return []byte(eventText(e, color) + "\n"), nil
+		return []byte(l.text(color) + "\n"), nil
 	}
-	line, err := json.Marshal(e)
-	return append(line, '\n'), err
+	b, err := json.Marshal(l)
+	return append(b, '\n'), err
 }
 
 // closedOutput tells whether a write failed because the reader of a pipe or a socket has gone, for good.

@@ -52,10 +52,13 @@ func (d *disk) lines() []string {
 func joinedLine() eventLine { return newJoinedLine(cluster.Member{Name: "a"}, noon) }
 
 // news is a sequence of events that the test feeds.
-func news(events <-chan cluster.Event) iter.Seq[cluster.Event] {
-	return func(yield func(cluster.Event) bool) {
+func news(events <-chan cluster.Event) iter.Seq[line] {
+	return func(yield func(line) bool) {
+		if !yield(joinedLine()) {
+			return
+		}
 		for e := range events {
-			if !yield(e) {
+			if !yield(newEventLine(e)) {
 				return
 			}
 		}
@@ -72,7 +75,7 @@ func TestPrinterOnAFullDisk(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if unprinted, err := p.run(t.Context(), joinedLine(), news(events)); unprinted != 0 || err != nil {
+			if unprinted, err := p.run(t.Context(), news(events)); unprinted != 0 || err != nil {
 				t.Errorf("%d unprinted, %v", unprinted, err)
 			}
 		}()
@@ -112,7 +115,7 @@ func TestPrinterGivesUp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		unprinted, err := p.run(ctx, joinedLine(), news(events))
+		unprinted, err := p.run(ctx, news(events))
 		if unprinted != 4 || err != nil || time.Since(began) != 2500*time.Millisecond {
 			t.Errorf("%d unprinted, %v after %v; want the joined line and three events, after 2.5s", unprinted, err, time.Since(began))
 		}
@@ -144,7 +147,7 @@ func TestPrinterLeaves(t *testing.T) {
 			defer cancel()
 			events := make(chan cluster.Event)
 			close(events)
-			_, err := p.run(ctx, joinedLine(), news(events))
+			_, err := p.run(ctx, news(events))
 			if errors.Is(err, test.err) != test.leaves {
 				t.Errorf("%v with %s: ended with %v", test.err, test.when, err)
 			}

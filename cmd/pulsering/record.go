@@ -30,6 +30,8 @@ type eventLine struct {
 	Folded    int               `json:"folded,omitempty"`
 }
 
+func (e eventLine) text(color bool) string { return eventText(e, color) }
+
 func newEventLine(e cluster.Event) eventLine {
 	line := aboutMember(e.Member)
 	line.Time, line.Kind, line.Reason = e.At.UTC(), e.Kind.String(), e.Reason

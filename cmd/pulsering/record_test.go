@@ -23,7 +23,7 @@ func someEvent() cluster.Event {
 }
 
 func TestEventJSON(t *testing.T) {
-	out, err := eventBytes(newEventLine(someEvent()), true, false)
+	out, err := lineBytes(newEventLine(someEvent()), true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

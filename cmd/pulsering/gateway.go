@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/detector/link"
+	"github.com/pulsering/pulsering/detector/link/tcp"
+	"github.com/pulsering/pulsering/detector/link/ws"
+	"github.com/pulsering/pulsering/internal/level"
+)
+
+type gatewayCmd struct {
+	Listen address `default:"127.0.0.1:9000" placeholder:"IP:PORT" any:"" help:"Serve WebSocket here, at /ws; port 0 takes a free one."`
+	TCP    address `name:"tcp" placeholder:"IP:PORT" any:"" help:"Serve framed TCP, and plain PING and PONG, here. Default: off."`
+	HTTP   address `name:"http" placeholder:"IP:PORT" any:"" help:"Serve /sessions, /stats and /healthz here. Default: off."`
+	Origin []text  `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of --listen's; * for all. Repeatable."`
+
+	Interval        span        `default:"1s" min:"10ms" max:"1h" help:"Time between two beats. At most half of what NAT and balancers on the way let a connection sleep."`
+	Grace           spanOrNever `default:"15s" min:"10ms" max:"24h" help:"How long a session whose connection is over may be resumed; or never."`
+	FalseAlarmEvery span        `default:"720h" min:"1m" max:"876000h" help:"A live session is taken for dead at most once in this time, on average."`
+	MaxMessage      count       `default:"1048576" min:"1" max:"1073741824" placeholder:"BYTES" help:"Longest message of a client, in bytes."`
+
+	JSON         bool   `name:"json" help:"Print events as JSON, one object a line."`
+	OnOutputFail choice `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the gateway: closed, once its reader has gone; any, also on a full disk; never. Default: closed."`
+	LogLevel     choice `of:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
+}
+
+func (gatewayCmd) Help() string {
+	return `Prints a line on standard output whenever a session is up, suspect, away (its connection is over, and it may be resumed), resumed or gone, with the cause: path (nothing is acknowledged), stuck (the host acknowledges, the application is silent), slow, clean (closed), local (this end), silent (nothing is known). Ctrl-C tells the clients to come back and ends.
+
+    pulsering gateway --tcp 127.0.0.1:9001 &
+    pulsering connect ws://127.0.0.1:9000/ws
+    pulsering connect tcp://127.0.0.1:9001 --session ann
+`
+}
+
+// sessionLine is a line of "gateway --json" and "connect --json".
+type sessionLine struct {
+	Time      time.Time `json:"time"` // RFC 3339 with nanoseconds, UTC
+	Kind      string    `json:"kind"`
+	Session   string    `json:"session"`
+	Remote    string    `json:"remote"`
+	Transport string    `json:"transport"`
+	Cause     string    `json:"cause,omitempty"`
+	Phi       level.Phi `json:"phi"`
+	RTT       float64   `json:"rtt_ms"`
+	Folded    int       `json:"folded,omitempty"`
+}
+
+func newSessionLine(kind string, s link.Session, at time.Time, folded int) sessionLine {
+	return sessionLine{
+		Time: at.UTC(), Kind: kind, Session: s.ID, Remote: s.Remote, Transport: s.Transport, Cause: s.Cause.String(),
+		Phi: level.Phi(s.Phi), RTT: float64(s.RTT.Microseconds()) / 1000, Folded: folded,
+	}
+}
+
+func (s sessionLine) text(color bool) string {
+	kind := fmt.Sprintf("%-8s", s.Kind)
+	if color {
+		kind = paintOf(s.Kind).on(kind)
+	}
+	line := fmt.Sprintf("%s  %s %-24s %-9s %s", s.Time.Local().Format("15:04:05.000"), kind, printable(s.Session), s.Transport, s.Remote)
+	if s.Cause != "" {
+		line += "  " + s.Cause
+	}
+	if s.Phi >= 1 {
+		line += fmt.Sprintf("  φ %.1f", float64(s.Phi))
+	}
+	if s.RTT > 0 {
+		line += "  rtt " + rttText(s.RTT)
+	}
+	return line
+}
+
+func rttText(ms float64) string { return strconv.FormatFloat(ms, 'f', 2, 64) + " ms" }
+
+func (c *gatewayCmd) config() link.Config {
+	return link.Config{
+		Interval: time.Duration(c.Interval), Grace: time.Duration(c.Grace), FalseAlarmEvery: time.Duration(c.FalseAlarmEvery),
+		MaxMessage: int(c.MaxMessage),
+	}
+}
+
+// keepAlive finds a dead idle path in 30 s, where no beat does.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
+
+// Run serves sessions until ctx ends.
+func (c *gatewayCmd) Run(ctx context.Context, con console) error {
+	signal.Ignore(syscall.SIGPIPE)
+	log := newLogger(con, c.LogLevel)
+	server, err := link.NewServer(c.config())
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	// A client costs a file descriptor, of which the rest of the process needs some.
+	most := 1 << 20
+	if files := openFiles(); files > 0 {
+		most = int(max(files*7/8, 8))
+	}
+	listen := func(flag, addr string) (net.Listener, error) {
+		l, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w: choose another address, or end what listens there", flag, err)
+		}
+		return limit(l, most, func(bool) {}), nil
+	}
+
+	wsListener, err := listen("--listen", string(c.Listen))
+	if err != nil {
+		return err
+	}
+	handler := &ws.Handler{Server: server, MaxMessage: int(c.MaxMessage)}
+	for _, o := range c.Origin {
+		handler.Origins = append(handler.Origins, string(o))
+	}
+	defer handler.Close()
+	mux := http.NewServeMux()
+	mux.Handle("GET /ws", handler)
+	web := newWeb(mux, log)
+	defer web.Close()
+	go web.Serve(wsListener)
+	log.Info("sessions over WebSocket", "url", "ws://"+wsListener.Addr().String()+"/ws")
+
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	if c.TCP != "" {
+		l, err := listen("--tcp", string(c.TCP))
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		log.Info("sessions over TCP", "url", "tcp://"+l.Addr().String())
+		streams.Go(func() { acceptStreams(ctx, l, server, int(c.MaxMessage), &streams, log) })
+	}
+	if c.HTTP != "" {
+		l, err := listen("--http", string(c.HTTP))
+		if err != nil {
+			return err
+		}
+		status := newWeb(gatewayStatus(server), log)
+		defer status.Close()
+		go status.Serve(l)
+		log.Info("serving /sessions /stats /healthz", "http", l.Addr())
+	}
+	log.Info("Ctrl-C ends")
+
+	out := &printer{out: con.out, json: c.JSON, color: con.outColor, leaveOn: c.OnOutputFail, log: log}
+	trying, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	events := server.Events(trying)
+	printed := make(chan error, 1)
+	go func() {
+		_, err := out.run(trying, sessionLines(events))
+		printed <- err
+	}()
+	select {
+	case err = <-printed:
+		if err != nil {
+			err = fmt.Errorf("standard output: %w: the gateway ends", err)
+		}
+		server.Close()
+		return err
+	case <-ctx.Done():
+		log.Info("ending: the clients are told to come back", "cause", context.Cause(ctx), "sessions", len(server.Sessions()))
+	}
+	web.Close()
+	server.Close()
+	select {
+	case <-printed:
+	case <-time.After(time.Second): // nobody reads the output
+	}
+	return nil
+}
+
+func sessionLines(events iter.Seq[link.Event]) iter.Seq[line] {
+	return func(yield func(line) bool) {
+		for e := range events {
+			if !yield(newSessionLine(e.Kind(), e.Session, e.At, e.Folded)) {
+				return
+			}
+		}
+	}
+}
+
+// acceptStreams serves the connections that come to l until ctx ends.
+func acceptStreams(ctx context.Context, l net.Listener, server *link.Server, maxMessage int, streams *sync.WaitGroup, log hclog.Logger) {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	for {
+		conn, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // too many files are open: some will be closed
+			log.Warn("cannot accept a connection", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		streams.Go(func() {
+			err := server.Serve(context.WithoutCancel(ctx), tcp.NewServer(conn, maxMessage))
+			log.Debug("a connection ended", "remote", conn.RemoteAddr(), "error", err)
+		})
+	}
+}
+
+// newWeb is a server for what may be asked of a gateway over HTTP.
+func newWeb(handler http.Handler, log hclog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: askPatience,
+		IdleTimeout:       idlePatience,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+}
+
+// gatewayStatus answers what a gateway is asked about.
+//
+//	GET /sessions   a JSON array, sorted by name
+//	GET /stats      counters since the start
+//	GET /healthz    200 while the gateway runs
+func gatewayStatus(server *link.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) {
+		lines := []sessionStatus{} // an empty list is [], not null
+		for _, s := range server.Sessions() {
+			lines = append(lines, sessionStatus{
+				Session: s.ID, State: s.State.String(), Cause: s.Cause.String(), Phi: level.Phi(s.Phi), RTT: float64(s.RTT.Microseconds()) / 1000,
+				Remote: s.Remote, Transport: s.Transport, Since: s.Since.UTC(), LastHeard: s.LastHeard.UTC(), State64: s.State64,
+			})
+		}
+		serveJSON(w, lines)
+	})
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
+		n := server.Stats()
+		serveJSON(w, map[string]any{
+			"connections": n.Connections.Load(), "beats": n.Beats.Load(), "pings": n.Pings.Load(), "skipped": n.Skipped.Load(),
+			"blocked": n.Blocked.Load(), "unasked": n.Unasked.Load(), "too_fast": n.TooFast.Load(), "refused": n.Refused.Load(),
+			"duplicates": n.Duplicates.Load(),
+		})
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	return mux
+}
+
+// sessionStatus is an element of GET /sessions.
+type sessionStatus struct {
+	Session   string    `json:"session"`
+	State     string    `json:"state"`
+	Cause     string    `json:"cause,omitempty"`
+	Phi       level.Phi `json:"phi"`
+	RTT       float64   `json:"rtt_ms"`
+	Remote    string    `json:"remote"`
+	Transport string    `json:"transport"`
+	Since     time.Time `json:"since"`
+	LastHeard time.Time `json:"last_heard"`
+	State64   []byte    `json:"state64,omitempty"`
+}

@@ -1,0 +1,379 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pulsering/pulsering/detector"
+)
+
+// hello gives a connection its session: a new one, or the one that it resumes.
+func (s *Server) hello(l *served, c control, now time.Time) error {
+	name := c.Session
+	if name == "" {
+		name = newName()
+	}
+	s.mu.Lock()
+	one := s.sessions[name]
+	if one == nil {
+		one = &session{id: name, secret: newSecret()}
+		s.sessions[name] = one
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.state == Gone { // its name is free
+		one = &session{id: name, secret: newSecret()}
+		one.mu.Lock()
+		defer one.mu.Unlock()
+		s.sessions[name] = one
+	}
+	s.mu.Unlock()
+
+	resumed := one.state != 0
+	if resumed && !one.knows(c.Secret) {
+		return &protocolError{CodeWrongSecret, fmt.Sprintf("session %q is somebody else's: want its secret", name)}
+	}
+	if !one.out.ack(c.Last) {
+		last, _ := one.out.last()
+		return &protocolError{CodeProtocol, fmt.Sprintf("last %d, and the latest message is %d", c.Last, last)}
+	}
+	before := one.link
+	one.link, one.lately = l, lately{remote: l.t.Remote(), transport: l.t.Kind()}
+	l.session.Store(one)
+	if before != nil {
+		before.stop(Local, CodeReplaced, "its owner has connected again")
+	}
+	s.schedule(l, c, now)
+	if c.Type == typeHello {
+		_, acked := one.out.last()
+		l.attach(control{
+			Type: typeWelcome, Version: version, Session: name, Secret: secretText(one.secret), Resumed: resumed,
+			Last: one.in.Load(), Every: millis(time.Duration(l.every.Load())), Grace: millis(s.cfg.Grace),
+		}.frame(), &one.out, max(c.Last, acked), c.Text)
+	}
+	s.change(one, Up, 0, resumed, now)
+	return nil
+}
+
+// schedule has a connection be pinged, or expected, as its hello says.
+func (s *Server) schedule(l *served, c control, now time.Time) {
+	if !c.OneWay {
+		if c.Every > 0 {
+			s.setEvery(l, fromMillis(c.Every), now)
+		}
+		return
+	}
+	l.oneWay = true
+	s.rounds.remove(l)
+	if every := fromMillis(c.Every); every > 0 {
+		every = min(max(every, minInterval), maxEvery)
+		l.every.Store(int64(every))
+		s.det.SetInterval(l.key, every)
+	}
+}
+
+// change shows a session in another state. It needs one.mu.
+func (s *Server) change(one *session, to State, cause Cause, resumed bool, now time.Time) {
+	from := one.state
+	if from == to && one.cause == cause && !resumed {
+		return
+	}
+	if from != to {
+		one.since = now
+	}
+	one.state, one.cause = to, cause
+	s.hub.Publish(one.id, Event{Session: s.snapshot(one, now), From: from, Resumed: resumed, At: now})
+}
+
+// snapshot is what the outside sees of a session. It needs one.mu.
+func (s *Server) snapshot(one *session, now time.Time) Session {
+	if l := one.link; l != nil {
+		one.lately.heard = l.lastHeard()
+		one.lately.rtt = l.roundTrip()
+	}
+	v := Session{
+		ID: one.id, State: one.state, Cause: one.cause, Since: one.since, State64: slices.Clone(one.own),
+		RTT: one.lately.rtt, LastHeard: one.lately.heard, Remote: one.lately.remote, Transport: one.lately.transport,
+	}
+	if one.link != nil {
+		v.Phi = s.det.Phi(one.link.key)
+	}
+	return v
+}
+
+// judged acts on what the detector says of a connection.
+func (s *Server) judged(e detector.Event[uint64]) {
+	s.mu.Lock()
+	l := s.links[e.ID]
+	s.mu.Unlock()
+	if l == nil {
+		return
+	}
+	now := time.Now()
+	silence := now.Sub(l.lastHeard())
+	one := l.session.Load()
+	switch e.To {
+	case detector.Up, detector.Unknown:
+		s.turn(one, l, Suspect, Up, 0, now)
+	case detector.Suspect:
+		l.progress()
+		s.turn(one, l, Up, Suspect, evidence(l.t, silence), now)
+	case detector.Down:
+		if l.progress() {
+			s.det.Alive(l.key, now)
+			s.turn(one, l, Up, Suspect, Slow, now)
+			return
+		}
+		s.drop(l, evidence(l.t, silence), CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
+	}
+}
+
+// turn changes the state of the session on connection l, if it is as expected.
+func (s *Server) turn(one *session, l *served, from, to State, cause Cause, now time.Time) {
+	if one == nil {
+		return
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.link == l && one.state == from {
+		s.change(one, to, cause, false, now)
+	}
+}
+
+// evidence is why nothing was heard on t for so long, as far as the kernel knows.
+func evidence(t Transport, silence time.Duration) Cause {
+	if w, ok := t.(interface{ Evidence(time.Duration) Cause }); ok {
+		if cause := w.Evidence(silence); cause != 0 {
+			return cause
+		}
+	}
+	return Silent
+}
+
+// drop ends a connection from this end. Its session is Away from now on.
+func (s *Server) drop(l *served, cause Cause, code uint16, reason string) {
+	l.stop(cause, code, reason)
+	s.leave(l, cause, false, time.Now())
+}
+
+// stop closes a connection, and notes why.
+func (l *served) stop(cause Cause, code uint16, reason string) {
+	l.mu.Lock()
+	if l.cause == 0 {
+		l.cause = cause
+		l.reason = fmt.Errorf("link: %s", reason)
+	}
+	l.mu.Unlock()
+	l.close(code, reason)
+}
+
+// leave takes a connection from its session, which is then Away, or Gone after a goodbye.
+func (s *Server) leave(l *served, cause Cause, bye bool, now time.Time) {
+	one := l.session.Load()
+	if one == nil {
+		return
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.link != l {
+		return
+	}
+	s.snapshot(one, now) // the last look at the connection
+	one.link = nil
+	if bye || s.cfg.Grace == 0 {
+		s.gone(one, cause, now)
+		return
+	}
+	s.change(one, Away, cause, false, now)
+	s.expiry.push(one, now, s.cfg.Grace)
+}
+
+// gone ends a session. It needs one.mu.
+func (s *Server) gone(one *session, cause Cause, now time.Time) {
+	s.change(one, Gone, cause, false, now)
+	one.out.clear()
+	s.expiry.push(one, now, s.cfg.Gone)
+}
+
+// ended forgets a connection, and returns why it ended.
+func (s *Server) ended(l *served, err error) error {
+	defer s.wg.Done()
+	now := time.Now()
+	s.rounds.remove(l)
+	s.mu.Lock()
+	delete(s.links, l.key)
+	s.mu.Unlock()
+	s.det.Forget(l.key)
+	s.count.Connections.Add(-1)
+
+	cause, bye, why := l.why(err)
+	s.leave(l, cause, bye, now)
+	return why
+}
+
+// why tells how a connection ended: the cause, whether it was a goodbye, and what Serve returns.
+func (l *served) why(err error) (cause Cause, bye bool, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause != 0 {
+		return l.cause, false, l.reason
+	}
+	var closed *CloseError
+	if errors.As(err, &closed) && closed.Code == CodeNormal {
+		return Clean, true, nil
+	}
+	cause, why = endCause(l.conn, err)
+	return cause, false, why
+}
+
+// endCause is why a connection ended, by the errors of both its directions: one of them may say nothing but EOF when the path is gone.
+func endCause(c *conn, err error) (Cause, error) {
+	c.mu.Lock()
+	failure := c.failure
+	c.mu.Unlock()
+	var goodbye *CloseError
+	var bad *protocolError
+	switch {
+	case errors.As(err, &bad):
+		return Local, err
+	case errors.As(err, &goodbye):
+		return Clean, err
+	}
+	if w, ok := c.t.(interface{ Ended(read, write error) Cause }); ok {
+		if cause := w.Ended(err, failure); cause != 0 {
+			return cause, errors.Join(err, failure)
+		}
+	}
+	closed := func(err error) bool { return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) }
+	if closed(err) && closed(failure) {
+		return Clean, err
+	}
+	return Silent, errors.Join(err, failure)
+}
+
+// Send sends a message to a session, whose it is from then on. It waits for nothing: what cannot be sent now is sent when the other
+// end reads, or resumes. ErrBehind says that more than Config.MaxWaiting is not acknowledged, ErrUnknownSession that there is no such
+// session, or that it is Gone.
+func (s *Server) Send(id string, data []byte) error {
+	if len(data) > s.cfg.MaxMessage {
+		return fmt.Errorf("link: Send: a message of %d bytes, want at most Config.MaxMessage, %d", len(data), s.cfg.MaxMessage)
+	}
+	one := s.find(id)
+	if one == nil {
+		return fmt.Errorf("%w: %q", ErrUnknownSession, id)
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.state == Gone {
+		return fmt.Errorf("%w: %q is gone", ErrUnknownSession, id)
+	}
+	if err := one.out.add(data, s.cfg.MaxWaiting); err != nil {
+		return fmt.Errorf("%w: session %q", err, id)
+	}
+	if one.link != nil {
+		one.link.more()
+	}
+	return nil
+}
+
+// End ends a session: the other end is told goodbye.
+func (s *Server) End(id string) error {
+	one := s.find(id)
+	if one == nil {
+		return fmt.Errorf("%w: %q", ErrUnknownSession, id)
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.state == Gone {
+		return fmt.Errorf("%w: %q is gone", ErrUnknownSession, id)
+	}
+	if l := one.link; l != nil {
+		s.snapshot(one, time.Now())
+		one.link = nil
+		l.stop(Local, CodeNormal, "the server ends this session")
+	}
+	s.gone(one, Local, time.Now())
+	return nil
+}
+
+func (s *Server) find(id string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// Sessions returns all sessions, also those that are Away or Gone, by their names.
+func (s *Server) Sessions() []Session {
+	s.mu.Lock()
+	all := make([]*session, 0, len(s.sessions))
+	for _, one := range s.sessions {
+		all = append(all, one)
+	}
+	s.mu.Unlock()
+	now := time.Now()
+	list := make([]Session, 0, len(all))
+	for _, one := range all {
+		one.mu.Lock()
+		if one.state != 0 {
+			list = append(list, s.snapshot(one, now))
+		}
+		one.mu.Unlock()
+	}
+	slices.SortFunc(list, func(a, b Session) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Session returns one session, and whether it is known.
+func (s *Server) Session(id string) (Session, bool) {
+	one := s.find(id)
+	if one == nil {
+		return Session{}, false
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	return s.snapshot(one, time.Now()), one.state != 0
+}
+
+// Events returns the changes of state from this call on, of all sessions. Any number of readers may range over theirs. Those of one
+// session come in order. While a reader is busy, the changes of a session are folded into its latest (see Event.Folded), so that a
+// reader who falls behind has at most two waiting for each. Ranging ends with ctx, with break for good, and after Close once
+// everything was read.
+func (s *Server) Events(ctx context.Context) iter.Seq[Event] {
+	return s.hub.Subscribe(ctx).All()
+}
+
+// Stats are the counters of the server.
+func (s *Server) Stats() *Counters { return &s.count }
+
+// Close tells all clients to come back later, at moments spread over Config.Grace, ends their connections, and returns when all calls of
+// Serve have returned. The sessions are forgotten. A second Close is harmless.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		<-s.done
+		return nil
+	}
+	s.closed = true
+	links := make([]*served, 0, len(s.links))
+	for _, l := range s.links {
+		links = append(links, l)
+	}
+	s.mu.Unlock()
+	for _, l := range links {
+		l.write(control{Type: typeRetry, After: millis(jitter(s.cfg.Grace))}.frame())
+		s.drop(l, Local, CodeGoingAway, "the server goes away")
+	}
+	s.cancel()
+	s.det.Close()
+	s.wg.Wait()
+	s.hub.Close()
+	close(s.done)
+	return nil
+}

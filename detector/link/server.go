@@ -1,0 +1,364 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pulsering/pulsering/detector"
+	"github.com/pulsering/pulsering/internal/mailbox"
+)
+
+// ErrClosed is what a closed Server or Client answers.
+var ErrClosed = errors.New("link: closed")
+
+// ErrUnknownSession is what Send and End return for a session that is not there, or Gone.
+var ErrUnknownSession = errors.New("link: no such session")
+
+// A Server judges the sessions on the connections that are handed to Serve. Make it with NewServer and end it with Close. All
+// methods may be called from any goroutine.
+type Server struct {
+	cfg Config
+	det *detector.Detector[uint64]
+	hub *mailbox.Hub[string, Event]
+
+	count Counters
+
+	mu       sync.Mutex
+	sessions map[string]*session
+	links    map[uint64]*served
+	keys     uint64 // the latest key of links
+	closed   bool
+
+	rounds rounds
+	expiry expiry
+	done   chan struct{}
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// Counters count what happened since a Server began. All but Connections only grow.
+type Counters struct {
+	Connections atomic.Int64  // that are open
+	Beats       atomic.Uint64 // answered pings and one-way beats, which are samples of φ
+	Pings       atomic.Uint64 // sent
+	Skipped     atomic.Uint64 // pings that were not sent, as data said the same
+	Blocked     atomic.Uint64 // pings that were not sent, as the one before was not written
+	Unasked     atomic.Uint64 // answers to pings that were not sent, or answered already
+	TooFast     atomic.Uint64 // pings beyond the rate that was told
+	Refused     atomic.Uint64 // connections that were refused or ended for what they sent
+	Duplicates  atomic.Uint64 // messages that came again
+}
+
+// served is a connection that a Server reads. It is in the detector under its key while it lasts.
+type served struct {
+	*conn
+	key    uint64
+	oneWay bool
+
+	every   atomic.Int64 // between its beats
+	strikes strikes
+
+	// What the loop alone uses.
+	skipped int                     // pings in a row
+	written uint64                  // Transport.Written at the last look
+	session atomic.Pointer[session] // set once
+
+	gen uint64    // of its place in rounds; theirs
+	due time.Time // theirs
+
+	mu     sync.Mutex
+	cause  Cause // why this end closed it
+	reason error
+}
+
+// NewServer returns a running server without sessions. The error names a field of cfg that is out of range, its value and the limit.
+func NewServer(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	det, err := detector.New[uint64](detector.Config{Interval: cfg.Interval, FalseAlarmEvery: cfg.FalseAlarmEvery})
+	if err != nil {
+		return nil, fmt.Errorf("link: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{
+		cfg: cfg, det: det, hub: mailbox.NewHub[string](foldEvents),
+		sessions: map[string]*session{}, links: map[uint64]*served{},
+		done: make(chan struct{}), ctx: ctx, cancel: cancel,
+	}
+	s.rounds.init(cfg.Interval, time.Now())
+	s.expiry.wake = make(chan struct{}, 1)
+	events := det.Events(ctx)
+	s.wg.Go(func() {
+		for e := range events {
+			s.judged(e)
+		}
+	})
+	s.wg.Go(s.loop)
+	return s, nil
+}
+
+// Serve reads a connection until it ends, and closes it. It returns why: nil for a goodbye or Close, the other end's CloseError, or
+// what failed. The end of ctx ends it too. The session may go on with another connection.
+func (s *Server) Serve(ctx context.Context, t Transport) error {
+	now := time.Now()
+	l := &served{conn: newConn(t, now)}
+	l.every.Store(int64(s.cfg.Interval))
+	if err := s.admit(l, now); err != nil {
+		l.close(CodeTryAgain, err.Error())
+		l.wg.Wait()
+		l.end()
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { s.drop(l, Local, CodeGoingAway, "the server ends this connection") })
+	err := s.read(l)
+	stop()
+	var bad *protocolError
+	if errors.As(err, &bad) {
+		s.count.Refused.Add(1)
+		l.close(bad.code, bad.reason)
+		l.wg.Wait() // for the reason to be written, closeWait at most
+	}
+	l.end()
+	return s.ended(l, err)
+}
+
+func (s *Server) admit(l *served, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrClosed
+	case len(s.links) >= s.cfg.MaxSessions || len(s.sessions) >= s.cfg.MaxSessions:
+		s.count.Refused.Add(1)
+		return fmt.Errorf("link: %d connections and %d sessions, and Config.MaxSessions is %d", len(s.links), len(s.sessions), s.cfg.MaxSessions)
+	}
+	s.keys++
+	l.key = s.keys
+	s.links[l.key] = l
+	s.wg.Add(1) // until ended
+	s.det.Watch(l.key, s.cfg.Interval)
+	s.rounds.add(l, now, jitter(s.cfg.Interval)) // the first one at any moment, so that many do not beat in step
+	s.count.Connections.Add(1)
+	return nil
+}
+
+// read acts on all frames of a connection, and returns why there are no more.
+func (s *Server) read(l *served) error {
+	for {
+		f, err := l.t.Read()
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if silence := l.heard(f, now); silence >= time.Duration(l.every.Load())/4 { // this resets the clock, and is no sample
+			s.det.Alive(l.key, now)
+		}
+		if err := s.received(l, f, now); err != nil {
+			return err
+		}
+	}
+}
+
+// protocolError is what a connection is ended for.
+type protocolError struct {
+	code   uint16
+	reason string
+}
+
+func (e *protocolError) Error() string { return "link: " + e.reason }
+
+func (s *Server) received(l *served, f Frame, now time.Time) error {
+	switch f.Type {
+	case Pong:
+		s.pong(l, f.Payload, now)
+	case Ping:
+		return s.pinged(l, f, now)
+	case Text:
+		return s.text(l, f.Payload, now)
+	case Data:
+		seq, data, ok := splitData(f.Payload)
+		if !ok {
+			return &protocolError{CodeProtocol, "a message without a number"}
+		}
+		return s.message(l, seq, data, now)
+	case Close:
+		return &CloseError{f.Code, string(f.Payload)}
+	}
+	return nil
+}
+
+// pong takes the answer to a ping, or a beat of a session that beats one way.
+func (s *Server) pong(l *served, payload []byte, now time.Time) {
+	b, err := DecodeBeat(payload)
+	if err == nil && b.OneWay {
+		s.beat(l, b, now)
+		return
+	}
+	if err != nil {
+		s.count.Unasked.Add(1)
+		return
+	}
+	if !l.answered(b, now) {
+		s.count.Unasked.Add(1)
+		return
+	}
+	s.count.Beats.Add(1)
+	s.det.HeartbeatAt(l.key, now, b.Seq)
+	if l.session.Load() == nil && now.Sub(l.begun) >= helloWait { // a plain client, who answers pings and says nothing
+		s.hello(l, control{}, now)
+	}
+}
+
+// helloWait is how long a connection may take to say who it is before it gets a session of its own.
+const helloWait = time.Second
+
+// beat takes a heartbeat that was not asked for. It is a sample only where that is how the session beats.
+func (s *Server) beat(l *served, b Beat, now time.Time) {
+	s.told(l, b)
+	if !l.oneWay {
+		return
+	}
+	s.count.Beats.Add(1)
+	s.det.HeartbeatAt(l.key, now, b.Seq)
+	if every := max(b.Every, minInterval); b.Every > 0 && int64(every) != l.every.Load() {
+		l.every.Store(int64(every))
+		s.det.SetInterval(l.key, every)
+	}
+}
+
+// told takes what the other end says in a beat.
+func (s *Server) told(l *served, b Beat) {
+	one := l.session.Load()
+	if one == nil {
+		return
+	}
+	one.out.ack(b.Ack)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.link == l && string(one.own) != string(b.State) {
+		one.own = slices.Clone(b.State)
+	}
+}
+
+// pinged answers a ping, but not more often than a beat may come.
+func (s *Server) pinged(l *served, f Frame, now time.Time) error {
+	switch l.strikes.ping(now, s.cfg.Interval) {
+	case tellRate:
+		s.count.TooFast.Add(1)
+		l.write(control{Type: typeSlower, Every: millis(s.cfg.Interval)}.frame())
+	case tooFast:
+		s.count.TooFast.Add(1)
+		return &protocolError{CodeTooFast, fmt.Sprintf("pings come more often than once in %v, as was told", s.cfg.Interval)}
+	}
+	if !l.write(Frame{Type: Pong, Payload: slices.Clone(f.Payload)}) {
+		return &protocolError{CodeBehind, fmt.Sprintf("%d answers wait that are not read", maxControl)}
+	}
+	if b, err := DecodeBeat(f.Payload); err == nil {
+		s.told(l, b)
+	}
+	if l.session.Load() == nil {
+		return s.hello(l, control{}, now)
+	}
+	return nil
+}
+
+// text acts on a message of the protocol, or of a plain client: PING is answered with PONG, whatever follows.
+func (s *Server) text(l *served, p []byte, now time.Time) error {
+	if rest, ok := strings.CutPrefix(string(p), "PING"); ok && len(p) <= MaxBeat {
+		if l.session.Load() == nil {
+			if err := s.hello(l, control{}, now); err != nil {
+				return err
+			}
+		}
+		if !l.write(Frame{Type: Text, Payload: []byte("PONG" + rest)}) {
+			return &protocolError{CodeBehind, fmt.Sprintf("%d answers wait that are not read", maxControl)}
+		}
+		return nil
+	}
+	c, ok, err := parseControl(p)
+	if err != nil {
+		return &protocolError{CodeProtocol, err.Error()}
+	}
+	if !ok {
+		return &protocolError{CodeProtocol, "text that is neither JSON nor PING"}
+	}
+	if l.session.Load() == nil && c.Type != typeHello {
+		if err := s.hello(l, control{Text: true}, now); err != nil {
+			return err
+		}
+	}
+	switch c.Type {
+	case typeHello:
+		if l.session.Load() != nil {
+			return &protocolError{CodeProtocol, "a second hello"}
+		}
+		return s.hello(l, c, now)
+	case typeAck:
+		l.session.Load().out.ack(c.Last)
+	case typeEvery:
+		s.setEvery(l, fromMillis(c.Every), now)
+	case typeEvent:
+		return s.message(l, c.Seq, []byte(c.Data), now)
+	case typeBye:
+		return &CloseError{CodeNormal, "bye"}
+	}
+	return nil // of a later version
+}
+
+// setEvery has l be pinged, or expected, every so long; 0: as configured. The change holds from the next beat on.
+func (s *Server) setEvery(l *served, every time.Duration, now time.Time) {
+	if every == 0 {
+		every = s.cfg.Interval
+	}
+	every = min(max(every, s.cfg.Interval), maxInterval)
+	l.every.Store(int64(every))
+	s.det.SetInterval(l.key, every)
+	if !l.oneWay {
+		s.rounds.add(l, now, jittered(every))
+	}
+}
+
+// message takes a message of the application. What came before comes again after a resume, and is dropped.
+func (s *Server) message(l *served, seq uint64, data []byte, now time.Time) error {
+	if l.session.Load() == nil {
+		if err := s.hello(l, control{}, now); err != nil {
+			return err
+		}
+	}
+	if len(data) > s.cfg.MaxMessage {
+		return &protocolError{CodeTooBig, fmt.Sprintf("a message of %d bytes, want at most %d", len(data), s.cfg.MaxMessage)}
+	}
+	one := l.session.Load()
+	one.mu.Lock()
+	in := one.in.Load()
+	if one.link == l && seq == in+1 {
+		one.in.Store(seq)
+	}
+	current := one.link == l
+	one.mu.Unlock()
+	switch {
+	case !current: // its owner has connected again meanwhile
+		return nil
+	case seq <= in:
+		s.count.Duplicates.Add(1)
+		return nil
+	case seq != in+1:
+		return &protocolError{CodeProtocol, fmt.Sprintf("message %d, want %d", seq, in+1)}
+	}
+	if s.cfg.Receive != nil {
+		s.cfg.Receive(one.id, slices.Clone(data))
+	}
+	if seq%ackEvery == 0 {
+		l.write(control{Type: typeAck, Last: seq}.frame())
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package link
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Session is a snapshot of what one end knows of a session.
+type Session struct {
+	ID    string `json:"session"`
+	State State  `json:"state"`
+	// Phi is how unusual the silence is: see phiaccrual. 0 unless there is a connection.
+	Phi float64 `json:"phi"`
+	// Cause is why the session is not Up; zero while it is.
+	Cause Cause `json:"cause,omitempty"`
+	// RTT is the latest round-trip time of a beat; 0: none was measured on this connection.
+	RTT time.Duration `json:"-"`
+	// LastHeard is when anything came last, Since from when on it has been in State, both with a monotonic reading.
+	LastHeard time.Time `json:"-"`
+	Since     time.Time `json:"-"`
+	// Remote and Transport are those of the latest connection.
+	Remote    string `json:"remote"`
+	Transport string `json:"transport"`
+	// State64 is what the latest beat of the other end carried of the application's own, up to MaxState bytes.
+	State64 []byte `json:"state64,omitempty"`
+}
+
+// session is what a server keeps of one. Its mutex is held while events about it are published, so that these are in order.
+type session struct {
+	mu     sync.Mutex
+	id     string
+	secret [16]byte
+	state  State
+	cause  Cause
+	since  time.Time
+	link   *served // its connection; nil: it is Away or Gone
+	lately lately  // what its latest connection was like
+	out    outbox
+	in     atomic.Uint64 // the latest message that came; changed under mu
+	own    []byte        // State64
+}
+
+// lately is what is told of a connection that may be over.
+type lately struct {
+	remote, transport string
+	heard             time.Time
+	rtt               time.Duration
+}
+
+func newSecret() (s [16]byte) {
+	rand.Read(s[:]) // never fails
+	return s
+}
+
+func secretText(s [16]byte) string { return base64.RawURLEncoding.EncodeToString(s[:]) }
+
+// knows tells whether text is the session's secret.
+func (s *session) knows(text string) bool {
+	return subtle.ConstantTimeCompare([]byte(text), []byte(secretText(s.secret))) == 1
+}
+
+// newName is the name of a session that asked for none.
+func newName() string {
+	var b [12]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

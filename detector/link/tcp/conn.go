@@ -1,0 +1,183 @@
+package tcp
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pulsering/pulsering/detector/link"
+)
+
+// A Conn carries frames on a stream. Each of its methods does what [link.Transport] says.
+type Conn struct {
+	rw      io.ReadWriteCloser
+	kind    string
+	read    reader
+	lines   *bufio.Reader // of a plain client; nil: frames
+	started bool
+	server  bool
+
+	mu      sync.Mutex // one frame is written at a time
+	text    atomic.Bool
+	written atomic.Uint64
+	closed  sync.Once
+	closing error
+}
+
+// New returns a connection that speaks in frames on rw, which is the connection's from then on: a net.Conn, or what else is read,
+// written and closed. Close must end a Read and a Write that wait. A message is at most maxMessage bytes (0: link.DefaultMaxMessage).
+func New(rw io.ReadWriteCloser, maxMessage int) *Conn {
+	if maxMessage == 0 {
+		maxMessage = link.DefaultMaxMessage
+	}
+	return &Conn{rw: rw, kind: "tcp", read: reader{r: rw, most: maxMessage + link.DataHeader}}
+}
+
+// NewServer is New for the end that was connected to. There the other end may also be a plain client, which speaks in lines of text
+// and begins with PING:
+//
+//	PING anything     is answered with PONG anything
+//	PONG anything     answers a PING of this end, and repeats what follows it
+//	{"type": …}       the messages of the protocol, in JSON
+func NewServer(rw io.ReadWriteCloser, maxMessage int) *Conn {
+	c := New(rw, maxMessage)
+	c.server = true
+	return c
+}
+
+// Read returns the next frame.
+func (c *Conn) Read() (link.Frame, error) {
+	if !c.started {
+		c.started = true
+		if c.server {
+			if err := c.detect(); err != nil {
+				return link.Frame{}, err
+			}
+		}
+	}
+	if c.lines != nil {
+		return c.readLine()
+	}
+	return c.read.next()
+}
+
+// detect looks at the first byte of the other end: frames begin with their version, and lines with a letter or brace.
+func (c *Conn) detect() error {
+	var first [1]byte
+	if _, err := io.ReadFull(c.rw, first[:]); err != nil {
+		return err
+	}
+	rest := io.MultiReader(strings.NewReader(string(first[:])), c.rw)
+	if first[0] == frameVersion {
+		c.read.r = rest
+		return nil
+	}
+	c.text.Store(true)
+	c.lines = bufio.NewReaderSize(rest, link.MaxText+1)
+	return nil
+}
+
+func (c *Conn) readLine() (link.Frame, error) {
+	for {
+		line, err := c.lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return link.Frame{}, fmt.Errorf("%w: a line of more than %d bytes", link.ErrTooBig, link.MaxText)
+		case err == io.EOF && len(line) > 0:
+			return link.Frame{}, fmt.Errorf("%w: it ends in a line", link.ErrFrame)
+		case err != nil:
+			return link.Frame{}, err
+		}
+		s := strings.TrimRight(string(line), "\r\n")
+		if rest, ok := strings.CutPrefix(s, "PONG"); ok {
+			payload, err := base64.RawURLEncoding.DecodeString(strings.TrimSpace(rest))
+			if err != nil || len(payload) > link.MaxBeat {
+				payload = nil // an answer to nothing that was asked
+			}
+			return link.Frame{Type: link.Pong, Payload: payload}, nil
+		}
+		if s != "" {
+			return link.Frame{Type: link.Text, Payload: []byte(s)}, nil
+		}
+	}
+}
+
+// Write writes a frame, long messages in pieces.
+func (c *Conn) Write(f link.Frame) error {
+	if c.server && c.text.Load() {
+		return c.writeLine(f)
+	}
+	payload := f.Payload
+	if f.Type == link.Close {
+		payload = append(binary.BigEndian.AppendUint16(nil, f.Code), payload...)
+		payload = payload[:min(len(payload), link.MaxBeat)]
+	}
+	for {
+		n := min(len(payload), pieceSize)
+		last := n == len(payload)
+		if err := c.put(appendFrame(make([]byte, 0, headerSize+n), f.Type, last, payload[:n])); err != nil {
+			return err
+		}
+		if payload = payload[n:]; last {
+			return nil
+		}
+	}
+}
+
+func (c *Conn) writeLine(f link.Frame) error {
+	var line string
+	switch f.Type {
+	case link.Ping:
+		line = "PING " + base64.RawURLEncoding.EncodeToString(f.Payload)
+	case link.Pong:
+		return nil // a plain client's PING is Text, and so is the answer
+	case link.Text:
+		line = string(f.Payload)
+	case link.Close:
+		line = fmt.Sprintf("CLOSE %d %s", f.Code, f.Payload)
+	case link.Data:
+		return fmt.Errorf("%w: a plain client cannot be sent messages that are not text", link.ErrFrame)
+	}
+	return c.put([]byte(line + "\n"))
+}
+
+func (c *Conn) put(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.rw.Write(b)
+	c.written.Add(uint64(max(0, n)))
+	return err
+}
+
+// Written counts the bytes that the connection has taken.
+func (c *Conn) Written() uint64 { return c.written.Load() }
+
+// NetConn is the socket; nil for a stream that is none.
+func (c *Conn) NetConn() net.Conn {
+	conn, _ := c.rw.(net.Conn)
+	return conn
+}
+
+// Remote is the address of the other end; empty for a stream without one.
+func (c *Conn) Remote() string {
+	if conn := c.NetConn(); conn != nil {
+		return conn.RemoteAddr().String()
+	}
+	return ""
+}
+
+// Kind is "tcp".
+func (c *Conn) Kind() string { return c.kind }
+
+// Close ends the connection at once.
+func (c *Conn) Close() error {
+	c.closed.Do(func() { c.closing = c.rw.Close() })
+	return c.closing
+}

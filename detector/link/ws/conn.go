@@ -1,0 +1,238 @@
+// Package ws carries sessions of package link over WebSocket (RFC 6455), on the server for browsers and others, and for clients in Go. It
+// frames with github.com/gobwas/ws, which alone among the libraries read gives pings a payload of one's own and leaves the
+// connection a net.Conn.
+package ws
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"github.com/pulsering/pulsering/detector/link"
+)
+
+const (
+	// pieceSize is how long the fragments of a message are, between which pings go.
+	pieceSize = 16 << 10
+	// readBuffer is what a connection holds for reading: a ping's answer fits.
+	readBuffer = 256
+)
+
+// Conn is a WebSocket connection. Each of its methods does what [link.Transport] says.
+type Conn struct {
+	conn   net.Conn
+	remote string
+	client bool // the client's end, which masks
+	most   int  // bytes of a message
+
+	r       *bufio.Reader
+	buf     []byte    // of the control frame or message that was read last
+	message []byte    // fragments of one that is not whole
+	begun   ws.OpCode // its type; 0: there is none
+
+	mu      sync.Mutex // one frame is written at a time
+	closing bool       // a close frame was written
+	written atomic.Uint64
+}
+
+// newConn takes over an upgraded connection, of which rest was read already.
+func newConn(conn net.Conn, rest *bufio.Reader, client bool, maxMessage int) *Conn {
+	if maxMessage == 0 {
+		maxMessage = link.DefaultMaxMessage
+	}
+	c := &Conn{conn: conn, remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
+	var src io.Reader = conn
+	if rest != nil && rest.Buffered() > 0 {
+		early, _ := rest.Peek(rest.Buffered())
+		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+	}
+	c.r = bufio.NewReaderSize(src, readBuffer)
+	return c
+}
+
+// Read returns the next control frame or whole message.
+func (c *Conn) Read() (link.Frame, error) {
+	for {
+		h, err := ws.ReadHeader(c.r)
+		if err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = fmt.Errorf("%w: it ends in a header", link.ErrFrame)
+			}
+			return link.Frame{}, err
+		}
+		if err := c.check(h); err != nil {
+			return link.Frame{}, err
+		}
+		if h.OpCode.IsControl() {
+			c.buf, err = c.body(c.buf[:0], h)
+			if err != nil {
+				return link.Frame{}, err
+			}
+			return c.control(h.OpCode)
+		}
+		if h.OpCode != ws.OpContinuation {
+			c.begun = h.OpCode
+		}
+		if c.message, err = c.body(c.message, h); err != nil {
+			return link.Frame{}, err
+		}
+		if !h.Fin {
+			continue
+		}
+		f := link.Frame{Type: link.Data, Payload: c.message}
+		if c.begun == ws.OpText {
+			f.Type = link.Text
+			if !utf8.Valid(c.message) {
+				return link.Frame{}, fmt.Errorf("%w: text that is no UTF-8", link.ErrFrame)
+			}
+		}
+		c.begun = 0
+		if c.message = c.message[:0]; cap(c.message) > readBuffer { // one long message is no reason to keep as much
+			c.message = nil
+		}
+		return f, nil
+	}
+}
+
+// check tells what is wrong with a header.
+func (c *Conn) check(h ws.Header) error {
+	state := ws.StateServerSide
+	if c.client {
+		state = ws.StateClientSide
+	}
+	if c.begun != 0 {
+		state |= ws.StateFragmented
+	}
+	if err := ws.CheckHeader(h, state); err != nil {
+		return fmt.Errorf("%w: %w", link.ErrFrame, err)
+	}
+	if !h.OpCode.IsControl() && h.Length > int64(c.most-len(c.message)) {
+		return fmt.Errorf("%w: %d bytes, want at most %d", link.ErrTooBig, int64(len(c.message))+h.Length, c.most)
+	}
+	return nil
+}
+
+// body appends the payload after header h to dst. Its length is not believed: memory grows as it comes.
+func (c *Conn) body(dst []byte, h ws.Header) ([]byte, error) {
+	for begin, n := len(dst), int(h.Length); n > 0; {
+		step := min(n, pieceSize)
+		at := len(dst)
+		dst = append(dst, make([]byte, step)...)
+		if _, err := io.ReadFull(c.r, dst[at:]); err != nil {
+			if err == io.EOF || err == io.ErrUnexpectedEOF {
+				err = fmt.Errorf("%w: it ends in a payload", link.ErrFrame)
+			}
+			return dst, err
+		}
+		if h.Masked {
+			ws.Cipher(dst[at:], h.Mask, at-begin)
+		}
+		n -= step
+	}
+	return dst, nil
+}
+
+// control is a control frame as others see it. A close frame is answered, as section 5.5.1 wants.
+func (c *Conn) control(op ws.OpCode) (link.Frame, error) {
+	switch op {
+	case ws.OpPing:
+		return link.Frame{Type: link.Ping, Payload: c.buf}, nil
+	case ws.OpPong:
+		return link.Frame{Type: link.Pong, Payload: c.buf}, nil
+	}
+	code, reason := ws.ParseCloseFrameData(c.buf)
+	if code.Empty() {
+		code = ws.StatusNoStatusRcvd
+	}
+	c.Write(link.Frame{Type: link.Close, Code: uint16(code)})
+	return link.Frame{Type: link.Close, Code: uint16(code), Payload: []byte(reason)}, nil
+}
+
+// Write writes a frame, long messages in fragments.
+func (c *Conn) Write(f link.Frame) error {
+	switch f.Type {
+	case link.Ping:
+		return c.put(ws.OpPing, true, f.Payload)
+	case link.Pong:
+		return c.put(ws.OpPong, true, f.Payload)
+	case link.Close:
+		var payload []byte
+		if f.Code != uint16(ws.StatusNoStatusRcvd) {
+			payload = append(binary.BigEndian.AppendUint16(nil, f.Code), f.Payload...)
+		}
+		return c.put(ws.OpClose, true, payload[:min(len(payload), link.MaxBeat)])
+	}
+	op, payload := ws.OpBinary, f.Payload
+	if f.Type == link.Text {
+		op = ws.OpText
+	}
+	for {
+		n := min(len(payload), pieceSize)
+		last := n == len(payload)
+		if err := c.put(op, last, payload[:n]); err != nil {
+			return err
+		}
+		if op, payload = ws.OpContinuation, payload[n:]; last {
+			return nil
+		}
+	}
+}
+
+// put writes one frame with a single write.
+func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
+	h := ws.Header{Fin: fin, OpCode: op, Length: int64(len(payload))}
+	buf := make([]byte, 0, ws.MaxHeaderSize+len(payload))
+	if c.client {
+		h.Masked, h.Mask = true, ws.NewMask()
+	}
+	w := (*appender)(&buf)
+	if err := ws.WriteHeader(w, h); err != nil {
+		return err
+	}
+	at := len(buf)
+	buf = append(buf, payload...)
+	if c.client {
+		ws.Cipher(buf[at:], h.Mask, 0)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return nil // nothing follows a close frame
+	}
+	c.closing = op == ws.OpClose
+	n, err := c.conn.Write(buf)
+	c.written.Add(uint64(max(0, n)))
+	return err
+}
+
+// Written counts the bytes that the connection has taken.
+func (c *Conn) Written() uint64 { return c.written.Load() }
+
+// NetConn is the socket.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// Remote is the address of the other end.
+func (c *Conn) Remote() string { return c.remote }
+
+// Kind is "websocket".
+func (c *Conn) Kind() string { return "websocket" }
+
+// Close ends the connection at once.
+func (c *Conn) Close() error { return c.conn.Close() }
+
+// appender is a slice that is written to.
+type appender []byte
+
+func (a *appender) Write(p []byte) (int, error) {
+	*a = append(*a, p...)
+	return len(p), nil
+}

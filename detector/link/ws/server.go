@@ -1,0 +1,111 @@
+package ws
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/pulsering/pulsering/detector/link"
+)
+
+// Handler upgrades requests to WebSocket and hands the connections to a server. It is an http.Handler.
+type Handler struct {
+	// Server judges the sessions.
+	Server *link.Server
+	// Origins are the hosts, with the port where it is not the scheme's, of pages that may connect beside those of the host that was
+	// asked; "*" stands for all. A browser says where its page is from; other clients say nothing, and are let in.
+	Origins []string
+	// MaxMessage is as in link.Config.
+	MaxMessage int
+
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// upgradeTime is how long the answer to a request may take to be written.
+const upgradeTime = 5 * time.Second
+
+// ServeHTTP upgrades a request. It returns while the connection is read on a goroutine of its own, so that what net/http holds for a
+// request is free again.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.allowed(r); err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTime}.Upgrade(r, w)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	c := newConn(conn, rw.Reader, false, h.MaxMessage)
+	h.mu.Lock()
+	if h.ctx == nil {
+		h.ctx, h.cancel = context.WithCancel(context.Background())
+	}
+	ctx := h.ctx
+	h.wg.Add(1)
+	h.mu.Unlock()
+	go func() {
+		defer h.wg.Done()
+		h.Server.Serve(ctx, c)
+	}()
+}
+
+// allowed tells whether the page that asks may.
+func (h *Handler) allowed(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("the origin %q is not allowed: it names no host", origin)
+	}
+	if strings.EqualFold(u.Host, r.Host) {
+		return nil
+	}
+	for _, o := range h.Origins {
+		if o == "*" || strings.EqualFold(o, u.Host) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the origin %q is not allowed", origin)
+}
+
+// Close ends the connections that the handler upgraded, and returns when none is read any more.
+func (h *Handler) Close() error {
+	h.mu.Lock()
+	if h.ctx == nil {
+		h.ctx, h.cancel = context.WithCancel(context.Background())
+	}
+	h.cancel()
+	h.mu.Unlock()
+	h.wg.Wait()
+	return nil
+}
+
+// Dial connects to a ws or wss URL. A message is at most maxMessage bytes; 0: link.DefaultMaxMessage.
+func Dial(ctx context.Context, url string, maxMessage int) (*Conn, error) {
+	status := 0
+	d := ws.Dialer{OnStatusError: func(s int, _ []byte, _ io.Reader) { status = s }}
+	conn, rest, _, err := d.Dial(ctx, url)
+	switch {
+	case status != 0:
+		return nil, fmt.Errorf("ws: Dial %s: the server answers %d %s", url, status, http.StatusText(status))
+	case err != nil:
+		return nil, fmt.Errorf("ws: Dial %s: %w", url, err)
+	}
+	c := newConn(conn, rest, true, maxMessage)
+	if rest != nil {
+		ws.PutReader(rest)
+	}
+	return c, nil
+}
