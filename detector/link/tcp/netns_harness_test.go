@@ -5,6 +5,7 @@ package tcp
 import (
 	"bufio"
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -117,6 +118,7 @@ func TestMain(m *testing.M) {
 		bePeer(kind)
 		return
 	}
+	flag.Set("test.parallel", "6") // the default here: they are waiting, for the most part
 	os.Exit(m.Run())
 }
 

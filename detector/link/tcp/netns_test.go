@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	runs     = flag.Int("runs", 3, "how often a process is stopped, and a path cut in each way")
+	runs     = flag.Int("runs", 2, "how often a process is stopped, and a path cut in each way")
 	interval = flag.Duration("interval", 200*time.Millisecond, "the time between two pings")
 )
 
@@ -135,7 +135,7 @@ func series(t *testing.T, want Verdict, run func(w *wire) judged) {
 	}
 	slices.SortFunc(all, func(a, b judged) int { return int(a.after - b.after) })
 	middle, last := all[len(all)/2], all[len(all)-1]
-	t.Logf("%v: %d runs, pings %v apart: after the fault at best %v, median %v (silence %v), worst %v (silence %v)", want,
+	t.Logf("%v in all of %d runs, pings %v apart: after at best %v, median %v (silence %v), worst %v (silence %v)", want,
 		len(all), *interval, all[0].after.Round(ms), middle.after.Round(ms), middle.silence.Round(ms),
 		last.after.Round(ms), last.silence.Round(ms))
 }
