@@ -31,6 +31,7 @@ func (r *reader) options() []kong.Option {
 	return []kong.Option{
 		reads(r, parseSpan),
 		reads(r, parseSpanOrNever),
+		reads(r, parseWholeSpan),
 		reads(r, parseEven),
 		reads(r, parseCount),
 		reads(r, func(s string, _ *kong.Tag, t *text) error { *t = text(s); return nil }),
@@ -54,13 +55,12 @@ func reads[T any](r *reader, parse func(s string, tag *kong.Tag, to *T) error) k
 		if err := ctx.Scan.PopValueInto("a", &s); err != nil {
 			return err
 		}
-		err := errors.New("is empty: give it a value, or leave the flag out")
+		name, err := "--"+ctx.Value.Name, errors.New("is empty: give it a value, or leave the flag out")
+		if ctx.Value.Flag == nil { // an argument without a flag
+			name, err = ctx.Value.Name, errors.New("is empty: give it a value")
+		}
 		if s != "" {
 			err = parse(s, ctx.Value.Tag, target.Addr().Interface().(*T))
-		}
-		name := "--" + ctx.Value.Name
-		if ctx.Value.Flag == nil {
-			name = ctx.Value.Summary()
 		}
 		for _, err := range each(err) {
 			r.wrong = append(r.wrong, fmt.Errorf("%s: %w", name, err))
@@ -112,6 +112,21 @@ func parseSpanOrNever(s string, tag *kong.Tag, to *spanOrNever) error {
 	return nil
 }
 
+// wholeSpan is a span of whole seconds.
+type wholeSpan time.Duration
+
+func parseWholeSpan(s string, tag *kong.Tag, to *wholeSpan) error {
+	var d span
+	if err := parseSpan(s, tag, &d); err != nil {
+		return err
+	}
+	if time.Duration(d)%time.Second != 0 {
+		return fmt.Errorf("%v: want whole seconds, %s to %s", time.Duration(d), tag.Get("min"), tag.Get("max"))
+	}
+	*to = wholeSpan(d)
+	return nil
+}
+
 // mustDuration is for struct tags: a test parses every flag.
 func mustDuration(s string) time.Duration {
 	d, err := time.ParseDuration(s)
@@ -140,11 +155,12 @@ func parseEven(s string, tag *kong.Tag, to *even) error {
 type count int
 
 func parseCount(s string, tag *kong.Tag, to *count) error {
-	least, _ := strconv.Atoi(tag.Get("min"))
-	most, _ := strconv.Atoi(tag.Get("max"))
+	low, high := tag.Get("min"), tag.Get("max")
+	least, _ := strconv.Atoi(low)
+	most, _ := strconv.Atoi(high)
 	n, err := strconv.Atoi(s)
 	if err != nil || n < least || n > most {
-		return fmt.Errorf("%q: want a number from %d to %d", s, least, most)
+		return fmt.Errorf("%q: want a number from %s to %s", s, low, high)
 	}
 	*to = count(n)
 	return nil

@@ -1,13 +1,14 @@
 // Command pulsering runs a member of a Pulsering cluster, and asks a running member what it sees.
 //
-//	pulsering demo      a cluster of five on this machine, nothing to set up
-//	pulsering node      run a member; events on standard output, log on standard error
-//	pulsering members   the members as a running node sees them
-//	pulsering events    follow what a running node learns
-//	pulsering gateway   sessions over WebSocket and TCP; events on standard output
-//	pulsering connect   a client of a gateway that stays connected
-//	pulsering keygen    make a key that encrypts a cluster's traffic
-//	pulsering version   the version of this binary, as pulsering --version
+//	pulsering demo       a cluster of five on this machine, nothing to set up
+//	pulsering node       run a member; events on standard output, log on standard error
+//	pulsering members    the members as a running node sees them
+//	pulsering events     follow what a running node learns
+//	pulsering gateway    sessions over WebSocket and TCP; events on standard output
+//	pulsering connect    a client of a gateway that stays connected
+//	pulsering keepalive  what TCP keep-alive does on the path to an address, live
+//	pulsering keygen     make a key that encrypts a cluster's traffic
+//	pulsering version    the version of this binary, as pulsering --version
 //
 // It exits with 0 when all went well, 1 when something failed while running, 2 when it was used in a wrong way, and 128
 // plus the signal's number when a signal cut it short.
@@ -28,14 +29,15 @@ import (
 )
 
 type cli struct {
-	Demo    demoCmd    `cmd:"" help:"Watch five members form a ring on this machine, lose one, say so and take it back."`
-	Node    nodeCmd    `cmd:"" help:"Run a member of a cluster."`
-	Members membersCmd `cmd:"" help:"Show the members as a running node sees them."`
-	Events  eventsCmd  `cmd:"" help:"Follow what a running node learns about the others."`
-	Gateway gatewayCmd `cmd:"" help:"Judge sessions over WebSocket and TCP by their heartbeats."`
-	Connect connectCmd `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
-	Keygen  keygenCmd  `cmd:"" help:"Print a new key for a key file."`
-	Version versionCmd `cmd:"" help:"Print the version of this binary."`
+	Demo      demoCmd      `cmd:"" help:"Watch five members form a ring on this machine, lose one, say so and take it back."`
+	Node      nodeCmd      `cmd:"" help:"Run a member of a cluster."`
+	Members   membersCmd   `cmd:"" help:"Show the members as a running node sees them."`
+	Events    eventsCmd    `cmd:"" help:"Follow what a running node learns about the others."`
+	Gateway   gatewayCmd   `cmd:"" help:"Judge sessions over WebSocket and TCP by their heartbeats."`
+	Connect   connectCmd   `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
+	Keepalive keepaliveCmd `cmd:"" help:"Watch what TCP keep-alive does on the path to an address."`
+	Keygen    keygenCmd    `cmd:"" help:"Print a new key for a key file."`
+	Version   versionCmd   `cmd:"" help:"Print the version of this binary."`
 
 	ShowVersion versionFlag `name:"version" help:"Print the version of this binary."`
 }

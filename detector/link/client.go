@@ -414,11 +414,11 @@ func (c *Client) judged(e detector.Event[uint64]) {
 		}
 	case detector.Suspect:
 		if c.state == Up {
-			c.change(Suspect, evidence(l.t, silence), false, now)
+			c.change(Suspect, evidence(l.t, silence, c.cfg.Interval), false, now)
 		}
 	case detector.Down:
 		l.mu.Lock()
-		l.cause = evidence(l.t, silence)
+		l.cause = evidence(l.t, silence, c.cfg.Interval)
 		l.mu.Unlock()
 		l.close(CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
 	}

@@ -123,14 +123,14 @@ func (s *Server) judged(e detector.Event[uint64]) {
 		s.turn(one, l, Suspect, Up, 0, now)
 	case detector.Suspect:
 		l.progress()
-		s.turn(one, l, Up, Suspect, evidence(l.t, silence), now)
+		s.turn(one, l, Up, Suspect, evidence(l.t, silence, time.Duration(l.every.Load())), now)
 	case detector.Down:
 		if l.progress() {
 			s.det.Alive(l.key, now)
 			s.turn(one, l, Up, Suspect, Slow, now)
 			return
 		}
-		s.drop(l, evidence(l.t, silence), CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
+		s.drop(l, evidence(l.t, silence, time.Duration(l.every.Load())), CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
 	}
 }
 
@@ -147,9 +147,11 @@ func (s *Server) turn(one *session, l *served, from, to State, cause Cause, now 
 }
 
 // evidence is why nothing was heard on t for so long, as far as the kernel knows.
-func evidence(t Transport, silence time.Duration) Cause {
-	if w, ok := t.(interface{ Evidence(time.Duration) Cause }); ok {
-		if cause := w.Evidence(silence); cause != 0 {
+func evidence(t Transport, silence, every time.Duration) Cause {
+	if w, ok := t.(interface {
+		Evidence(silence, every time.Duration) Cause
+	}); ok {
+		if cause := w.Evidence(silence, every); cause != 0 {
 			return cause
 		}
 	}

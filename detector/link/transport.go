@@ -32,7 +32,11 @@ type Frame struct {
 	Code    uint16 // of Close: as in WebSocket (RFC 6455, section 7.4)
 }
 
-// A Transport is one connection, as an adapter gives it to a [Server] or [Client]: packages ws and tcp have adapters.
+// A Transport is one connection, as an adapter gives it to a [Server] or [Client]: packages ws and tcp have adapters. One that knows
+// more about its end has these methods too, each of which returns zero for what it does not know:
+//
+//	Evidence(silence, interval time.Duration) Cause // why nothing was heard for so long, where beats are interval apart
+//	Ended(read, write error) Cause                  // what the errors of both directions mean
 type Transport interface {
 	// Read waits for the next frame. Its payload is valid until the next Read. A frame that is too long, or makes no
 	// sense, is an error and the end of the connection. One goroutine reads.

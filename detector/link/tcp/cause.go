@@ -1,0 +1,52 @@
+package tcp
+
+import (
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/pulsering/pulsering/detector/link"
+)
+
+// SilenceCause is why nothing was heard on conn for so long, by what the kernel knows, where beats are interval apart; zero where it
+// knows nothing. Behind a proxy it knows of the proxy.
+func SilenceCause(conn net.Conn, silence, interval time.Duration) link.Cause {
+	info, err := ReadInfo(conn)
+	if err != nil {
+		return 0
+	}
+	switch info.Verdict(silence, interval) {
+	case Path:
+		return link.Path
+	case Stuck:
+		return link.Stuck
+	case Slow:
+		return link.Slow
+	}
+	return 0
+}
+
+// EndCause is why a connection over conn ended, by the errors of both directions; zero where these do not tell. A reset counts as
+// closed by the other end, as that is what most are: a process that ended with data unread.
+func EndCause(conn net.Conn, read, write error) link.Cause {
+	if _, real := conn.(syscall.Conn); !real {
+		return 0
+	}
+	switch HowEnded(read, write) {
+	case EndClean, EndReset:
+		return link.Clean
+	case EndPath:
+		return link.Path
+	case EndLocal:
+		return link.Local
+	}
+	return 0
+}
+
+// Evidence is SilenceCause of the socket.
+func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
+	return SilenceCause(c.NetConn(), silence, interval)
+}
+
+// Ended is EndCause of the socket.
+func (c *Conn) Ended(read, write error) link.Cause { return EndCause(c.NetConn(), read, write) }

@@ -1,0 +1,16 @@
+package ws
+
+import (
+	"time"
+
+	"github.com/pulsering/pulsering/detector/link"
+	"github.com/pulsering/pulsering/detector/link/tcp"
+)
+
+// Evidence is what the kernel knows of the socket: see tcp.SilenceCause.
+func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
+	return tcp.SilenceCause(c.conn, silence, interval)
+}
+
+// Ended tells how the socket ended: see tcp.EndCause.
+func (c *Conn) Ended(read, write error) link.Cause { return tcp.EndCause(c.conn, read, write) }
