@@ -631,10 +631,10 @@ func TestIsolatedNodesAskLittle(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		// Those it listened to, and those that others asked it about just before, are asked up to ten times in a second; beside
-		// that a round of the roll asks the rest. All of it stays below the bound on questions.
+		// that a round of the roll asks the rest: 91 to 134 questions in sixty nodes' first second.
 		for _, n := range alone {
-			if got := n.Stats().Sent["ask"] - before[n]; got == 0 || got > 200 {
-				t.Errorf("%d questions in a second of isolation, want at most 200", got)
+			if got := n.Stats().Sent["ask"] - before[n]; got == 0 || got > 160 {
+				t.Errorf("%d questions in a second of isolation, want at most 160", got)
 			}
 		}
 	})
