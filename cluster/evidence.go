@@ -242,7 +242,7 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 	case from == r:
 		c.alive(now, r)
 	default:
-		if before.State != StateUp {
+		if before.State != StateUp && heard.After(r.since) { // or else it was known better before, and is not back
 			r.upAt = now
 		}
 		// Somebody's opinion counts when the evidence was heard,

@@ -28,7 +28,7 @@ func TestSlowLines(t *testing.T) {
 				}
 				return n
 			}
-			const settle, quiet = 30 * time.Second, 5 * time.Minute
+			const settle, quiet = 30 * time.Second, 2 * time.Minute
 			time.Sleep(settle)
 			before := asked()
 			time.Sleep(quiet)

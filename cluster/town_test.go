@@ -2,10 +2,13 @@ package cluster_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +36,17 @@ type citizen struct {
 	ended  chan struct{}
 }
 
+// towns counts those of each test: see townsOfATest.
+var towns sync.Map
+
 // inTown runs a story in a synctest bubble; it fails if a goroutine of ours is left at the end of it.
 func inTown(t *testing.T, options clustertest.Options, story func(*testing.T, *town)) {
+	test, _, _ := strings.Cut(t.Name(), "/")
+	count, _ := towns.LoadOrStore(test, new(atomic.Int64))
+	times, _ := strconv.ParseInt(flag.Lookup("test.count").Value.String(), 10, 64)
+	if n := count.(*atomic.Int64).Add(1); townsOfATest > 0 && n > townsOfATest*times {
+		return
+	}
 	synctest.Test(t, func(t *testing.T) {
 		network, err := clustertest.New(options)
 		if err != nil {
