@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -33,13 +34,85 @@ type stand struct {
 	serve http.Handler
 	down  *atomic.Bool // nobody is let in
 	end   func()       // of the room
+
+	router router
+}
+
+// router is what connections go through. It can forget those that there are, as routers with NAT do:
+// neither end is told.
+type router struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []*routed
+}
+
+type routed struct {
+	net.Conn
+	forgotten atomic.Bool
+}
+
+func (r *router) Accept() (net.Conn, error) {
+	conn, err := r.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &routed{Conn: conn}
+	r.mu.Lock()
+	r.conns = append(r.conns, c)
+	r.mu.Unlock()
+	return c, nil
+}
+
+func (r *router) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.forgotten.Store(true)
+	}
+}
+
+// end closes what was forgotten.
+func (r *router) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Conn.Close()
+	}
+}
+
+func (c *routed) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !c.forgotten.Load() {
+			return n, err
+		}
+	}
+}
+
+func (c *routed) Write(p []byte) (int, error) {
+	if c.forgotten.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// Close ends a forgotten connection for the server, and the page is not told.
+func (c *routed) Close() error {
+	if c.forgotten.Load() {
+		return c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	return c.Conn.Close()
 }
 
 func newStand(t *testing.T, cfg link.Config) *stand {
 	t.Helper()
 	s := &stand{t: t, down: new(atomic.Bool)}
 	s.build(cfg)
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		serve, down := s.serve, s.down.Load()
 		s.mu.Unlock()
@@ -49,9 +122,13 @@ func newStand(t *testing.T, cfg link.Config) *stand {
 		}
 		serve.ServeHTTP(w, r)
 	}))
+	web.Listener = &s.router
+	s.router.Listener = listener
+	web.Start()
 	s.url = web.URL
 	t.Cleanup(func() {
 		s.end()
+		s.router.end()
 		web.Close()
 	})
 	return s

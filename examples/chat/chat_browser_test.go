@@ -136,3 +136,24 @@ func TestServerStartsAgain(t *testing.T) {
 	ann.until(messages, "before|meanwhile")
 	ann.sees("ann", "online")
 }
+
+// A path that is dead tells neither end. The page's script finds it by the server's questions, which
+// stay out, and resumes: what both said meanwhile is not lost.
+func TestPathIsDead(t *testing.T) {
+	cfg := inBrowsers
+	cfg.Grace = patience
+	s := newStand(t, cfg)
+	ann := s.open("ann")
+	ann.sees("ann", "online")
+	s.router.forget()
+	ann.says("into the void")
+	s.room.tell(said{Kind: "said", From: "bob", Text: "likewise"})
+	ann.until(messages, "likewise|into the void")
+	if n := s.room.server.Stats().Duplicates.Load(); n > 0 {
+		t.Errorf("%d messages came twice", n)
+	}
+	ann.sees("ann", "online")
+	if v, _ := s.room.server.Session("ann"); v.State != link.Up {
+		t.Errorf("the session is %v", v.State)
+	}
+}

@@ -193,7 +193,7 @@ function show() {
 
 function showLink(rtt) {
   el("link").className = welcome ? "up" : "";
-  el("link").textContent = !welcome ? "connecting…" : rtt ? `online, ${rtt.toFixed(1)} ms` : "online";
+  el("link").textContent = !welcome ? "connecting…" : rtt ? `online, ${Math.max(rtt, 0.1).toFixed(1)} ms` : "online";
 }
 
 // face is a disc with a letter, in a colour of the name's own.
