@@ -38,8 +38,8 @@ type stand struct {
 	router router
 }
 
-// router is what connections go through. It can forget those that there are, as routers with NAT do:
-// neither end is told.
+// router is what connections go through. It can forget those that there are, as routers with NAT
+// do: neither end is told.
 type router struct {
 	net.Listener
 	mu    sync.Mutex

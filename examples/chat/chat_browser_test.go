@@ -46,8 +46,8 @@ func TestTwoBrowsers(t *testing.T) {
 	bob.says("Hello Ann. <b>How</b> are you?")
 	ann.until(messages, "Hello Bob!|Hello Ann. <b>How</b> are you?")
 
-	// The browser answers pings for a page that is frozen, and for one whose process is stopped: the
-	// session stays up, and only the questions to the script tell.
+	// The browser answers pings for a page that is frozen, and for one whose process is stopped:
+	// the session stays up, and only the questions to the script tell.
 	stillUp := func(what string) {
 		t.Helper()
 		if v, _ := s.room.server.Session("ann"); v.State != link.Up {
@@ -137,8 +137,8 @@ func TestServerStartsAgain(t *testing.T) {
 	ann.sees("ann", "online")
 }
 
-// A path that is dead tells neither end. The page's script finds it by the server's questions, which
-// stay out, and resumes: what both said meanwhile is not lost.
+// A path that is dead tells neither end. The page's script finds it by the server's questions,
+// which stay out, and resumes: what both said meanwhile is not lost.
 func TestPathIsDead(t *testing.T) {
 	cfg := inBrowsers
 	cfg.Grace = patience

@@ -13,7 +13,7 @@ import (
 func serveLink(ctx context.Context, listener net.Listener, cfg link.Config) error {
 	var server *link.Server
 	cfg.Receive = func(session string, data []byte) {
-		server.Send(session, append([]byte("heard "), data...)) // waits for the client's return if need be
+		server.Send(session, append([]byte("heard "), data...)) // kept while the client is away
 	}
 	server, err := link.NewServer(cfg)
 	if err != nil {

@@ -47,8 +47,9 @@ func next(conn net.Conn, lines *bufio.Scanner, patience time.Duration) bool {
 	return lines.Scan()
 }
 
-// plainClient stays connected to a server of lines. What is said while there is no connection, or on
-// one that is dead and nobody knows, is lost: that is what package link numbers its messages for.
+// plainClient stays connected to a server of lines. What is said while there is no connection, or
+// on one that is dead and nobody knows, is lost: that is what package link numbers its messages
+// for.
 type plainClient struct {
 	addr  string
 	every time.Duration // between two PINGs, a third of the shortest idle limit on the way; 0: none
@@ -83,8 +84,8 @@ func (c *plainClient) stay(ctx context.Context) {
 	}
 }
 
-// connect makes one connection, and returns when it is over: whether the server ever answered on it,
-// and why it ended.
+// connect makes one connection, and returns when it is over: whether the server ever answered on
+// it, and why it ended.
 func (c *plainClient) connect(ctx context.Context) (spoke bool, err error) {
 	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", c.addr)
 	if err != nil {

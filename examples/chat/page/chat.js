@@ -121,9 +121,9 @@ function drop() {
   lost(0, "");
 }
 
-// Browsers answer the server's pings by themselves and tell no script. So the script knows of a dead
-// path by the server's questions, which stay out. A look that is late itself judges nothing: the tab
-// was frozen, or its timers throttled, and what came meanwhile waits behind this.
+// Browsers answer the server's pings by themselves and tell no script. So the script knows of a
+// dead path by the server's questions, which stay out. A look that is late itself judges nothing:
+// the tab was frozen, or its timers throttled, and what came meanwhile waits behind this.
 let lookedAt = Date.now();
 setInterval(() => {
   const now = Date.now(), late = now - lookedAt > 3000;
