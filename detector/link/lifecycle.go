@@ -39,6 +39,9 @@ func (s *Server) hello(l *served, c control, now time.Time) error {
 	if resumed && !one.knows(c.Secret) {
 		return &protocolError{CodeWrongSecret, fmt.Sprintf("session %q is somebody else's: want its secret", name)}
 	}
+	if !resumed {
+		c.Last = 0 // what the other end has is of a session that is gone
+	}
 	if !one.out.ack(c.Last) {
 		last, _ := one.out.last()
 		return &protocolError{CodeProtocol, fmt.Sprintf("last %d, and the latest message is %d", c.Last, last)}

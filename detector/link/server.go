@@ -357,7 +357,7 @@ func (s *Server) message(l *served, seq uint64, data []byte, now time.Time) erro
 	if s.cfg.Receive != nil {
 		s.cfg.Receive(one.id, slices.Clone(data))
 	}
-	if seq%ackEvery == 0 {
+	if seq%ackEvery == 0 || l.text { // a page's script does not see the acknowledgements in beats
 		l.write(control{Type: typeAck, Last: seq}.frame())
 	}
 	return nil

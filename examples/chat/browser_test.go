@@ -1,0 +1,292 @@
+//go:build e2e && linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/systeminfo"
+	"github.com/chromedp/chromedp"
+
+	"github.com/pulsering/pulsering/detector/link"
+	"github.com/pulsering/pulsering/detector/link/ws"
+)
+
+// stand is a room on a loopback port, for real browsers.
+type stand struct {
+	t    *testing.T
+	room *room
+	url  string
+
+	mu    sync.Mutex
+	serve http.Handler
+	down  *atomic.Bool // nobody is let in
+	end   func()       // of the room
+
+	router router
+}
+
+// router is what connections go through. It can forget those that there are, as routers with NAT
+// do: neither end is told.
+type router struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []*routed
+}
+
+type routed struct {
+	net.Conn
+	forgotten atomic.Bool
+}
+
+func (r *router) Accept() (net.Conn, error) {
+	conn, err := r.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &routed{Conn: conn}
+	r.mu.Lock()
+	r.conns = append(r.conns, c)
+	r.mu.Unlock()
+	return c, nil
+}
+
+func (r *router) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.forgotten.Store(true)
+	}
+}
+
+// end closes what was forgotten.
+func (r *router) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Conn.Close()
+	}
+}
+
+func (c *routed) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !c.forgotten.Load() {
+			return n, err
+		}
+	}
+}
+
+func (c *routed) Write(p []byte) (int, error) {
+	if c.forgotten.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// Close ends a forgotten connection for the server, and the page is not told.
+func (c *routed) Close() error {
+	if c.forgotten.Load() {
+		return c.Conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	return c.Conn.Close()
+}
+
+func newStand(t *testing.T, cfg link.Config) *stand {
+	t.Helper()
+	s := &stand{t: t, down: new(atomic.Bool)}
+	s.build(cfg)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		serve, down := s.serve, s.down.Load()
+		s.mu.Unlock()
+		if down {
+			http.Error(w, "the server starts", http.StatusServiceUnavailable)
+			return
+		}
+		serve.ServeHTTP(w, r)
+	}))
+	web.Listener = &s.router
+	s.router.Listener = listener
+	web.Start()
+	s.url = web.URL
+	t.Cleanup(func() {
+		s.end()
+		s.router.end()
+		web.Close()
+	})
+	return s
+}
+
+// build opens a room.
+func (s *stand) build(cfg link.Config) {
+	s.t.Helper()
+	room, err := newRoom(cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sessions := &ws.Handler{Server: room.server, MaxMessage: maxMessage}
+	s.room, s.serve = room, handler(sessions)
+	s.end = func() {
+		room.close()
+		sessions.Close()
+	}
+}
+
+// restart ends the room, and opens another one, which lets nobody in while down is true.
+func (s *stand) restart(down *atomic.Bool) {
+	s.mu.Lock()
+	s.down = down
+	s.mu.Unlock()
+	s.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.build(inBrowsers)
+}
+
+// browser is a Chromium of its own with one page.
+type browser struct {
+	t    *testing.T
+	name string
+	ctx  context.Context
+	stop func() // ends it, as a crash would
+}
+
+// patience is how long a browser may take on a busy machine.
+const patience = time.Minute
+
+// open has a browser of its own come in as name.
+func (s *stand) open(name string) *browser {
+	s.t.Helper()
+	path := ""
+	for _, command := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(command); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		s.t.Skip("there is no Chromium here: install the package chromium to run this test")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.Flag("disable-dev-shm-usage", true), // it is small in containers
+		chromedp.WindowSize(900, 640),
+	)
+	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, stopPage := chromedp.NewContext(alloc, chromedp.WithErrorf(s.t.Logf))
+	b := &browser{s.t, name, ctx, func() { stopPage(); stopAlloc() }}
+	s.t.Cleanup(b.stop)
+	b.do(
+		chromedp.Navigate(s.url),
+		chromedp.WaitVisible("#name"),
+		chromedp.SendKeys("#name", name+"\r"),
+	)
+	return b
+}
+
+// do acts in the page.
+func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	within(b, func() (chromedp.Void, error) { return chromedp.Void{}, chromedp.Do(b.ctx, actions...) })
+}
+
+// within does what should take less than patience. The context of the first action lives as long as
+// the browser, and cannot have a deadline.
+func within[T any](b *browser, act func() (T, error)) (value T) {
+	b.t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		v, err := act()
+		value = v
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			b.t.Fatalf("%s's browser: %v", b.name, err)
+		}
+	case <-time.After(patience):
+		b.t.Fatalf("%s's browser has not answered for %v", b.name, patience)
+	}
+	return value
+}
+
+// eval is the value of a JavaScript expression in the page.
+func (b *browser) eval(expression string) string {
+	b.t.Helper()
+	return within(b, func() (string, error) {
+		return chromedp.Run(b.ctx, chromedp.Evaluate[string]("String("+expression+")"))
+	})
+}
+
+// sees waits for somebody to be in a state on the page.
+func (b *browser) sees(name, state string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf("document.querySelector('#people [data-name=%q]')?.className", name), state)
+}
+
+// until waits for an expression to have a value.
+func (b *browser) until(expression, want string) {
+	b.t.Helper()
+	var got string
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(50 * time.Millisecond) {
+		if got = b.eval(expression); got == want {
+			return
+		}
+	}
+	b.t.Fatalf("%s's page: %s = %q, want %q; everybody: %s", b.name, expression, got, want,
+		b.eval("document.querySelector('#people').innerText"))
+}
+
+func (b *browser) says(text string) {
+	b.t.Helper()
+	b.do(chromedp.SendKeys("#text", text+"\r"))
+}
+
+// messages are the texts on the page.
+const messages = "[...document.querySelectorAll('#log div')].map(d => d.lastChild.data).join('|')"
+
+// signal sends a signal to the processes that run pages and their scripts, and to no other one.
+func (b *browser) signal(sig syscall.Signal) {
+	b.t.Helper()
+	info := within(b, func() (systeminfo.GetProcessInfoResult, error) {
+		return chromedp.CallBrowser(b.ctx, systeminfo.GetProcessInfo, cdp.Empty{})
+	})
+	n := 0
+	for _, p := range info.ProcessInfo {
+		if p.Type == "renderer" {
+			n++
+			if err := syscall.Kill(int(p.ID), sig); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	if n == 0 {
+		b.t.Fatalf("%s's browser has no process for pages", b.name)
+	}
+}
+
+// lifecycle freezes the page, or has it go on.
+func (b *browser) lifecycle(state page.SetWebLifecycleStateState) {
+	b.t.Helper()
+	within(b, func() (cdp.Empty, error) {
+		return chromedp.Call(b.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
+	})
+}
