@@ -31,7 +31,7 @@ func (s *Server) loop() {
 		}
 		wait := time.Hour
 		if !next.IsZero() {
-			wait = max(0, next.Sub(time.Now()))
+			wait = max(0, time.Until(next))
 		}
 		timer.Reset(wait)
 		select {

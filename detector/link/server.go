@@ -65,9 +65,7 @@ type served struct {
 	every   atomic.Int64 // between its beats
 	strikes strikes
 
-	// What the loop alone uses.
-	skipped int                     // pings in a row
-	written uint64                  // Transport.Written at the last look
+	skipped int                     // pings in a row that messages stood for; the loop's
 	session atomic.Pointer[session] // set once
 
 	gen uint64    // of its place in rounds; theirs
