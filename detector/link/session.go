@@ -39,9 +39,15 @@ type session struct {
 	since  time.Time
 	link   *served // its connection; nil: it is Away or Gone
 	lately lately  // what its latest connection was like
+	boot   uint64  // of the client's process that connected last; 0: it does not say
+	nth    uint64  // that connection's number among those of the process
 	out    outbox
 	in     atomic.Uint64 // the latest message that came; changed under mu
 	own    []byte        // State64
+
+	// receiving is held while a message is taken and handed on, so that one on a new connection waits for one on the
+	// connection before. It is taken before mu.
+	receiving sync.Mutex
 }
 
 // lately is what is told of a connection that may be over.
@@ -54,6 +60,16 @@ type lately struct {
 func newSecret() (s [16]byte) {
 	rand.Read(s[:]) // never fails
 	return s
+}
+
+// secretOf is the secret that a client chose for its session, so that it may try again if the answer to its first hello is
+// lost; or a new one.
+func secretOf(text string) [16]byte {
+	var s [16]byte
+	if b, err := base64.RawURLEncoding.DecodeString(text); err == nil && len(b) == len(s) {
+		return [16]byte(b)
+	}
+	return newSecret()
 }
 
 func secretText(s [16]byte) string { return base64.RawURLEncoding.EncodeToString(s[:]) }

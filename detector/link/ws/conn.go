@@ -42,6 +42,16 @@ type Conn struct {
 	mu      sync.Mutex // one frame is written at a time
 	closing bool       // a close frame was written
 	written atomic.Uint64
+	got     atomic.Uint64 // bytes that came
+}
+
+// counted is the connection, whose bytes are counted.
+type counted struct{ *Conn }
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.conn.Read(b)
+	c.got.Add(uint64(max(0, n)))
+	return n, err
 }
 
 // newConn takes over an upgraded connection, of which rest was read already.
@@ -50,10 +60,10 @@ func newConn(conn net.Conn, rest *bufio.Reader, client bool, maxMessage int) *Co
 		maxMessage = link.DefaultMaxMessage
 	}
 	c := &Conn{conn: conn, remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
-	var src io.Reader = conn
+	var src io.Reader = counted{c}
 	if rest != nil && rest.Buffered() > 0 {
 		early, _ := rest.Peek(rest.Buffered())
-		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), src)
 	}
 	c.r = bufio.NewReaderSize(src, readBuffer)
 	return c
@@ -65,7 +75,7 @@ func (c *Conn) Read() (link.Frame, error) {
 		h, err := ws.ReadHeader(c.r)
 		if err != nil {
 			if errors.Is(err, io.ErrUnexpectedEOF) {
-				err = fmt.Errorf("%w: it ends in a header", link.ErrFrame)
+				err = fmt.Errorf("%w: it ends in a header: %w", link.ErrFrame, err)
 			}
 			return link.Frame{}, err
 		}
@@ -129,7 +139,7 @@ func (c *Conn) body(dst []byte, h ws.Header) ([]byte, error) {
 		dst = append(dst, make([]byte, step)...)
 		if _, err := io.ReadFull(c.r, dst[at:]); err != nil {
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				err = fmt.Errorf("%w: it ends in a payload", link.ErrFrame)
+				err = fmt.Errorf("%w: it ends in a payload: %w", link.ErrFrame, io.ErrUnexpectedEOF)
 			}
 			return dst, err
 		}
@@ -149,9 +159,13 @@ func (c *Conn) control(op ws.OpCode) (link.Frame, error) {
 	case ws.OpPong:
 		return link.Frame{Type: link.Pong, Payload: c.buf}, nil
 	}
+	if len(c.buf) == 0 {
+		c.Write(link.Frame{Type: link.Close, Code: uint16(ws.StatusNoStatusRcvd)})
+		return link.Frame{Type: link.Close, Code: uint16(ws.StatusNoStatusRcvd)}, nil
+	}
 	code, reason := ws.ParseCloseFrameData(c.buf)
-	if code.Empty() {
-		code = ws.StatusNoStatusRcvd
+	if err := ws.CheckCloseFrameData(code, reason); err != nil {
+		return link.Frame{}, fmt.Errorf("%w: a close frame: %w", link.ErrFrame, err)
 	}
 	c.Write(link.Frame{Type: link.Close, Code: uint16(code)})
 	return link.Frame{Type: link.Close, Code: uint16(code), Payload: []byte(reason)}, nil
@@ -216,6 +230,9 @@ func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
 
 // Written counts the bytes that the connection has taken.
 func (c *Conn) Written() uint64 { return c.written.Load() }
+
+// Received counts the bytes that came.
+func (c *Conn) Received() uint64 { return c.got.Load() }
 
 // NetConn is the socket.
 func (c *Conn) NetConn() net.Conn { return c.conn }
