@@ -327,15 +327,16 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 	return nil // of a later version
 }
 
-// setEvery has l be pinged, or expected, every so long; 0: as configured. The change holds from the next beat on.
+// setEvery has l be pinged, or expected, every so long; 0: as configured. The change holds from the next beat on, which
+// announces it: so that one still comes when the other end expects it.
 func (s *Server) setEvery(l *served, every time.Duration, now time.Time) {
 	if every == 0 {
 		every = s.cfg.Interval
 	}
 	every = min(max(s.cfg.possible(every), s.cfg.Interval), maxInterval)
-	l.every.Store(int64(every))
+	before := time.Duration(l.every.Swap(int64(every)))
 	s.det.SetInterval(l.key, every)
-	if !l.oneWay {
+	if !l.oneWay && every < before {
 		s.rounds.add(l, now, jittered(every))
 	}
 }
@@ -351,9 +352,9 @@ func (s *Server) message(l *served, seq uint64, data []byte, now time.Time) erro
 		return &protocolError{CodeTooBig, fmt.Sprintf("a message of %d bytes, want at most %d", len(data), s.cfg.MaxMessage)}
 	}
 	one := l.session.Load()
-	one.receiving.Lock()
-	defer one.receiving.Unlock()
 	one.mu.Lock()
+	one.hand()
+	defer one.handedOn()
 	in := one.in.Load()
 	if one.link == l && seq == in+1 {
 		one.in.Store(seq)

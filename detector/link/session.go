@@ -45,9 +45,29 @@ type session struct {
 	in     atomic.Uint64 // the latest message that came; changed under mu
 	own    []byte        // State64
 
-	// receiving is held while a message is taken and handed on, so that one on a new connection waits for one on the
-	// connection before. It is taken before mu.
-	receiving sync.Mutex
+	// A message is handed on: one on a new connection waits for one on the connection before.
+	handing bool
+	handed  *sync.Cond // of those who wait, made by the first; nil: nobody ever did
+}
+
+// hand waits until no message of the session is handed on. It needs mu, which it may release meanwhile.
+func (s *session) hand() {
+	for s.handing {
+		if s.handed == nil {
+			s.handed = sync.NewCond(&s.mu)
+		}
+		s.handed.Wait()
+	}
+	s.handing = true
+}
+
+// handedOn lets the next message be handed on.
+func (s *session) handedOn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handing = false; s.handed != nil {
+		s.handed.Signal()
+	}
 }
 
 // lately is what is told of a connection that may be over.

@@ -23,7 +23,10 @@ type Conn struct {
 	started bool
 	server  bool
 
-	mu      sync.Mutex // one frame is written at a time
+	// One frame is written at a time. A channel, unlike a mutex, gives turns in the order that they are asked for: so a ping waits
+	// for one piece of a message and no more.
+	turn chan struct{}
+
 	text    atomic.Bool
 	written atomic.Uint64
 	got     atomic.Uint64 // bytes that came
@@ -46,7 +49,7 @@ func New(rw io.ReadWriteCloser, maxMessage int) *Conn {
 	if maxMessage == 0 {
 		maxMessage = link.DefaultMaxMessage
 	}
-	c := &Conn{rw: rw, read: reader{most: maxMessage + link.DataHeader}}
+	c := &Conn{rw: rw, turn: make(chan struct{}, 1), read: reader{most: maxMessage + link.DataHeader}}
 	c.read.r = counted{c}
 	return c
 }
@@ -160,8 +163,8 @@ func (c *Conn) writeLine(f link.Frame) error {
 }
 
 func (c *Conn) put(b []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	n, err := c.rw.Write(b)
 	c.written.Add(uint64(max(0, n)))
 	return err

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -39,8 +38,11 @@ type Conn struct {
 	message []byte    // fragments of one that is not whole
 	begun   ws.OpCode // its type; 0: there is none
 
-	mu      sync.Mutex // one frame is written at a time
-	closing bool       // a close frame was written
+	// One frame is written at a time. A channel, unlike a mutex, gives turns in the order that they are asked for: so a ping waits
+	// for one piece of a message and no more.
+	turn chan struct{}
+
+	closing bool // a close frame was written
 	written atomic.Uint64
 	got     atomic.Uint64 // bytes that came
 }
@@ -59,7 +61,7 @@ func newConn(conn net.Conn, rest *bufio.Reader, client bool, maxMessage int) *Co
 	if maxMessage == 0 {
 		maxMessage = link.DefaultMaxMessage
 	}
-	c := &Conn{conn: conn, remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
+	c := &Conn{conn: conn, turn: make(chan struct{}, 1), remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
 	var src io.Reader = counted{c}
 	if rest != nil && rest.Buffered() > 0 {
 		early, _ := rest.Peek(rest.Buffered())
@@ -217,8 +219,8 @@ func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
 	if c.client {
 		ws.Cipher(buf[at:], h.Mask, 0)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	if c.closing {
 		return nil // nothing follows a close frame
 	}
