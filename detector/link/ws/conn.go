@@ -76,7 +76,9 @@ func (c *Conn) Read() (link.Frame, error) {
 	for {
 		h, err := ws.ReadHeader(c.r)
 		if err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) {
+			if errors.Is(err, ws.ErrHeaderLengthMSB) || errors.Is(err, ws.ErrHeaderLengthUnexpected) {
+				err = fmt.Errorf("%w: %w", link.ErrFrame, err)
+			} else if errors.Is(err, io.ErrUnexpectedEOF) {
 				err = fmt.Errorf("%w: it ends in a header: %w", link.ErrFrame, err)
 			}
 			return link.Frame{}, err
