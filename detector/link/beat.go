@@ -32,6 +32,8 @@ const (
 	MaxBeat = 125
 	// MaxState is how many bytes of its own an application may put into a beat.
 	MaxState = 64
+	// maxSent bounds the time since a connection began.
+	maxSent = 100 * 365 * 24 * time.Hour
 	// maxEvery bounds what a beat may promise, as detector.Config bounds intervals.
 	maxEvery = 24 * time.Hour
 )
@@ -51,8 +53,8 @@ func AppendBeat(dst []byte, b Beat) ([]byte, error) {
 	if len(b.State) > MaxState {
 		return dst, fmt.Errorf("link: Beat.State: %d bytes, want at most %d", len(b.State), MaxState)
 	}
-	if b.Sent < 0 || b.Every < 0 || b.Every > maxEvery || b.RTT < 0 || b.RTT > maxEvery {
-		return dst, fmt.Errorf("link: Beat: Sent %v, Every %v, RTT %v: want 0 to %v for the last two, and none negative", b.Sent, b.Every, b.RTT, maxEvery)
+	if b.Sent < 0 || b.Sent > maxSent || b.Every < 0 || b.Every > maxEvery || b.RTT < 0 || b.RTT > maxEvery {
+		return dst, fmt.Errorf("link: Beat: Sent %v, Every %v, RTT %v: want 0 to %v, %v, %v", b.Sent, b.Every, b.RTT, maxSent, maxEvery, maxEvery)
 	}
 	first := byte(beatPing)
 	if b.OneWay {
@@ -87,8 +89,8 @@ func DecodeBeat(p []byte) (Beat, error) {
 		fields[i], p = v, p[n:]
 	}
 	const most = uint64(maxEvery / time.Microsecond)
-	const century = uint64(100 * 365 * 24 * time.Hour / time.Microsecond)
-	if fields[1] > century || fields[2] > most || fields[4] > most || len(p) > MaxState {
+	const longest = uint64(maxSent / time.Microsecond)
+	if fields[1] > longest || fields[2] > most || fields[4] > most || len(p) > MaxState {
 		return Beat{}, fmt.Errorf("%w: a time or a state beyond the limit", ErrBeat)
 	}
 	b.Seq, b.Ack = fields[0], fields[3]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type Dialer func(ctx context.Context) (Transport, error)
 type Client struct {
 	cfg  Config
 	dial Dialer
+	boot uint64                     // tells this process from one before under the same name
 	det  *detector.Detector[uint64] // of the server, by the number of the connection
 	hub  *mailbox.Hub[string, Event]
 
@@ -40,6 +42,7 @@ type Client struct {
 	fresh   bool          // nothing came in this session before, as far as is known here
 	grace   time.Duration // of the server
 	retry   time.Duration // when the server said to come back; 0: it did not
+	every   time.Duration // between the beats that SetInterval asked for; 0: as before
 	err     error         // why there is no session any more, or why the latest try failed
 	ended   bool
 	first   chan struct{} // closed with the first welcome, or the end
@@ -94,8 +97,11 @@ func Dial(ctx context.Context, cfg Config, dial Dialer) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
+	if cfg.Secret == "" { // chosen here, so that a session whose welcome is lost can be resumed
+		cfg.Secret = secretText(newSecret())
+	}
 	c := &Client{
-		cfg: cfg, dial: dial, det: det, hub: mailbox.NewHub[string](foldEvents),
+		cfg: cfg, boot: 1 + rand.Uint64N(1<<53-1), dial: dial, det: det, hub: mailbox.NewHub[string](foldEvents),
 		id: cfg.Session, secret: cfg.Secret, own: slices.Clone(cfg.State64), fresh: true, since: time.Now(), first: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -181,9 +187,12 @@ func (c *Client) connect(key uint64) (welcome bool, err error) {
 		defer c.det.Forget(key)
 	}
 	c.mu.Lock()
-	hello := control{Type: typeHello, Version: version, Session: c.id, Secret: c.secret, Last: c.in.Load(), OneWay: c.cfg.OneWay}
+	hello := control{
+		Type: typeHello, Version: version, Session: c.id, Secret: c.secret, Last: c.in.Load(), OneWay: c.cfg.OneWay,
+		Boot: c.boot, Nth: key, Every: millis(c.every),
+	}
 	c.mu.Unlock()
-	if c.cfg.OneWay {
+	if c.cfg.OneWay && hello.Every == 0 {
 		hello.Every = millis(c.cfg.Interval)
 	}
 	l.write(hello.frame())
@@ -198,6 +207,9 @@ func (c *Client) connect(key uint64) (welcome bool, err error) {
 		}
 	}
 	close(beats)
+	if code, reason := refusal(err); code != 0 {
+		l.refuse(code, reason)
+	}
 	l.end()
 	return c.over(l, err), err
 }
@@ -212,8 +224,14 @@ func (c *Client) beat(l *dialed, over <-chan struct{}) {
 		case <-over:
 			return
 		}
-		c.sendBeat(l, c.cfg.Interval)
-		timer.Reset(jittered(c.cfg.Interval))
+		c.mu.Lock()
+		every := c.every
+		c.mu.Unlock()
+		if every == 0 {
+			every = c.cfg.Interval
+		}
+		c.sendBeat(l, every)
+		timer.Reset(jittered(every))
 	}
 }
 
@@ -270,9 +288,9 @@ func (c *Client) pinged(l *dialed, b Beat, now time.Time) {
 	}
 	l.seq, l.stood = max(l.seq, b.Seq), 0
 	c.heartbeat(l, n, now)
-	if b.Every > 0 && b.Every != l.every {
-		l.every = b.Every
-		c.det.SetInterval(l.key, max(b.Every, minInterval))
+	if every := c.cfg.possible(b.Every); b.Every > 0 && every != l.every {
+		l.every = every
+		c.det.SetInterval(l.key, l.every)
 	}
 	c.out.ack(b.Ack)
 	c.mu.Lock()
@@ -336,9 +354,11 @@ func (c *Client) welcome(l *dialed, m control, now time.Time) error {
 		c.out.rebase(m.Last)
 	}
 	c.link, c.err = l, nil
+	if every := fromMillis(m.Every); every > 0 && !c.cfg.OneWay {
+		l.every = c.cfg.possible(every)
+		c.det.SetInterval(l.key, l.every)
+	}
 	c.phase = lately{remote: l.t.Remote(), transport: l.t.Kind(), heard: now, rtt: c.phase.rtt}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.conn.mu.Lock()
 	l.out, l.next = &c.out, m.Last+1
 	l.feed()
@@ -412,11 +432,20 @@ func (c *Client) judged(e detector.Event[uint64]) {
 		if c.state == Suspect {
 			c.change(Up, 0, false, now)
 		}
-	case detector.Suspect:
-		if c.state == Up {
-			c.change(Suspect, evidence(l.t, silence, c.cfg.Interval), false, now)
+	case detector.Suspect, detector.Down:
+		if state, watched := c.det.State(l.key); !watched || state != e.To { // it has changed meanwhile, of which news comes
+			return
 		}
-	case detector.Down:
+		if l.progress(now, c.cfg.Interval) {
+			c.det.Alive(l.key, now)
+			return
+		}
+		if e.To == detector.Suspect {
+			if c.state == Up {
+				c.change(Suspect, evidence(l.t, silence, c.cfg.Interval), false, now)
+			}
+			return
+		}
 		l.mu.Lock()
 		l.cause = evidence(l.t, silence, c.cfg.Interval)
 		l.mu.Unlock()
@@ -506,15 +535,17 @@ func (c *Client) SetState(state []byte) error {
 	return nil
 }
 
-// SetInterval asks the server for beats that are further apart, as in the background or on battery: from Config.Interval of the
-// server to 1 h; 0: as before. The server announces the change with its next beat.
+// SetInterval asks the server for beats that are further apart, as in the background or on battery: from Config.Interval of
+// the server to 1 h; 0: as before. The server announces the change with its next beat. A client that beats one way announces
+// its own with its next beat. It holds for later connections too.
 func (c *Client) SetInterval(every time.Duration) error {
 	if every < 0 || every > maxInterval {
 		return fmt.Errorf("link: SetInterval(%v): want 0 to %v", every, maxInterval)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil {
+	c.every = every
+	if c.link != nil && !c.cfg.OneWay {
 		c.link.write(control{Type: typeEvery, Every: millis(every)}.frame())
 	}
 	return nil
@@ -547,8 +578,9 @@ func (c *Client) Err() error {
 // Events returns the changes of the session's state from this call on, as [Server.Events] does. It ends when the session is over.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] { return c.hub.Subscribe(ctx).All() }
 
-// Close says goodbye, so that the session is gone for the server, and returns when all goroutines have ended: within a second. A second
-// Close is harmless.
+// Close says goodbye, so that the session is gone for the server, and returns when all goroutines have ended: within a
+// second, unless Config.Receive takes longer. Messages that were sent and not acknowledged may be lost. A second Close is
+// harmless.
 func (c *Client) Close() error {
 	c.cancel()
 	c.wg.Wait()

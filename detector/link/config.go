@@ -67,10 +67,16 @@ const (
 
 const (
 	minInterval, maxInterval = 10 * time.Millisecond, time.Hour
-	withinIntervals          = 3 // how many intervals it takes until φ is high enough, on a clean link
+	withinIntervals          = 3  // how many intervals it takes until φ is high enough, on a clean link
+	minPromise               = 10 // FalseAlarmEvery in intervals, at least: see detector.Config
 	maxKept                  = 24 * time.Hour
 	maxWaiting               = 1 << 30
 )
+
+// possible is the nearest to an interval that a peer wants which can be judged so that FalseAlarmEvery holds.
+func (c Config) possible(every time.Duration) time.Duration {
+	return min(max(every, minInterval), maxEvery, c.FalseAlarmEvery/minPromise)
+}
 
 // withDefaults checks c and fills in what is zero.
 func (c Config) withDefaults() (Config, error) {
@@ -92,10 +98,10 @@ func (c Config) withDefaults() (Config, error) {
 		bad("Interval", c.Interval, fmt.Sprintf("at most a third of Within, %v", c.Within/withinIntervals))
 	}
 	if c.FalseAlarmEvery == 0 {
-		c.FalseAlarmEvery = max(DefaultFalseAlarmEvery, 10*c.Interval)
+		c.FalseAlarmEvery = DefaultFalseAlarmEvery
 	}
-	if c.FalseAlarmEvery < 10*c.Interval || c.FalseAlarmEvery > 100*365*24*time.Hour {
-		bad("FalseAlarmEvery", c.FalseAlarmEvery, fmt.Sprintf("%v (ten intervals) to 100 years", 10*c.Interval))
+	if c.FalseAlarmEvery < minPromise*c.Interval || c.FalseAlarmEvery > 100*365*24*time.Hour {
+		bad("FalseAlarmEvery", c.FalseAlarmEvery, fmt.Sprintf("%v (ten intervals) to 100 years", minPromise*c.Interval))
 	}
 	kept := func(field string, d *time.Duration, byDefault time.Duration) {
 		switch {

@@ -1,10 +1,14 @@
 package link
 
 import (
+	"errors"
+	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // conn is one connection, as both ends use it: what is to be written, and which pings are out. Its mutex is held for no write, so
@@ -20,20 +24,30 @@ type conn struct {
 	dataAt  atomic.Int64 // when something came that is no beat, likewise; 0: nothing did
 	sentAt  atomic.Int64 // when a message was written, likewise
 
+	// What tells the bytes that came, those of a frame that is not whole too; nil: the transport does not.
+	received interface{ Received() uint64 }
+	whole    atomic.Uint64 // of these, when the latest frame was whole
+
 	mu      sync.Mutex
 	control []Frame // answers and the protocol, in order
 	beat    *Beat   // the beat that is to be written next
 	closing *Frame  // written when all of control is
 	writing bool    // a goroutine writes beats and the protocol
-	ended   bool
-	failure error // the first of a Write
+	ended   bool    // nothing is written any more
+	failure error   // the first of a Write
+
+	over  chan struct{} // made by close, and closed with ended
+	timer *time.Timer   // made by close: ends what cannot be ended in order
 
 	attaching *outbox // what becomes out when all of control is written
 	out       *outbox // of the session; nil before there is one
 	next      uint64  // the next message to be written
 	text      bool    // messages are written as text
 	sending   bool    // a goroutine writes messages
-	looked    uint64  // Transport.Written at the last call of progress
+
+	looked   uint64        // Transport.Written at the last call of progress
+	lookedIn uint64        // received, likewise
+	gotOn    time.Duration // when progress saw something get on, since begun
 
 	seq   uint64 // of the latest beat
 	pings [maxPings]pinged
@@ -51,17 +65,29 @@ const (
 	maxPings = 8
 	// maxControl bounds the answers that wait for an end that asks and does not read.
 	maxControl = 64
-	// closeWait is how long the last frame of a connection may take to be written.
+	// closeWait is how long the last frame of a connection may take to be written, and its other end to close it then.
 	closeWait = time.Second
+	// maxReason is how long a reason is at most, in bytes: a code of two bytes goes before it.
+	maxReason = MaxBeat - 2
+	// minReceived is how many bytes of a message that is not whole yet count as life, from one beat to the next. Who sends
+	// fewer holds a connection open and does not get on.
+	minReceived = 1024
 )
 
-func newConn(t Transport, now time.Time) *conn { return &conn{t: t, begun: now} }
+func newConn(t Transport, now time.Time) *conn {
+	c := &conn{t: t, begun: now}
+	c.received, _ = t.(interface{ Received() uint64 })
+	return c
+}
 
 // heard notes what came, and returns how long nothing had.
 func (c *conn) heard(f Frame, now time.Time) time.Duration {
 	at := int64(now.Sub(c.begun))
 	if f.Type == Data || f.Type == Text {
 		c.dataAt.Store(at)
+	}
+	if c.received != nil {
+		c.whole.Store(c.received.Received())
 	}
 	return time.Duration(at - c.heardAt.Swap(at))
 }
@@ -102,19 +128,85 @@ func (c *conn) close(code uint16, reason string) {
 	if c.ended || c.closing != nil {
 		return
 	}
-	c.closing = &Frame{Type: Close, Code: code, Payload: []byte(reason)}
+	c.closing = &Frame{Type: Close, Code: code, Payload: []byte(clip(reason))}
+	c.over = make(chan struct{})
+	c.timer = time.AfterFunc(closeWait, func() { c.t.Close() })
 	c.kick()
-	time.AfterFunc(closeWait, func() { c.t.Close() })
+}
+
+// clip returns as much of a reason as fits, in whole characters.
+func clip(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	n := maxReason
+	for n > 0 && !utf8.RuneStart(reason[n]) {
+		n--
+	}
+	return reason[:n]
+}
+
+// closed tells whether this end closes, or has closed, the connection.
+func (c *conn) closed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended || c.closing != nil
+}
+
+// refuse ends a connection whose reader has stopped, for what came or because there is no room. It returns when the other
+// end has closed it too, at most closeWait later: a socket that is closed while something is unread is reset, and the
+// reason may be lost with it.
+func (c *conn) refuse(code uint16, reason string) {
+	c.close(code, reason)
+	c.mu.Lock()
+	over := c.over
+	c.mu.Unlock()
+	if over == nil { // it failed before
+		return
+	}
+	<-over
+	if socket := c.t.NetConn(); socket != nil {
+		io.Copy(io.Discard, socket)
+	}
+}
+
+// refusal is what an end is told that sent what Read, or who acts on frames, answered with err. 0: nothing, as that
+// end closed the connection, or it failed.
+func refusal(err error) (code uint16, reason string) {
+	var bad *protocolError
+	reasonOf := func() string { return strings.TrimPrefix(err.Error(), "link: ") }
+	switch {
+	case errors.As(err, &bad):
+		return bad.code, bad.reason
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return 0, ""
+	case errors.Is(err, ErrTooBig):
+		return CodeTooBig, reasonOf()
+	case errors.Is(err, ErrFrame):
+		return CodeProtocol, reasonOf()
+	}
+	return 0, ""
 }
 
 // end stops all writing, and returns when it has stopped: the connection is over.
 func (c *conn) end() {
 	c.mu.Lock()
-	c.ended = true
+	c.finish()
 	c.control, c.beat = nil, nil
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	c.mu.Unlock()
 	c.t.Close()
 	c.wg.Wait()
+}
+
+// finish has nothing be written any more. It needs c.mu.
+func (c *conn) finish() {
+	if !c.ended && c.over != nil {
+		close(c.over)
+	}
+	c.ended = true
 }
 
 // send sends the next beat, which fill completes. It reports false if the one before is not written yet, as the other end does not
@@ -154,14 +246,22 @@ func (c *conn) answered(b Beat, now time.Time) bool {
 	return true
 }
 
-// progress tells whether something is being written, and got on since the last call. An end that is slow to read is not dead; but what
-// the kernel takes at once says nothing of the other end.
-func (c *conn) progress() bool {
+// progress looks whether a message got on since the last look, one that is being written or one that is coming, and tells
+// whether one was seen to within d. An end that is slow to read is not dead; but what the kernel takes at once says
+// nothing of the other end.
+func (c *conn) progress(now time.Time, d time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.looked
+	before, beforeIn := c.looked, max(c.lookedIn, c.whole.Load())
 	c.looked = c.t.Written()
-	return (c.sending || c.beat != nil) && c.looked > before
+	if c.received != nil {
+		c.lookedIn = c.received.Received()
+	}
+	at := now.Sub(c.begun)
+	if (c.sending || c.beat != nil) && c.looked > before || c.lookedIn >= beforeIn+minReceived {
+		c.gotOn = at
+	}
+	return c.gotOn > 0 && at-c.gotOn <= d
 }
 
 // roundTrip is the latest round-trip time; 0: none yet.
@@ -231,8 +331,11 @@ func (c *conn) writeControl() {
 			}
 			continue
 		}
+		if c.writing = false; err == nil { // the other end closes now, or the timer does
+			c.finish()
+			return
+		}
 		c.fail(err)
-		c.writing = false
 		return
 	}
 }
@@ -242,7 +345,7 @@ func (c *conn) fail(err error) {
 	if c.failure == nil {
 		c.failure = err
 	}
-	c.ended = true
+	c.finish()
 	c.t.Close()
 }
 

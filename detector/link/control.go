@@ -16,6 +16,8 @@ type control struct {
 	Every   int64  `json:"every_ms,omitempty"`
 	Grace   int64  `json:"grace_ms,omitempty"`
 	After   int64  `json:"after_ms,omitempty"`
+	Boot    uint64 `json:"boot,omitempty"` // of the client's process, below 2^53
+	Nth     uint64 `json:"nth,omitempty"`  // the number of this connection among those of the process
 	Resumed bool   `json:"resumed,omitempty"`
 	OneWay  bool   `json:"one_way,omitempty"`
 	Text    bool   `json:"text,omitempty"` // the sender wants events as text

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pulsering/pulsering/detector"
@@ -19,34 +20,23 @@ func (s *Server) hello(l *served, c control, now time.Time) error {
 	if name == "" {
 		name = newName()
 	}
-	s.mu.Lock()
-	one := s.sessions[name]
-	if one == nil {
-		one = &session{id: name, secret: newSecret()}
-		s.sessions[name] = one
+	if l.closed() { // this end has given it up, and what comes is what was on its way
+		return &protocolError{CodeGoingAway, "the connection is being closed"}
 	}
-	one.mu.Lock()
+	one, resumed, err := s.claim(name, c)
+	if err != nil {
+		return err
+	}
 	defer one.mu.Unlock()
-	if one.state == Gone { // its name is free
-		one = &session{id: name, secret: newSecret()}
-		one.mu.Lock()
-		defer one.mu.Unlock()
-		s.sessions[name] = one
-	}
-	s.mu.Unlock()
-
-	resumed := one.state != 0
-	if resumed && !one.knows(c.Secret) {
-		return &protocolError{CodeWrongSecret, fmt.Sprintf("session %q is somebody else's: want its secret", name)}
-	}
-	if !resumed {
-		c.Last = 0 // what the other end has is of a session that is gone
-	}
-	if !one.out.ack(c.Last) {
-		last, _ := one.out.last()
-		return &protocolError{CodeProtocol, fmt.Sprintf("last %d, and the latest message is %d", c.Last, last)}
+	last := uint64(0) // what this end sent to a session of that name before is not in this one
+	if resumed {
+		last = c.Last
+		if err := one.admits(c); err != nil {
+			return err
+		}
 	}
 	before := one.link
+	one.boot, one.nth = c.Boot, c.Nth
 	one.link, one.lately = l, lately{remote: l.t.Remote(), transport: l.t.Kind()}
 	l.session.Store(one)
 	if before != nil {
@@ -58,10 +48,53 @@ func (s *Server) hello(l *served, c control, now time.Time) error {
 		l.attach(control{
 			Type: typeWelcome, Version: version, Session: name, Secret: secretText(one.secret), Resumed: resumed,
 			Last: one.in.Load(), Every: millis(time.Duration(l.every.Load())), Grace: millis(s.cfg.Grace),
-		}.frame(), &one.out, max(c.Last, acked), c.Text)
+		}.frame(), &one.out, max(last, acked), c.Text || textOnly(l.t))
 	}
 	s.change(one, Up, 0, resumed, now)
 	return nil
+}
+
+// claim returns the session of a name, locked, and whether it was there: who comes with its secret may resume it. The name of
+// a session that is gone is free.
+func (s *Server) claim(name string, c control) (one *session, resumed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one, listed := s.sessions[name]
+	if listed {
+		one.mu.Lock()
+		if one.state != Gone {
+			return one, true, nil
+		}
+		one.mu.Unlock()
+	}
+	if !listed && len(s.sessions) >= s.cfg.MaxSessions {
+		return nil, false, &protocolError{CodeTryAgain, fmt.Sprintf("%d sessions, and Config.MaxSessions is as many", len(s.sessions))}
+	}
+	one = &session{id: name, secret: secretOf(c.Secret)}
+	one.mu.Lock()
+	s.sessions[name] = one
+	return one, false, nil
+}
+
+// admits tells why a hello may not resume the session. It needs one.mu.
+func (one *session) admits(c control) error {
+	if !one.knows(c.Secret) {
+		return &protocolError{CodeWrongSecret, fmt.Sprintf("want the secret of session %q, which is somebody else's", one.id)}
+	}
+	if c.Boot != 0 && c.Boot == one.boot && c.Nth < one.nth { // it waited while this end stood still, and was given up
+		return &protocolError{CodeReplaced, "its owner has connected again"}
+	}
+	if !one.out.ack(c.Last) {
+		last, _ := one.out.last()
+		return &protocolError{CodeProtocol, fmt.Sprintf("last %d, and the latest message is %d", c.Last, last)}
+	}
+	return nil
+}
+
+// textOnly tells whether a transport carries no Data, as that of a plain client.
+func textOnly(t Transport) bool {
+	w, ok := t.(interface{ TextOnly() bool })
+	return ok && w.TextOnly()
 }
 
 // schedule has a connection be pinged, or expected, as its hello says.
@@ -74,8 +107,8 @@ func (s *Server) schedule(l *served, c control, now time.Time) {
 	}
 	l.oneWay = true
 	s.rounds.remove(l)
-	if every := fromMillis(c.Every); every > 0 {
-		every = min(max(every, minInterval), maxEvery)
+	if c.Every > 0 {
+		every := s.cfg.possible(fromMillis(c.Every))
 		l.every.Store(int64(every))
 		s.det.SetInterval(l.key, every)
 	}
@@ -124,13 +157,16 @@ func (s *Server) judged(e detector.Event[uint64]) {
 	switch e.To {
 	case detector.Up, detector.Unknown:
 		s.turn(one, l, Suspect, Up, 0, now)
-	case detector.Suspect:
-		l.progress()
-		s.turn(one, l, Up, Suspect, evidence(l.t, silence, time.Duration(l.every.Load())), now)
-	case detector.Down:
-		if l.progress() {
+	case detector.Suspect, detector.Down:
+		if state, watched := s.det.State(l.key); !watched || state != e.To { // it has changed meanwhile, of which news comes
+			return
+		}
+		if l.progress(now, time.Duration(l.every.Load())) {
 			s.det.Alive(l.key, now)
-			s.turn(one, l, Up, Suspect, Slow, now)
+			return
+		}
+		if e.To == detector.Suspect {
+			s.turn(one, l, Up, Suspect, evidence(l.t, silence, time.Duration(l.every.Load())), now)
 			return
 		}
 		s.drop(l, evidence(l.t, silence, time.Duration(l.every.Load())), CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
@@ -243,11 +279,10 @@ func endCause(c *conn, err error) (Cause, error) {
 	failure := c.failure
 	c.mu.Unlock()
 	var goodbye *CloseError
-	var bad *protocolError
-	switch {
-	case errors.As(err, &bad):
+	if code, _ := refusal(err); code != 0 {
 		return Local, err
-	case errors.As(err, &goodbye):
+	}
+	if errors.As(err, &goodbye) {
 		return Clean, err
 	}
 	if w, ok := c.t.(interface{ Ended(read, write error) Cause }); ok {
@@ -255,7 +290,17 @@ func endCause(c *conn, err error) (Cause, error) {
 			return cause, errors.Join(err, failure)
 		}
 	}
-	closed := func(err error) bool { return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) }
+	closed := func(err error) bool {
+		if err == nil {
+			return true
+		}
+		for _, one := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
+			if errors.Is(err, one) {
+				return true
+			}
+		}
+		return false
+	}
 	if closed(err) && closed(failure) {
 		return Clean, err
 	}

@@ -14,20 +14,24 @@ func (s *Server) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var due []*served
-	var next time.Time
+	var next time.Time // when the loop means to look again
 	for {
 		now := time.Now()
 		if late := now.Sub(next); !next.IsZero() && late > pauseFrom {
-			s.expiry.pause(late) // nobody could come back while this process stood still
+			s.expiry.pause(now, late) // nobody could come back while this process stood still
 		}
-		var at time.Time
 		due, next = s.rounds.take(now, due[:0])
 		for i, l := range due {
 			s.round(l, now)
 			due[i] = nil
 		}
-		if at = s.expire(now); !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
+		if at := s.expire(now); !at.IsZero() {
+			if soon := now.Add(pauseFrom); at.After(soon) { // or else a pause before then would not be noticed
+				at = soon
+			}
+			if next.IsZero() || at.Before(next) {
+				next = at
+			}
 		}
 		wait := time.Hour
 		if !next.IsZero() {
@@ -37,9 +41,7 @@ func (s *Server) loop() {
 		select {
 		case <-timer.C:
 		case <-s.rounds.wake:
-			next = time.Time{}
 		case <-s.expiry.wake:
-			next = time.Time{}
 		case <-s.ctx.Done():
 			return
 		}
@@ -63,6 +65,7 @@ func (s *Server) round(l *served, now time.Time) {
 		return
 	}
 	l.skipped = 0
+	progress := l.progress(now, 0)
 	var ack uint64
 	if one := l.session.Load(); one != nil {
 		ack = one.in.Load()
@@ -71,7 +74,7 @@ func (s *Server) round(l *served, now time.Time) {
 		s.count.Pings.Add(1)
 	} else {
 		s.count.Blocked.Add(1)
-		if l.progress() {
+		if progress {
 			s.det.Alive(l.key, now)
 		}
 	}
@@ -105,13 +108,15 @@ func (x *expiry) push(one *session, now time.Time, after time.Duration) {
 	}
 }
 
-// pause gives everybody so much more time.
-func (x *expiry) pause(d time.Duration) {
+// pause gives everybody the time back that passed up to now while nobody could come, at most what passed since they began
+// to wait.
+func (x *expiry) pause(now time.Time, d time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, list := range [][]waiting{x.away, x.gone} {
 		for i := range list {
-			list[i].at = list[i].at.Add(d)
+			w := &list[i]
+			w.at = w.at.Add(min(d, max(0, now.Sub(w.since))))
 		}
 	}
 }

@@ -35,10 +35,13 @@ func (r *rounds) init(every time.Duration, now time.Time) {
 	r.wake = make(chan struct{}, 1)
 }
 
-// add has l be due after so long, and no more when it was due before.
+// add has l be due after so long, and no more when it was due before; unless it was removed.
 func (r *rounds) add(l *served, now time.Time, after time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if l.off {
+		return
+	}
 	l.gen++
 	l.due = now.Add(after)
 	r.put(l)
@@ -50,9 +53,10 @@ func (r *rounds) add(l *served, now time.Time, after time.Duration) {
 	}
 }
 
-// remove has l be due no more.
+// remove has l be due never again: who took it just now, and adds it for the next time, does so in vain.
 func (r *rounds) remove(l *served) {
 	r.mu.Lock()
+	l.off = true
 	l.gen++
 	r.mu.Unlock()
 }

@@ -65,11 +65,15 @@ type served struct {
 	every   atomic.Int64 // between its beats
 	strikes strikes
 
-	skipped int                     // pings in a row that messages stood for; the loop's
+	// What the loop alone uses.
+	skipped int // pings in a row
+
 	session atomic.Pointer[session] // set once
 
-	gen uint64    // of its place in rounds; theirs
-	due time.Time // theirs
+	// What is the rounds' own.
+	gen uint64 // of its place there
+	due time.Time
+	off bool // it was removed
 
 	mu     sync.Mutex
 	cause  Cause // why this end closed it
@@ -111,19 +115,16 @@ func (s *Server) Serve(ctx context.Context, t Transport) error {
 	l := &served{conn: newConn(t, now)}
 	l.every.Store(int64(s.cfg.Interval))
 	if err := s.admit(l, now); err != nil {
-		l.close(CodeTryAgain, err.Error())
-		l.wg.Wait()
+		l.refuse(CodeTryAgain, strings.TrimPrefix(err.Error(), "link: "))
 		l.end()
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { s.drop(l, Local, CodeGoingAway, "the server ends this connection") })
 	err := s.read(l)
 	stop()
-	var bad *protocolError
-	if errors.As(err, &bad) {
+	if code, reason := refusal(err); code != 0 {
 		s.count.Refused.Add(1)
-		l.close(bad.code, bad.reason)
-		l.wg.Wait() // for the reason to be written, closeWait at most
+		l.refuse(code, reason)
 	}
 	l.end()
 	return s.ended(l, err)
@@ -135,9 +136,9 @@ func (s *Server) admit(l *served, now time.Time) error {
 	switch {
 	case s.closed:
 		return ErrClosed
-	case len(s.links) >= s.cfg.MaxSessions || len(s.sessions) >= s.cfg.MaxSessions:
+	case len(s.links) >= s.cfg.MaxSessions: // not so many sessions: one of those may be resumed
 		s.count.Refused.Add(1)
-		return fmt.Errorf("link: %d connections and %d sessions, and Config.MaxSessions is %d", len(s.links), len(s.sessions), s.cfg.MaxSessions)
+		return fmt.Errorf("link: %d connections, and Config.MaxSessions is %d", len(s.links), s.cfg.MaxSessions)
 	}
 	s.keys++
 	l.key = s.keys
@@ -227,7 +228,7 @@ func (s *Server) beat(l *served, b Beat, now time.Time) {
 	}
 	s.count.Beats.Add(1)
 	s.det.HeartbeatAt(l.key, now, b.Seq)
-	if every := max(b.Every, minInterval); b.Every > 0 && int64(every) != l.every.Load() {
+	if every := s.cfg.possible(b.Every); b.Every > 0 && int64(every) != l.every.Load() {
 		l.every.Store(int64(every))
 		s.det.SetInterval(l.key, every)
 	}
@@ -247,8 +248,8 @@ func (s *Server) told(l *served, b Beat) {
 	}
 }
 
-// pinged answers a ping, but not more often than a beat may come.
-func (s *Server) pinged(l *served, f Frame, now time.Time) error {
+// asked counts a request, and ends a connection that makes them too often although it was told the rate.
+func (s *Server) asked(l *served, now time.Time) error {
 	switch l.strikes.ping(now, s.cfg.Interval) {
 	case tellRate:
 		s.count.TooFast.Add(1)
@@ -256,6 +257,14 @@ func (s *Server) pinged(l *served, f Frame, now time.Time) error {
 	case tooFast:
 		s.count.TooFast.Add(1)
 		return &protocolError{CodeTooFast, fmt.Sprintf("pings come more often than once in %v, as was told", s.cfg.Interval)}
+	}
+	return nil
+}
+
+// pinged answers a ping, but not more often than a beat may come.
+func (s *Server) pinged(l *served, f Frame, now time.Time) error {
+	if err := s.asked(l, now); err != nil {
+		return err
 	}
 	if !l.write(Frame{Type: Pong, Payload: slices.Clone(f.Payload)}) {
 		return &protocolError{CodeBehind, fmt.Sprintf("%d answers wait that are not read", maxControl)}
@@ -272,6 +281,9 @@ func (s *Server) pinged(l *served, f Frame, now time.Time) error {
 // text acts on a message of the protocol, or of a plain client: PING is answered with PONG, whatever follows.
 func (s *Server) text(l *served, p []byte, now time.Time) error {
 	if rest, ok := strings.CutPrefix(string(p), "PING"); ok && len(p) <= MaxBeat {
+		if err := s.asked(l, now); err != nil {
+			return err
+		}
 		if l.session.Load() == nil {
 			if err := s.hello(l, control{}, now); err != nil {
 				return err
@@ -303,6 +315,9 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 	case typeAck:
 		l.session.Load().out.ack(c.Last)
 	case typeEvery:
+		if err := s.asked(l, now); err != nil {
+			return err
+		}
 		s.setEvery(l, fromMillis(c.Every), now)
 	case typeEvent:
 		return s.message(l, c.Seq, []byte(c.Data), now)
@@ -312,15 +327,16 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 	return nil // of a later version
 }
 
-// setEvery has l be pinged, or expected, every so long; 0: as configured. The change holds from the next beat on.
+// setEvery has l be pinged, or expected, every so long; 0: as configured. The change holds from the next beat on, which
+// announces it: so that one still comes when the other end expects it.
 func (s *Server) setEvery(l *served, every time.Duration, now time.Time) {
 	if every == 0 {
 		every = s.cfg.Interval
 	}
-	every = min(max(every, s.cfg.Interval), maxInterval)
-	l.every.Store(int64(every))
+	every = min(max(s.cfg.possible(every), s.cfg.Interval), maxInterval)
+	before := time.Duration(l.every.Swap(int64(every)))
 	s.det.SetInterval(l.key, every)
-	if !l.oneWay {
+	if !l.oneWay && every < before {
 		s.rounds.add(l, now, jittered(every))
 	}
 }
@@ -337,6 +353,8 @@ func (s *Server) message(l *served, seq uint64, data []byte, now time.Time) erro
 	}
 	one := l.session.Load()
 	one.mu.Lock()
+	one.hand()
+	defer one.handedOn()
 	in := one.in.Load()
 	if one.link == l && seq == in+1 {
 		one.in.Store(seq)

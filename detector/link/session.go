@@ -39,9 +39,35 @@ type session struct {
 	since  time.Time
 	link   *served // its connection; nil: it is Away or Gone
 	lately lately  // what its latest connection was like
+	boot   uint64  // of the client's process that connected last; 0: it does not say
+	nth    uint64  // that connection's number among those of the process
 	out    outbox
 	in     atomic.Uint64 // the latest message that came; changed under mu
 	own    []byte        // State64
+
+	// A message is handed on: one on a new connection waits for one on the connection before.
+	handing bool
+	handed  *sync.Cond // of those who wait, made by the first; nil: nobody ever did
+}
+
+// hand waits until no message of the session is handed on. It needs mu, which it may release meanwhile.
+func (s *session) hand() {
+	for s.handing {
+		if s.handed == nil {
+			s.handed = sync.NewCond(&s.mu)
+		}
+		s.handed.Wait()
+	}
+	s.handing = true
+}
+
+// handedOn lets the next message be handed on.
+func (s *session) handedOn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handing = false; s.handed != nil {
+		s.handed.Signal()
+	}
 }
 
 // lately is what is told of a connection that may be over.
@@ -54,6 +80,16 @@ type lately struct {
 func newSecret() (s [16]byte) {
 	rand.Read(s[:]) // never fails
 	return s
+}
+
+// secretOf is the secret that a client chose for its session, so that it may try again if the answer to its first hello is
+// lost; or a new one.
+func secretOf(text string) [16]byte {
+	var s [16]byte
+	if b, err := base64.RawURLEncoding.DecodeString(text); err == nil && len(b) == len(s) {
+		return [16]byte(b)
+	}
+	return newSecret()
 }
 
 func secretText(s [16]byte) string { return base64.RawURLEncoding.EncodeToString(s[:]) }

@@ -32,20 +32,23 @@ type Frame struct {
 	Code    uint16 // of Close: as in WebSocket (RFC 6455, section 7.4)
 }
 
-// A Transport is one connection, as an adapter gives it to a [Server] or [Client]: packages ws and tcp have adapters. One that knows
-// more about its end has these methods too, each of which returns zero for what it does not know:
+// A Transport is one connection, as an adapter gives it to a [Server] or [Client]: packages ws and tcp have adapters. One that
+// carries no Data has a method TextOnly() bool, which is true: then messages are Text. One that knows more about its end has these,
+// each of which returns zero for what it does not know:
 //
 //	Evidence(silence, interval time.Duration) Cause // why nothing was heard for so long, where beats are interval apart
 //	Ended(read, write error) Cause                  // what the errors of both directions mean
 type Transport interface {
 	// Read waits for the next frame. Its payload is valid until the next Read. A frame that is too long, or makes no
-	// sense, is an error and the end of the connection. One goroutine reads.
+	// sense, is an error with ErrTooBig or ErrFrame in it, and the end of the connection: the other end is told. One that
+	// ends in the middle is an error with io.ErrUnexpectedEOF in it. One goroutine reads.
 	Read() (Frame, error)
 	// Write writes a frame. It waits while the other end does not take it. Several goroutines may write at the same time:
 	// a Ping or Pong then goes between the pieces of a long Data.
 	Write(Frame) error
 	// Written counts the bytes that the connection has taken, those of a Write that is not over too. That it grows is a sign of
-	// life.
+	// life. A Transport may also have a method Received() uint64, which counts the bytes that came, those of a Read that
+	// is not over too: it is another such sign.
 	Written() uint64
 	// NetConn is the socket below, for what the kernel knows of it; nil where there is none.
 	NetConn() net.Conn
@@ -53,7 +56,7 @@ type Transport interface {
 	Remote() string
 	// Kind is "websocket", "tcp" or what else the connection is, for people to read.
 	Kind() string
-	// Close ends the connection at once. Read and Write return. A second Close is harmless.
+	// Close ends the connection at once, also while others read and write. Read and Write return. A second Close is harmless.
 	Close() error
 }
 

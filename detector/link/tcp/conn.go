@@ -18,17 +18,29 @@ import (
 // A Conn carries frames on a stream. Each of its methods does what [link.Transport] says.
 type Conn struct {
 	rw      io.ReadWriteCloser
-	kind    string
 	read    reader
 	lines   *bufio.Reader // of a plain client; nil: frames
 	started bool
 	server  bool
 
-	mu      sync.Mutex // one frame is written at a time
+	// One frame is written at a time. A channel, unlike a mutex, gives turns in the order that they are asked for: so a ping waits
+	// for one piece of a message and no more.
+	turn chan struct{}
+
 	text    atomic.Bool
 	written atomic.Uint64
+	got     atomic.Uint64 // bytes that came
 	closed  sync.Once
 	closing error
+}
+
+// counted is the stream, whose bytes are counted.
+type counted struct{ *Conn }
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.rw.Read(b)
+	c.got.Add(uint64(max(0, n)))
+	return n, err
 }
 
 // New returns a connection that speaks in frames on rw, which is the connection's from then on: a net.Conn, or what else is read,
@@ -37,7 +49,9 @@ func New(rw io.ReadWriteCloser, maxMessage int) *Conn {
 	if maxMessage == 0 {
 		maxMessage = link.DefaultMaxMessage
 	}
-	return &Conn{rw: rw, kind: "tcp", read: reader{r: rw, most: maxMessage + link.DataHeader}}
+	c := &Conn{rw: rw, turn: make(chan struct{}, 1), read: reader{most: maxMessage + link.DataHeader}}
+	c.read.r = counted{c}
+	return c
 }
 
 // NewServer is New for the end that was connected to. There the other end may also be a plain client, which speaks in lines of text
@@ -71,10 +85,10 @@ func (c *Conn) Read() (link.Frame, error) {
 // detect looks at the first byte of the other end: frames begin with their version, and lines with a letter or brace.
 func (c *Conn) detect() error {
 	var first [1]byte
-	if _, err := io.ReadFull(c.rw, first[:]); err != nil {
+	if _, err := io.ReadFull(counted{c}, first[:]); err != nil {
 		return err
 	}
-	rest := io.MultiReader(strings.NewReader(string(first[:])), c.rw)
+	rest := io.MultiReader(strings.NewReader(string(first[:])), counted{c})
 	if first[0] == frameVersion {
 		c.read.r = rest
 		return nil
@@ -91,7 +105,7 @@ func (c *Conn) readLine() (link.Frame, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			return link.Frame{}, fmt.Errorf("%w: a line of more than %d bytes", link.ErrTooBig, link.MaxText)
 		case err == io.EOF && len(line) > 0:
-			return link.Frame{}, fmt.Errorf("%w: it ends in a line", link.ErrFrame)
+			return link.Frame{}, fmt.Errorf("%w: it ends in a line: %w", link.ErrFrame, io.ErrUnexpectedEOF)
 		case err != nil:
 			return link.Frame{}, err
 		}
@@ -111,7 +125,7 @@ func (c *Conn) readLine() (link.Frame, error) {
 
 // Write writes a frame, long messages in pieces.
 func (c *Conn) Write(f link.Frame) error {
-	if c.server && c.text.Load() {
+	if c.text.Load() {
 		return c.writeLine(f)
 	}
 	payload := f.Payload
@@ -149,8 +163,8 @@ func (c *Conn) writeLine(f link.Frame) error {
 }
 
 func (c *Conn) put(b []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	n, err := c.rw.Write(b)
 	c.written.Add(uint64(max(0, n)))
 	return err
@@ -158,6 +172,12 @@ func (c *Conn) put(b []byte) error {
 
 // Written counts the bytes that the connection has taken.
 func (c *Conn) Written() uint64 { return c.written.Load() }
+
+// Received counts the bytes that came.
+func (c *Conn) Received() uint64 { return c.got.Load() }
+
+// TextOnly tells whether the other end is a plain client.
+func (c *Conn) TextOnly() bool { return c.text.Load() }
 
 // NetConn is the socket; nil for a stream that is none.
 func (c *Conn) NetConn() net.Conn {
@@ -174,7 +194,7 @@ func (c *Conn) Remote() string {
 }
 
 // Kind is "tcp".
-func (c *Conn) Kind() string { return c.kind }
+func (c *Conn) Kind() string { return "tcp" }
 
 // Close ends the connection at once.
 func (c *Conn) Close() error {

@@ -86,7 +86,7 @@ func (r *reader) header() (t link.FrameType, last bool, n int, err error) {
 	var head [headerSize]byte
 	if _, err := io.ReadFull(r.r, head[:]); err != nil {
 		if err == io.ErrUnexpectedEOF {
-			err = fmt.Errorf("%w: it ends in a header", link.ErrFrame)
+			err = fmt.Errorf("%w: it ends in a header: %w", link.ErrFrame, err)
 		}
 		return 0, false, 0, err
 	}
@@ -125,7 +125,7 @@ func grow(buf *[]byte, src io.Reader, n int) error {
 		*buf = append(*buf, make([]byte, step)...)
 		if _, err := io.ReadFull(src, (*buf)[at:]); err != nil {
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				err = fmt.Errorf("%w: it ends in a payload", link.ErrFrame)
+				err = fmt.Errorf("%w: it ends in a payload: %w", link.ErrFrame, io.ErrUnexpectedEOF)
 			}
 			return err
 		}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -39,9 +38,22 @@ type Conn struct {
 	message []byte    // fragments of one that is not whole
 	begun   ws.OpCode // its type; 0: there is none
 
-	mu      sync.Mutex // one frame is written at a time
-	closing bool       // a close frame was written
+	// One frame is written at a time. A channel, unlike a mutex, gives turns in the order that they are asked for: so a ping waits
+	// for one piece of a message and no more.
+	turn chan struct{}
+
+	closing bool // a close frame was written
 	written atomic.Uint64
+	got     atomic.Uint64 // bytes that came
+}
+
+// counted is the connection, whose bytes are counted.
+type counted struct{ *Conn }
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.conn.Read(b)
+	c.got.Add(uint64(max(0, n)))
+	return n, err
 }
 
 // newConn takes over an upgraded connection, of which rest was read already.
@@ -49,11 +61,11 @@ func newConn(conn net.Conn, rest *bufio.Reader, client bool, maxMessage int) *Co
 	if maxMessage == 0 {
 		maxMessage = link.DefaultMaxMessage
 	}
-	c := &Conn{conn: conn, remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
-	var src io.Reader = conn
+	c := &Conn{conn: conn, turn: make(chan struct{}, 1), remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
+	var src io.Reader = counted{c}
 	if rest != nil && rest.Buffered() > 0 {
 		early, _ := rest.Peek(rest.Buffered())
-		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), src)
 	}
 	c.r = bufio.NewReaderSize(src, readBuffer)
 	return c
@@ -64,8 +76,10 @@ func (c *Conn) Read() (link.Frame, error) {
 	for {
 		h, err := ws.ReadHeader(c.r)
 		if err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				err = fmt.Errorf("%w: it ends in a header", link.ErrFrame)
+			if errors.Is(err, ws.ErrHeaderLengthMSB) || errors.Is(err, ws.ErrHeaderLengthUnexpected) {
+				err = fmt.Errorf("%w: %w", link.ErrFrame, err)
+			} else if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = fmt.Errorf("%w: it ends in a header: %w", link.ErrFrame, err)
 			}
 			return link.Frame{}, err
 		}
@@ -129,7 +143,7 @@ func (c *Conn) body(dst []byte, h ws.Header) ([]byte, error) {
 		dst = append(dst, make([]byte, step)...)
 		if _, err := io.ReadFull(c.r, dst[at:]); err != nil {
 			if err == io.EOF || err == io.ErrUnexpectedEOF {
-				err = fmt.Errorf("%w: it ends in a payload", link.ErrFrame)
+				err = fmt.Errorf("%w: it ends in a payload: %w", link.ErrFrame, io.ErrUnexpectedEOF)
 			}
 			return dst, err
 		}
@@ -149,9 +163,13 @@ func (c *Conn) control(op ws.OpCode) (link.Frame, error) {
 	case ws.OpPong:
 		return link.Frame{Type: link.Pong, Payload: c.buf}, nil
 	}
+	if len(c.buf) == 0 {
+		c.Write(link.Frame{Type: link.Close, Code: uint16(ws.StatusNoStatusRcvd)})
+		return link.Frame{Type: link.Close, Code: uint16(ws.StatusNoStatusRcvd)}, nil
+	}
 	code, reason := ws.ParseCloseFrameData(c.buf)
-	if code.Empty() {
-		code = ws.StatusNoStatusRcvd
+	if err := ws.CheckCloseFrameData(code, reason); err != nil {
+		return link.Frame{}, fmt.Errorf("%w: a close frame: %w", link.ErrFrame, err)
 	}
 	c.Write(link.Frame{Type: link.Close, Code: uint16(code)})
 	return link.Frame{Type: link.Close, Code: uint16(code), Payload: []byte(reason)}, nil
@@ -203,8 +221,8 @@ func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
 	if c.client {
 		ws.Cipher(buf[at:], h.Mask, 0)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
 	if c.closing {
 		return nil // nothing follows a close frame
 	}
@@ -216,6 +234,9 @@ func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
 
 // Written counts the bytes that the connection has taken.
 func (c *Conn) Written() uint64 { return c.written.Load() }
+
+// Received counts the bytes that came.
+func (c *Conn) Received() uint64 { return c.got.Load() }
 
 // NetConn is the socket.
 func (c *Conn) NetConn() net.Conn { return c.conn }

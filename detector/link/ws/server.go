@@ -42,21 +42,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: upgradeTime}.Upgrade(r, w)
-	if err != nil {
-		return // the upgrader has answered
+	if err != nil { // the upgrader has answered
+		if conn != nil {
+			conn.Close()
+		}
+		return
 	}
 	c := newConn(conn, rw.Reader, false, h.MaxMessage)
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.begin()
+	if h.ctx.Err() != nil { // Close may wait already
+		conn.Close()
+		return
+	}
+	h.wg.Go(func() { h.Server.Serve(h.ctx, c) })
+}
+
+// begin makes the context of all connections. It needs h.mu.
+func (h *Handler) begin() {
 	if h.ctx == nil {
 		h.ctx, h.cancel = context.WithCancel(context.Background())
 	}
-	ctx := h.ctx
-	h.wg.Add(1)
-	h.mu.Unlock()
-	go func() {
-		defer h.wg.Done()
-		h.Server.Serve(ctx, c)
-	}()
 }
 
 // allowed tells whether the page that asks may.
@@ -83,9 +90,7 @@ func (h *Handler) allowed(r *http.Request) error {
 // Close ends the connections that the handler upgraded, and returns when none is read any more.
 func (h *Handler) Close() error {
 	h.mu.Lock()
-	if h.ctx == nil {
-		h.ctx, h.cancel = context.WithCancel(context.Background())
-	}
+	h.begin()
 	h.cancel()
 	h.mu.Unlock()
 	h.wg.Wait()
