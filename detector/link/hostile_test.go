@@ -188,12 +188,12 @@ func TestBurstsAreNoSamples(t *testing.T) {
 		}
 		defer all.Close()
 		all.Watch("ann", 0)
-		wrong := 0
+		var wrong atomic.Int64
 		events := all.Events(t.Context())
 		h.wg.Go(func() {
 			for e := range events {
 				if e.To == detector.Suspect || e.To == detector.Down {
-					wrong++
+					wrong.Add(1)
 				}
 			}
 		})
@@ -224,7 +224,7 @@ func TestBurstsAreNoSamples(t *testing.T) {
 		if n := h.server.Stats(); n.Beats.Load() != n.Pings.Load() {
 			t.Errorf("%d samples from %d pings", n.Beats.Load(), n.Pings.Load())
 		}
-		begin := time.Now()
+		begin, mistaken := time.Now(), wrong.Load()
 		silent.Store(true)
 		var found, slowly time.Duration
 		for (found == 0 || slowly == 0) && time.Since(begin) < 2*time.Minute {
@@ -236,16 +236,20 @@ func TestBurstsAreNoSamples(t *testing.T) {
 				slowly = time.Since(begin)
 			}
 		}
-		t.Logf("20 minutes with %d messages: no suspicion, and silence is found after %v; with messages as samples: %d suspicions, %v", seq, found, wrong, slowly)
+		t.Logf("20 minutes with %d messages: no suspicion, and silence is found after %v; with messages as samples: %d suspicions, %v", seq, found, mistaken, slowly)
 		if found == 0 || found > 6*time.Second {
 			t.Errorf("silence is found after %v", found)
 		}
 	})
 }
 
-// A message of 64 MB to one who takes 1 MB a second: pings go between its pieces, and nobody is suspected, even where they are
+// A message of 64 MB to one who takes 1 MB a second (in short, an eighth of both): pings go between its pieces, and nobody is suspected, even where they are
 // not answered while it lasts.
 func TestPingsGoBetweenPieces(t *testing.T) {
+	size, rate := 64<<20, 1<<20
+	if testing.Short() {
+		size, rate = size/8, rate/8
+	}
 	for _, answers := range []bool{true, false} {
 		t.Run(fmt.Sprintf("answers=%v", answers), func(t *testing.T) {
 			inHarbour(t, link.Config{MaxMessage: 64 << 20}, func(t *testing.T, h *harbour) {
@@ -254,12 +258,12 @@ func TestPingsGoBetweenPieces(t *testing.T) {
 					if !quiet.Load() {
 						answer(p, f)
 					}
-				}, reading(1<<20))
+				}, reading(rate))
 				p.say(`{"type":"hello","session":"ann"}`)
 				time.Sleep(5 * time.Second)
 				quiet.Store(!answers)
 				before := len(p.got(link.Ping))
-				if err := h.server.Send("ann", make([]byte, 64<<20)); err != nil {
+				if err := h.server.Send("ann", make([]byte, size)); err != nil {
 					t.Fatal(err)
 				}
 				begin := time.Now()
@@ -267,12 +271,12 @@ func TestPingsGoBetweenPieces(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 				}
 				took, pings := time.Since(begin), len(p.got(link.Ping))-before
-				t.Logf("64 MB in %v, with %d pings in between", took, pings)
+				t.Logf("%d MB in %v, with %d pings in between", size>>20, took, pings)
 				if took < 60*time.Second || took > 80*time.Second || pings < 60 {
 					t.Error("want 64 s, with a ping each second")
 				}
 				h.want("ann up ")
-				if s, _ := h.server.Session("ann"); answers && (s.RTT == 0 || s.RTT > 200*time.Millisecond) {
+				if s, _ := h.server.Session("ann"); answers && (s.RTT == 0 || s.RTT > 500*time.Millisecond) {
 					t.Errorf("the answer to a ping took %v: its clock starts when it is written", s.RTT)
 				}
 				p.pipe.Close()
