@@ -166,6 +166,9 @@ func (c *conn) refuse(code uint16, reason string) {
 	}
 	<-over
 	if socket := c.t.NetConn(); socket != nil {
+		if half, ok := socket.(interface{ CloseWrite() error }); ok {
+			half.CloseWrite() // a WebSocket client waits for the server to close first (RFC 6455, section 7.1.1)
+		}
 		io.Copy(io.Discard, socket)
 	}
 }

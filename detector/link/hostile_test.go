@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,18 +188,18 @@ func TestBurstsAreNoSamples(t *testing.T) {
 		}
 		defer all.Close()
 		all.Watch("ann", 0)
-		wrong := 0
+		var wrong atomic.Int64
 		events := all.Events(t.Context())
 		h.wg.Go(func() {
 			for e := range events {
 				if e.To == detector.Suspect || e.To == detector.Down {
-					wrong++
+					wrong.Add(1)
 				}
 			}
 		})
-		silent := false
+		var silent atomic.Bool
 		p := h.peer(func(p *peer, f link.Frame) {
-			if silent {
+			if silent.Load() {
 				return
 			}
 			if f.Type == link.Ping {
@@ -210,7 +211,7 @@ func TestBurstsAreNoSamples(t *testing.T) {
 		p.say(`{"type":"hello","session":"ann"}`)
 		rng := rand.New(rand.NewPCG(1, 2))
 		seq := uint64(0)
-		for begin := time.Now(); time.Since(begin) < time.Hour; {
+		for begin := time.Now(); time.Since(begin) < 20*time.Minute; {
 			time.Sleep(time.Duration(rng.IntN(20_000)) * time.Millisecond)
 			for range 1 + rng.IntN(1000) {
 				time.Sleep(time.Duration(1+rng.IntN(10)) * time.Millisecond)
@@ -223,8 +224,8 @@ func TestBurstsAreNoSamples(t *testing.T) {
 		if n := h.server.Stats(); n.Beats.Load() != n.Pings.Load() {
 			t.Errorf("%d samples from %d pings", n.Beats.Load(), n.Pings.Load())
 		}
-		begin := time.Now()
-		silent = true
+		begin, mistaken := time.Now(), wrong.Load()
+		silent.Store(true)
 		var found, slowly time.Duration
 		for (found == 0 || slowly == 0) && time.Since(begin) < 2*time.Minute {
 			time.Sleep(10 * time.Millisecond)
@@ -235,30 +236,34 @@ func TestBurstsAreNoSamples(t *testing.T) {
 				slowly = time.Since(begin)
 			}
 		}
-		t.Logf("an hour with %d messages: no suspicion, and silence is found after %v; with messages as samples: %d suspicions, %v", seq, found, wrong, slowly)
+		t.Logf("20 minutes with %d messages: no suspicion, and silence is found after %v; with messages as samples: %d suspicions, %v", seq, found, mistaken, slowly)
 		if found == 0 || found > 6*time.Second {
 			t.Errorf("silence is found after %v", found)
 		}
 	})
 }
 
-// A message of 64 MB to one who takes 1 MB a second: pings go between its pieces, and nobody is suspected, even where they are
+// A message of 64 MB to one who takes 1 MB a second (in short, an eighth of both): pings go between its pieces, and nobody is suspected, even where they are
 // not answered while it lasts.
 func TestPingsGoBetweenPieces(t *testing.T) {
+	size, rate := 64<<20, 1<<20
+	if testing.Short() {
+		size, rate = size/8, rate/8
+	}
 	for _, answers := range []bool{true, false} {
 		t.Run(fmt.Sprintf("answers=%v", answers), func(t *testing.T) {
 			inHarbour(t, link.Config{MaxMessage: 64 << 20}, func(t *testing.T, h *harbour) {
-				quiet := false
+				var quiet atomic.Bool
 				p := h.peer(func(p *peer, f link.Frame) {
-					if !quiet {
+					if !quiet.Load() {
 						answer(p, f)
 					}
-				}, reading(1<<20))
+				}, reading(rate))
 				p.say(`{"type":"hello","session":"ann"}`)
 				time.Sleep(5 * time.Second)
-				quiet = !answers
+				quiet.Store(!answers)
 				before := len(p.got(link.Ping))
-				if err := h.server.Send("ann", make([]byte, 64<<20)); err != nil {
+				if err := h.server.Send("ann", make([]byte, size)); err != nil {
 					t.Fatal(err)
 				}
 				begin := time.Now()
@@ -266,12 +271,12 @@ func TestPingsGoBetweenPieces(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 				}
 				took, pings := time.Since(begin), len(p.got(link.Ping))-before
-				t.Logf("64 MB in %v, with %d pings in between", took, pings)
+				t.Logf("%d MB in %v, with %d pings in between", size>>20, took, pings)
 				if took < 60*time.Second || took > 80*time.Second || pings < 60 {
 					t.Error("want 64 s, with a ping each second")
 				}
 				h.want("ann up ")
-				if s, _ := h.server.Session("ann"); answers && (s.RTT == 0 || s.RTT > 200*time.Millisecond) {
+				if s, _ := h.server.Session("ann"); answers && (s.RTT == 0 || s.RTT > 500*time.Millisecond) {
 					t.Errorf("the answer to a ping took %v: its clock starts when it is written", s.RTT)
 				}
 				p.pipe.Close()
@@ -318,20 +323,20 @@ func (s *stalling) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A message of 32 MB comes in one piece at 1 MB a second, and no pong can come meanwhile: the bytes are life enough. A byte
+// A message of 8 MB comes in one piece at 1 MB a second, and no pong can come meanwhile: the bytes are life enough. A byte
 // a second is not.
 func TestBytesOfAMessageAreLife(t *testing.T) {
 	inHarbour(t, link.Config{MaxMessage: 64 << 20}, func(t *testing.T, h *harbour) {
-		quiet := false
+		var quiet atomic.Bool
 		p := h.peer(func(p *peer, f link.Frame) {
-			if !quiet {
+			if !quiet.Load() {
 				answer(p, f)
 			}
 		}, writing(1<<20))
 		p.say(`{"type":"hello","session":"ann"}`)
 		time.Sleep(30 * time.Second)
-		quiet = true
-		const size = 32 << 20
+		quiet.Store(true)
+		const size = 8 << 20
 		frame := append([]byte{1, byte(link.Data)}, binary.BigEndian.AppendUint32(nil, size)...)
 		frame = append(frame, make([]byte, size)...)
 		frame[6] = 1 // its number
@@ -692,7 +697,7 @@ func TestClockOfAClientStepsBack(t *testing.T) {
 
 // Messages go both ways while connections are cut at any moment, in the middle of frames too: each comes once, in order.
 func TestMessagesSurviveCuts(t *testing.T) {
-	seeds := 8
+	seeds := 4
 	if testing.Short() {
 		seeds = 2
 	}
