@@ -1020,6 +1020,9 @@ func TestPlainClient(t *testing.T) {
 			t.Errorf("%q", l)
 		}
 		a.Write([]byte(`{"type":"event","seq":1,"data":"hi"}` + "\n"))
+		if l := next(); l != `{"type":"ack","last":1}` {
+			t.Errorf("%q", l)
+		}
 		time.Sleep(10 * time.Minute)
 		h.want("ann up ")
 		if got := h.messages(); !slices.Equal(got, []string{"ann: hi"}) {
