@@ -24,6 +24,8 @@ const (
 	pieceSize = 16 << 10
 	// readBuffer is what a connection holds for reading: a ping's answer fits.
 	readBuffer = 256
+	// serviceRestart is a code of Close that this package does not send and others do.
+	serviceRestart = 1012
 )
 
 // Conn is a WebSocket connection. Each of its methods does what [link.Transport] says.
@@ -168,7 +170,13 @@ func (c *Conn) control(op ws.OpCode) (link.Frame, error) {
 		return link.Frame{Type: link.Close, Code: uint16(ws.StatusNoStatusRcvd)}, nil
 	}
 	code, reason := ws.ParseCloseFrameData(c.buf)
-	if err := ws.CheckCloseFrameData(code, reason); err != nil {
+	err := ws.CheckCloseFrameData(code, reason)
+	if code > 4999 { // which the library lets pass (RFC 6455, section 7.4.2)
+		err = ws.ErrProtocolStatusCodeUnknown
+	} else if (code == link.CodeTryAgain || code == serviceRestart) && utf8.ValidString(reason) { // registered after the RFC
+		err = nil
+	}
+	if err != nil {
 		return link.Frame{}, fmt.Errorf("%w: a close frame: %w", link.ErrFrame, err)
 	}
 	c.Write(link.Frame{Type: link.Close, Code: uint16(code)})

@@ -44,6 +44,7 @@ func fuzzReader(f *testing.F, client bool) {
 		frame(!client, ws.OpPing, true, "x"), frame(!client, ws.OpText, true, "PING"), frame(!client, ws.OpClose, true, "\x03\xe8bye"),
 		append(append(frame(!client, ws.OpBinary, false, "ab"), frame(!client, ws.OpPong, true, "")...), frame(!client, ws.OpContinuation, true, "c")...),
 		frame(client, ws.OpPing, true, "masked wrongly"), {0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, {0xc1, 0x80, 0, 0, 0, 0},
+		frame(!client, ws.OpClose, true, "\x13\x88beyond"), frame(!client, ws.OpClose, true, "\x03\xf5later"),
 		{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, {0x82, 0x7f, 0x80, 0, 0, 0, 0, 0, 0, 0},
 	} {
 		f.Add(p)
@@ -82,3 +83,17 @@ func fuzzReader(f *testing.F, client bool) {
 
 func FuzzWebSocketServer(f *testing.F) { fuzzReader(f, false) }
 func FuzzWebSocketClient(f *testing.F) { fuzzReader(f, true) }
+
+// Codes of close frames that other ends may send, and the others.
+func TestCloseCodes(t *testing.T) {
+	for code, ok := range map[uint16]bool{
+		0: false, 999: false, 1000: true, 1001: true, 1004: false, 1005: false, 1006: false, 1012: true, 1013: true, 1015: false, 2999: false,
+		3000: true, 4000: true, 4004: true, 4999: true, 5000: false, 65535: false,
+	} {
+		c := newConn(tape{bytes.NewReader(frame(false, ws.OpClose, true, string([]byte{byte(code >> 8), byte(code)})+"why"))}, nil, true, 0)
+		f, err := c.Read()
+		if ok != (err == nil) || ok && (f.Code != code || string(f.Payload) != "why") || !ok && !errors.Is(err, link.ErrFrame) {
+			t.Errorf("%d: %+v %v", code, f, err)
+		}
+	}
+}
