@@ -30,7 +30,6 @@ type peer struct {
 	pipe net.Conn
 
 	mu     sync.Mutex
-	act    func(link.Frame) // with each frame; nil: answers pings
 	frames []link.Frame
 }
 
