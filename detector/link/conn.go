@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// conn is one connection, as both ends use it: what is to be written, and which pings are out. Its mutex is held for no write, so
-// whoever has something to send never waits for the other end. Writing is done by goroutines that last while there is something
-// to write: one for beats and the protocol, which is short, and one for messages, so that the former get between the pieces of
+// conn is one connection, as both ends use it: what is to be written, and which pings are out. Its
+// mutex is held for no write that waits, so whoever has something to send never waits for the other
+// end. Writing is done by goroutines that last while there is something to write: one for beats and the protocol, which is short, and one for messages, so that the former get between the pieces of
 // the latter.
 type conn struct {
 	t     Transport
@@ -35,7 +35,8 @@ type conn struct {
 	sending   bool    // a goroutine writes messages
 	looked    uint64  // Transport.Written at the last call of progress
 
-	seq   uint64 // of the latest beat
+	quick quickPinger // t; nil: it always takes a goroutine to ping
+	seq   uint64      // of the latest beat
 	pings [maxPings]pinged
 	rtt   time.Duration
 }
@@ -43,7 +44,7 @@ type conn struct {
 // pinged is a ping that is not answered; seq 0: none.
 type pinged struct {
 	seq uint64
-	at  time.Time // when it was written, from when on its answer takes time
+	at  time.Duration // when it was written, since begun: from then on its answer takes time
 }
 
 const (
@@ -55,7 +56,10 @@ const (
 	closeWait = time.Second
 )
 
-func newConn(t Transport, now time.Time) *conn { return &conn{t: t, begun: now} }
+func newConn(t Transport, now time.Time) *conn {
+	quick, _ := t.(quickPinger)
+	return &conn{t: t, begun: now, quick: quick}
+}
 
 // heard notes what came, and returns how long nothing had.
 func (c *conn) heard(f Frame, now time.Time) time.Duration {
@@ -117,20 +121,45 @@ func (c *conn) end() {
 	c.wg.Wait()
 }
 
-// send sends the next beat, which fill completes. It reports false if the one before is not written yet, as the other end does not
-// read.
-func (c *conn) send(fill func(*Beat)) bool {
+// send sends the next beat, b with a number. It reports false if the one before is not written yet,
+// as the other end does not read.
+func (c *conn) send(b Beat) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.beat != nil {
 		return false
 	}
 	c.seq++
-	b := Beat{Seq: c.seq, RTT: c.rtt}
-	fill(&b)
-	c.beat = &b
-	c.kick()
+	b.Seq, b.RTT = c.seq, c.rtt
+	if !c.sendQuickly(b) {
+		c.beat = new(b)
+		c.kick()
+	}
 	return true
+}
+
+// pingBuffers are what quick pings are encoded in.
+var pingBuffers = sync.Pool{New: func() any { return new([MaxBeat]byte) }}
+
+// sendQuickly reports whether b was written at once, which spares a goroutine, its stack and what it
+// allocates. It needs c.mu.
+func (c *conn) sendQuickly(b Beat) bool {
+	if c.quick == nil || c.writing || c.ended || b.OneWay {
+		return false
+	}
+	b.Sent = time.Since(c.begun)
+	buf := pingBuffers.Get().(*[MaxBeat]byte)
+	defer pingBuffers.Put(buf)
+	payload, _ := AppendBeat(buf[:0], b)
+	done, err := c.quick.TryPing(payload)
+	if err != nil {
+		c.fail(err)
+		return true
+	}
+	if done {
+		c.pings[b.Seq%maxPings] = pinged{b.Seq, b.Sent}
+	}
+	return done
 }
 
 // skip counts a beat that is not sent, as what came meanwhile says as much, and returns its number.
@@ -141,17 +170,17 @@ func (c *conn) skip() uint64 {
 	return c.seq
 }
 
-// answered takes the answer to a ping. It reports false for one that is not out.
-func (c *conn) answered(b Beat, now time.Time) bool {
+// answered takes the answer to a ping with this number. It reports false for one that is not out.
+func (c *conn) answered(seq uint64, now time.Time) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := &c.pings[b.Seq%maxPings]
-	if b.OneWay || b.Seq == 0 || p.seq != b.Seq {
-		return false
+	p := &c.pings[seq%maxPings]
+	out := seq > 0 && p.seq == seq
+	if out {
+		c.rtt = max(0, now.Sub(c.begun)-p.at)
+		p.seq = 0
 	}
-	c.rtt = max(0, now.Sub(p.at))
-	p.seq = 0
-	return true
+	c.mu.Unlock()
+	return out
 }
 
 // progress tells whether something is being written, and got on since the last call. An end that is slow to read is not dead; but what
@@ -213,13 +242,13 @@ func (c *conn) writeControl() {
 			return
 		}
 		if f.Type == Ping { // before, as the answer may come before the write returns
-			c.pings[b.Seq%maxPings] = pinged{b.Seq, time.Now()}
+			c.pings[b.Seq%maxPings] = pinged{b.Seq, time.Since(c.begun)}
 		}
 		c.mu.Unlock()
 		err := c.t.Write(f)
 		c.mu.Lock()
 		if p := &c.pings[b.Seq%maxPings]; f.Type == Ping && p.seq == b.Seq {
-			p.at = time.Now()
+			p.at = time.Since(c.begun)
 		}
 		if b.Seq > 0 {
 			c.beat = nil

@@ -13,6 +13,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -34,13 +35,16 @@ type Conn struct {
 	client bool // the client's end, which masks
 	most   int  // bytes of a message
 
-	r       *bufio.Reader
-	buf     []byte    // of the control frame or message that was read last
-	message []byte    // fragments of one that is not whole
-	begun   ws.OpCode // its type; 0: there is none
+	raw     syscall.RawConn // of a plain socket; nil: there is none
+	early   []byte          // what was read before, and comes first
+	r       *bufio.Reader   // of readers; nil: nothing is read
+	buf     []byte          // of the control frame or message that was read last
+	message []byte          // fragments of one that is not whole
+	begun   ws.OpCode       // its type; 0: there is none
 
 	mu      sync.Mutex // one frame is written at a time
 	closing bool       // a close frame was written
+	rest    []byte     // of a ping of which the socket took a part
 	written atomic.Uint64
 }
 
@@ -50,17 +54,51 @@ func newConn(conn net.Conn, rest *bufio.Reader, client bool, maxMessage int) *Co
 		maxMessage = link.DefaultMaxMessage
 	}
 	c := &Conn{conn: conn, remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
-	var src io.Reader = conn
 	if rest != nil && rest.Buffered() > 0 {
 		early, _ := rest.Peek(rest.Buffered())
-		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+		c.early = bytes.Clone(early)
 	}
-	c.r = bufio.NewReaderSize(src, readBuffer)
+	c.raw = rawConn(conn)
 	return c
+}
+
+// source is a Conn as its bufio.Reader sees it.
+type source Conn
+
+func (s *source) Read(p []byte) (int, error) {
+	if n := copy(p, s.early); n > 0 {
+		if s.early = s.early[n:]; len(s.early) == 0 {
+			s.early = nil
+		}
+		return n, nil
+	}
+	return s.conn.Read(p)
+}
+
+// readers are what is read with: by a connection without a raw socket always, by others while more
+// comes than answers.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// idle gives back the reader, and reports true, if nothing is read in part.
+func (c *Conn) idle() bool {
+	if c.r == nil {
+		return len(c.early) == 0
+	}
+	if c.r.Buffered() > 0 || len(c.early) > 0 || c.begun != 0 {
+		return false
+	}
+	c.r.Reset(nil)
+	readers.Put(c.r)
+	c.r, c.buf = nil, nil
+	return true
 }
 
 // Read returns the next control frame or whole message.
 func (c *Conn) Read() (link.Frame, error) {
+	if c.r == nil {
+		c.r = readers.Get().(*bufio.Reader)
+		c.r.Reset((*source)(c))
+	}
 	for {
 		h, err := ws.ReadHeader(c.r)
 		if err != nil {
@@ -209,6 +247,9 @@ func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
 		return nil // nothing follows a close frame
 	}
 	c.closing = op == ws.OpClose
+	if c.rest != nil {
+		buf, c.rest = append(c.rest, buf...), nil
+	}
 	n, err := c.conn.Write(buf)
 	c.written.Add(uint64(max(0, n)))
 	return err
