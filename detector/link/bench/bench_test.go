@@ -24,7 +24,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestAllServersAnswerForEachConnection(t *testing.T) {
-	o, err := parse([]string{"--conns", "50", "--rounds", "2", "--seconds", "1", "--settle", "1s", "--interval", "100ms"})
+	o, err := parse([]string{
+		"--conns", "50", "--rounds", "2", "--seconds", "1", "--settle", "1s", "--interval", "100ms",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,9 @@ func TestInterruptionEndsAllProcesses(t *testing.T) {
 }
 
 func TestSessionsWithoutSockets(t *testing.T) {
-	o, err := parse([]string{"--memory", "500", "--seconds", "1", "--settle", "2s", "--interval", "100ms"})
+	o, err := parse([]string{
+		"--memory", "500", "--seconds", "1", "--settle", "2s", "--interval", "100ms",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +80,9 @@ func TestSessionsWithoutSockets(t *testing.T) {
 }
 
 func TestBadFlagsAreNamed(t *testing.T) {
-	for _, args := range [][]string{{"--servers", "nobody"}, {"--rounds", "0"}, {"--interval", "1ms"}, {"more"}} {
+	for _, args := range [][]string{
+		{"--servers", "nobody"}, {"--rounds", "0"}, {"--interval", "1ms"}, {"more"},
+	} {
 		if _, err := parse(args); err == nil || !strings.HasPrefix(err.Error(), "bench: ") {
 			t.Errorf("%q: %v", args, err)
 		}

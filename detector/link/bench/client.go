@@ -15,8 +15,9 @@ import (
 	"syscall"
 )
 
-// client opens connections to a server, and answers its pings with as little work as can be: it takes the time of the same cores.
-// One goroutine opens them, and one reads all. arg is the number of connections and the address.
+// client opens connections to a server, and answers its pings with as little work as can be: it
+// takes the time of the same cores. One goroutine opens them, and one reads all. arg is the number
+// of connections and the address.
 func client(arg string, in io.Reader, out io.Writer) error {
 	number, addr, _ := strings.Cut(arg, " ")
 	n, err := strconv.Atoi(number)
@@ -58,17 +59,20 @@ func (c *answers) open(poll int, to *net.TCPAddr) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}); err != nil {
+	reset := &syscall.Linger{Onoff: 1}
+	if err := syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, reset); err != nil {
 		return err
 	}
 	if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
 		return err
 	}
-	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
+	peer := &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}
+	if err := syscall.Connect(fd, peer); err != nil {
 		return err
 	}
-	request := "GET /ws HTTP/1.1\r\nHost: " + to.String() + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" // of RFC 6455, section 1.3
+	request := "GET /ws HTTP/1.1\r\nHost: " + to.String() + "\r\n" +
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" // of RFC 6455, section 1.3
 	if _, err := syscall.Write(fd, []byte(request)); err != nil {
 		return err
 	}
@@ -88,7 +92,8 @@ func (c *answers) open(poll int, to *net.TCPAddr) error {
 			n += k
 		}
 		if err != nil || k == 0 || n == len(head) {
-			return fmt.Errorf("no answer to the request: %q, %w", head[:n], errors.Join(err, io.ErrUnexpectedEOF))
+			err = errors.Join(err, io.ErrUnexpectedEOF)
+			return fmt.Errorf("no answer to the request: %q, %w", head[:n], err)
 		}
 	}
 	head = head[:n]
@@ -98,7 +103,8 @@ func (c *answers) open(poll int, to *net.TCPAddr) error {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return err
 	}
-	return syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
+	e := &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}
+	return syscall.EpollCtl(poll, syscall.EPOLL_CTL_ADD, fd, e)
 }
 
 func (c *answers) read(poll int) {

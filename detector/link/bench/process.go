@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// The program starts itself again as the servers and the client. What such a process is to be stands in its environment. It is asked
-// by lines on its standard input, answers with a line of JSON each, and ends with its standard input, so that none outlives the
-// first process.
+// The program starts itself again as the servers and the client. What such a process is to be
+// stands in its environment. It is asked by lines on its standard input, answers with a line of
+// JSON each, and ends with its standard input, so that none outlives the first process.
 const (
 	roleVar    = "PULSERING_BENCH_ROLE"
 	argVar     = "PULSERING_BENCH_ARG"
@@ -60,7 +60,8 @@ func (s *sample) take() error {
 	return err
 }
 
-// resident is this process's resident memory, counted by the pages: VmRSS may lag by some hundred kilobytes.
+// resident is this process's resident memory, counted by the pages: VmRSS may lag by some hundred
+// kilobytes.
 func resident() (uint64, error) {
 	b, err := os.ReadFile("/proc/self/smaps_rollup")
 	if err != nil {

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,10 +39,17 @@ func serve(name, interval string, in io.Reader, out io.Writer) error {
 			return err
 		}
 		defer f.Close()
+		runtime.MemProfileRate = 512 // before anything is allocated for a connection
 		if err := pprof.StartCPUProfile(f); err != nil {
 			return err
 		}
 		defer pprof.StopCPUProfile()
+		heap, err := os.Create(strings.TrimSuffix(file, ".pprof") + "-heap.pprof")
+		if err != nil {
+			return err
+		}
+		defer heap.Close()
+		defer pprof.WriteHeapProfile(heap)
 	}
 	var p plain
 	beats, open := p.beats.Load, p.open.Load
@@ -78,12 +87,13 @@ type plain struct {
 	open  atomic.Int64
 }
 
-// gorilla has two goroutines for each connection, one of which has a ticker: as the library's chat example, with its buffers and
-// deadlines, but without the channel of messages, which are none here.
+// gorilla has two goroutines for each connection, one of which has a ticker: as the library's chat
+// example, with its buffers and deadlines, but without the channel of messages, which are none
+// here.
 func (p *plain) gorilla(every time.Duration) http.Handler {
 	const writeWait = 10 * time.Second
 	pongWait := every * 10 / 9
-	pongWait = max(pongWait, 10*time.Second) // this is about the cost of beats: no connection is to end
+	pongWait = max(pongWait, 10*time.Second) // no connection is to end: this is about cost
 	up := gorilla.Upgrader{ReadBufferSize: 1024, WriteBufferSize: 1024}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := up.Upgrade(w, r, nil)
@@ -125,7 +135,8 @@ func (p *plain) gorilla(every time.Duration) http.Handler {
 	})
 }
 
-// coder has a handler with a ticker for each connection, and the goroutine of CloseRead, without which no answer is read.
+// coder has a handler with a ticker for each connection, and the goroutine of CloseRead, without
+// which no answer is read.
 func (p *plain) coder(every time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := coder.Accept(w, r, nil)
