@@ -69,6 +69,15 @@ func AppendBeat(dst []byte, b Beat) ([]byte, error) {
 	return append(dst, b.State...), nil
 }
 
+// answerSeq is the number of the ping that p answers; 0: none. Which ping it was tells the rest.
+func answerSeq(p []byte) uint64 {
+	if len(p) < 2 || p[0] != beatPing {
+		return 0
+	}
+	seq, _ := binary.Uvarint(p[1:])
+	return seq
+}
+
 // DecodeBeat returns the beat in p, whose State is a part of p. What is longer than MaxBeat, of another version, or out of the
 // ranges of AppendBeat, is an ErrBeat.
 func DecodeBeat(p []byte) (Beat, error) {

@@ -241,7 +241,7 @@ func (c *Client) sendBeat(l *dialed, every time.Duration) {
 	own := c.own
 	c.mu.Unlock()
 	in := c.in.Load()
-	l.send(func(b *Beat) { b.OneWay, b.Every, b.Ack, b.State = true, every, in, own })
+	l.send(Beat{OneWay: true, Every: every, Ack: in, State: own})
 }
 
 func (c *Client) received(l *dialed, f Frame, now time.Time, late *time.Timer) error {

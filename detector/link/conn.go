@@ -7,14 +7,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode/utf8"
 )
 
-// conn is one connection, as both ends use it: what is to be written, and which pings are out. Its mutex is held for no write, so
-// whoever has something to send never waits for the other end. Writing is done by goroutines that last while there is something
-// to write: one for beats and the protocol, which is short, and one for messages, so that the former get between the pieces of
-// the latter.
+// conn is one connection, as both ends use it: what is to be written, and which pings are out. Its mutex is held for no write that
+// waits, so whoever has something to send never waits for the other end. Writing is done by goroutines that last while there is
+// something to write: one for beats and the protocol, which is short, and one for messages, so that the former get between the
+// pieces of the latter. A ping that the socket takes at once needs none.
 type conn struct {
 	t     Transport
 	begun time.Time
@@ -49,7 +50,8 @@ type conn struct {
 	lookedIn uint64        // received, likewise
 	gotOn    time.Duration // when progress saw something get on, since begun
 
-	seq   uint64 // of the latest beat
+	quick quickPinger // t; nil: it always takes a goroutine to ping
+	seq   uint64      // of the latest beat
 	pings [maxPings]pinged
 	rtt   time.Duration
 }
@@ -57,7 +59,7 @@ type conn struct {
 // pinged is a ping that is not answered; seq 0: none.
 type pinged struct {
 	seq uint64
-	at  time.Time // when it was written, from when on its answer takes time
+	at  time.Duration // when it was written, since begun: from then on its answer takes time
 }
 
 const (
@@ -77,6 +79,7 @@ const (
 func newConn(t Transport, now time.Time) *conn {
 	c := &conn{t: t, begun: now}
 	c.received, _ = t.(interface{ Received() uint64 })
+	c.quick, _ = t.(quickPinger)
 	return c
 }
 
@@ -173,6 +176,17 @@ func (c *conn) refuse(code uint16, reason string) {
 	}
 }
 
+// part ends this end's half of a plain socket after the other end's last frame. Without that, a socket that is closed while a
+// late answer is unread is reset, and the other end may not see that all is in order.
+func (c *conn) part() {
+	if half, ok := c.t.NetConn().(interface {
+		syscall.Conn // TLS has none, and may wait for its turn to write
+		CloseWrite() error
+	}); ok {
+		half.CloseWrite()
+	}
+}
+
 // refusal is what an end is told that sent what Read, or who acts on frames, answered with err. 0: nothing, as that
 // end closed the connection, or it failed.
 func refusal(err error) (code uint16, reason string) {
@@ -212,20 +226,45 @@ func (c *conn) finish() {
 	c.ended = true
 }
 
-// send sends the next beat, which fill completes. It reports false if the one before is not written yet, as the other end does not
-// read.
-func (c *conn) send(fill func(*Beat)) bool {
+// send sends the next beat, b with a number. It reports false if the one before is not written yet,
+// as the other end does not read.
+func (c *conn) send(b Beat) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.beat != nil {
 		return false
 	}
 	c.seq++
-	b := Beat{Seq: c.seq, RTT: c.rtt}
-	fill(&b)
-	c.beat = &b
-	c.kick()
+	b.Seq, b.RTT = c.seq, c.rtt
+	if !c.sendQuickly(b) {
+		c.beat = new(b)
+		c.kick()
+	}
 	return true
+}
+
+// pingBuffers are what quick pings are encoded in.
+var pingBuffers = sync.Pool{New: func() any { return new([MaxBeat]byte) }}
+
+// sendQuickly reports whether b was written at once, which spares a goroutine, its stack and what it
+// allocates. It needs c.mu.
+func (c *conn) sendQuickly(b Beat) bool {
+	if c.quick == nil || c.writing || c.ended || b.OneWay {
+		return false
+	}
+	b.Sent = time.Since(c.begun)
+	buf := pingBuffers.Get().(*[MaxBeat]byte)
+	defer pingBuffers.Put(buf)
+	payload, _ := AppendBeat(buf[:0], b)
+	done, err := c.quick.TryPing(payload)
+	if err != nil {
+		c.fail(err)
+		return true
+	}
+	if done {
+		c.pings[b.Seq%maxPings] = pinged{b.Seq, b.Sent}
+	}
+	return done
 }
 
 // skip counts a beat that is not sent, as what came meanwhile says as much, and returns its number.
@@ -236,17 +275,17 @@ func (c *conn) skip() uint64 {
 	return c.seq
 }
 
-// answered takes the answer to a ping. It reports false for one that is not out.
-func (c *conn) answered(b Beat, now time.Time) bool {
+// answered takes the answer to a ping with this number. It reports false for one that is not out.
+func (c *conn) answered(seq uint64, now time.Time) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := &c.pings[b.Seq%maxPings]
-	if b.OneWay || b.Seq == 0 || p.seq != b.Seq {
-		return false
+	p := &c.pings[seq%maxPings]
+	out := seq > 0 && p.seq == seq
+	if out {
+		c.rtt = max(0, now.Sub(c.begun)-p.at)
+		p.seq = 0
 	}
-	c.rtt = max(0, now.Sub(p.at))
-	p.seq = 0
-	return true
+	c.mu.Unlock()
+	return out
 }
 
 // progress looks whether a message got on since the last look, one that is being written or one that is coming, and tells
@@ -316,13 +355,13 @@ func (c *conn) writeControl() {
 			return
 		}
 		if f.Type == Ping { // before, as the answer may come before the write returns
-			c.pings[b.Seq%maxPings] = pinged{b.Seq, time.Now()}
+			c.pings[b.Seq%maxPings] = pinged{b.Seq, time.Since(c.begun)}
 		}
 		c.mu.Unlock()
 		err := c.t.Write(f)
 		c.mu.Lock()
 		if p := &c.pings[b.Seq%maxPings]; f.Type == Ping && p.seq == b.Seq {
-			p.at = time.Now()
+			p.at = time.Since(c.begun)
 		}
 		if b.Seq > 0 {
 			c.beat = nil

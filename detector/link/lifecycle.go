@@ -110,7 +110,7 @@ func (s *Server) schedule(l *served, c control, now time.Time) {
 	if c.Every > 0 {
 		every := s.cfg.possible(fromMillis(c.Every))
 		l.every.Store(int64(every))
-		s.det.SetInterval(l.key, every)
+		s.setInterval(l, every)
 	}
 }
 
@@ -158,6 +158,7 @@ func (s *Server) judged(e detector.Event[uint64]) {
 	case detector.Up, detector.Unknown:
 		s.turn(one, l, Suspect, Up, 0, now)
 	case detector.Suspect, detector.Down:
+		s.tell()
 		if state, watched := s.det.State(l.key); !watched || state != e.To { // it has changed meanwhile, of which news comes
 			return
 		}

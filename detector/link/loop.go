@@ -70,7 +70,7 @@ func (s *Server) round(l *served, now time.Time) {
 	if one := l.session.Load(); one != nil {
 		ack = one.in.Load()
 	}
-	if l.send(func(b *Beat) { b.Every, b.Ack = every, ack }) {
+	if l.send(Beat{Every: every, Ack: ack}) {
 		s.count.Pings.Add(1)
 	} else {
 		s.count.Blocked.Add(1)

@@ -11,6 +11,7 @@ type rounds struct {
 	mu    sync.Mutex
 	tick  time.Duration
 	slots [wheelSlots][]place
+	spare [][]place // of emptied slots: few are filled at a time
 	begun time.Time
 	turn  int64 // ticks since begun, of the slot that was emptied last
 	len   int
@@ -66,6 +67,9 @@ func (r *rounds) put(l *served) {
 	at := max(r.turn+1, int64(l.due.Sub(r.begun)/r.tick))
 	at = min(at, r.turn+wheelSlots-1)
 	slot := &r.slots[at%wheelSlots]
+	if n := len(r.spare); *slot == nil && n > 0 {
+		*slot, r.spare = r.spare[n-1], r.spare[:n-1]
+	}
 	*slot = append(*slot, place{l, l.gen})
 }
 
@@ -93,9 +97,9 @@ func (r *rounds) take(now time.Time, list []*served) ([]*served, time.Time) {
 				list = append(list, p.l)
 			}
 		}
-		if *slot == nil {
+		if cap(places) > 0 {
 			clear(places)
-			*slot = places[:0]
+			r.spare = append(r.spare, places[:0])
 		}
 	}
 	if r.len == 0 {

@@ -35,12 +35,13 @@ type Server struct {
 	keys     uint64 // the latest key of links
 	closed   bool
 
-	rounds rounds
-	expiry expiry
-	done   chan struct{}
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	rounds  rounds
+	expiry  expiry
+	samples samples
+	done    chan struct{}
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // Counters count what happened since a Server began. All but Connections only grow.
@@ -62,6 +63,7 @@ type served struct {
 	key    uint64
 	oneWay bool
 
+	release func() bool  // gives up the hold on Serve's context
 	every   atomic.Int64 // between its beats
 	strikes strikes
 
@@ -98,6 +100,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	s.rounds.init(cfg.Interval, time.Now())
 	s.expiry.wake = make(chan struct{}, 1)
+	s.samples.wake = make(chan struct{}, 1)
 	events := det.Events(ctx)
 	s.wg.Go(func() {
 		for e := range events {
@@ -105,26 +108,47 @@ func NewServer(cfg Config) (*Server, error) {
 		}
 	})
 	s.wg.Go(s.loop)
+	s.wg.Go(s.report)
 	return s, nil
 }
 
 // Serve reads a connection until it ends, and closes it. It returns why: nil for a goodbye or Close, the other end's CloseError, or
 // what failed. The end of ctx ends it too. The session may go on with another connection.
 func (s *Server) Serve(ctx context.Context, t Transport) error {
-	now := time.Now()
-	l := &served{conn: newConn(t, now)}
-	l.every.Store(int64(s.cfg.Interval))
-	if err := s.admit(l, now); err != nil {
-		l.refuse(CodeTryAgain, strings.TrimPrefix(err.Error(), "link: "))
-		l.end()
+	l, err := s.begin(ctx, t)
+	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { s.drop(l, Local, CodeGoingAway, "the server ends this connection") })
-	err := s.read(l)
-	stop()
+	err = s.read(l)
+	aside(func() { err = s.finish(l, err) })
+	return err
+}
+
+func (s *Server) begin(ctx context.Context, t Transport) (l *served, err error) {
+	aside(func() {
+		now := time.Now()
+		l = &served{conn: newConn(t, now)}
+		l.every.Store(int64(s.cfg.Interval))
+		if err = s.admit(l, now); err != nil {
+			l.refuse(CodeTryAgain, strings.TrimPrefix(err.Error(), "link: "))
+			l.end()
+			return
+		}
+		l.release = context.AfterFunc(ctx, func() {
+			s.drop(l, Local, CodeGoingAway, "the server ends this connection")
+		})
+	})
+	return l, err
+}
+
+func (s *Server) finish(l *served, err error) error {
+	l.release()
 	if code, reason := refusal(err); code != 0 {
 		s.count.Refused.Add(1)
 		l.refuse(code, reason)
+	}
+	if goodbye := (*CloseError)(nil); errors.As(err, &goodbye) {
+		l.part()
 	}
 	l.end()
 	return s.ended(l, err)
@@ -150,20 +174,72 @@ func (s *Server) admit(l *served, now time.Time) error {
 	return nil
 }
 
-// read acts on all frames of a connection, and returns why there are no more.
+// read acts on all frames of a connection, and returns why there are no more. The goroutine's stack is
+// what an idle connection costs most, so what is not about an answer to a ping has another.
 func (s *Server) read(l *served) error {
+	take := func(f Frame) error { return s.take(l, f) }
+	if t, ok := l.t.(quickReader); ok {
+		return t.ReadEach(take)
+	}
+	return readEach(l.t, take)
+}
+
+func readEach(t Transport, do func(Frame) error) error {
 	for {
-		f, err := l.t.Read()
+		f, err := t.Read()
 		if err != nil {
 			return err
 		}
-		now := time.Now()
-		if silence := l.heard(f, now); silence >= time.Duration(l.every.Load())/4 { // this resets the clock, and is no sample
-			s.det.Alive(l.key, now)
-		}
-		if err := s.received(l, f, now); err != nil {
+		if err := do(f); err != nil {
 			return err
 		}
+	}
+}
+
+// take acts on a frame. The answer to a ping is a sample; whatever else comes resets the clock.
+func (s *Server) take(l *served, f Frame) error {
+	now := time.Now()
+	silence := l.heard(f, now)
+	sampled := false
+	if f.Type == Pong {
+		if seq := answerSeq(f.Payload); l.answered(seq, now) {
+			s.count.Beats.Add(1)
+			s.samples.add(l.key, seq, now)
+			if l.session.Load() != nil || now.Sub(l.begun) < helloWait {
+				return nil
+			}
+			sampled = true
+		}
+	}
+	return s.takeOther(l, f, now, silence, sampled)
+}
+
+// takeOther acts on what is no answer to a ping. If it was one, and so a sample, it is a plain client's,
+// who answers pings and says nothing.
+//
+//go:noinline
+func (s *Server) takeOther(
+	l *served, f Frame, now time.Time, silence time.Duration, sampled bool,
+) (err error) {
+	if f.Type == Data {
+		s.alive(l, now, silence)
+		return s.received(l, f, now)
+	}
+	aside(func() {
+		if sampled {
+			err = s.hello(l, control{}, now)
+			return
+		}
+		s.alive(l, now, silence)
+		err = s.received(l, f, now)
+	})
+	return err
+}
+
+// alive resets the clock after a silence, without a sample.
+func (s *Server) alive(l *served, now time.Time, silence time.Duration) {
+	if silence >= time.Duration(l.every.Load())/4 {
+		s.det.Alive(l.key, now)
 	}
 }
 
@@ -195,26 +271,14 @@ func (s *Server) received(l *served, f Frame, now time.Time) error {
 	return nil
 }
 
-// pong takes the answer to a ping, or a beat of a session that beats one way.
+// pong takes a beat of a session that beats one way. Whatever else it is given answers no ping that is
+// out.
 func (s *Server) pong(l *served, payload []byte, now time.Time) {
-	b, err := DecodeBeat(payload)
-	if err == nil && b.OneWay {
+	if b, err := DecodeBeat(payload); err == nil && b.OneWay {
 		s.beat(l, b, now)
 		return
 	}
-	if err != nil {
-		s.count.Unasked.Add(1)
-		return
-	}
-	if !l.answered(b, now) {
-		s.count.Unasked.Add(1)
-		return
-	}
-	s.count.Beats.Add(1)
-	s.det.HeartbeatAt(l.key, now, b.Seq)
-	if l.session.Load() == nil && now.Sub(l.begun) >= helloWait { // a plain client, who answers pings and says nothing
-		s.hello(l, control{}, now)
-	}
+	s.count.Unasked.Add(1)
 }
 
 // helloWait is how long a connection may take to say who it is before it gets a session of its own.
@@ -230,7 +294,7 @@ func (s *Server) beat(l *served, b Beat, now time.Time) {
 	s.det.HeartbeatAt(l.key, now, b.Seq)
 	if every := s.cfg.possible(b.Every); b.Every > 0 && int64(every) != l.every.Load() {
 		l.every.Store(int64(every))
-		s.det.SetInterval(l.key, every)
+		s.setInterval(l, every)
 	}
 }
 
@@ -335,7 +399,7 @@ func (s *Server) setEvery(l *served, every time.Duration, now time.Time) {
 	}
 	every = min(max(s.cfg.possible(every), s.cfg.Interval), maxInterval)
 	before := time.Duration(l.every.Swap(int64(every)))
-	s.det.SetInterval(l.key, every)
+	s.setInterval(l, every)
 	if !l.oneWay && every < before {
 		s.rounds.add(l, now, jittered(every))
 	}

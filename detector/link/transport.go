@@ -60,6 +60,21 @@ type Transport interface {
 	Close() error
 }
 
+// quickPinger is a Transport on a socket that most often takes a ping at once, so that pinging needs no
+// goroutine that may have to wait.
+type quickPinger interface {
+	// TryPing writes a Ping with this payload if nobody has to wait for that, and reports whether it
+	// did. If not, Write has to. The payload is valid until it returns.
+	TryPing(payload []byte) (bool, error)
+}
+
+// quickReader is a Transport that holds no buffer while nothing comes.
+type quickReader interface {
+	// ReadEach calls do for each frame that comes, as Read returns them, until either is an error,
+	// which it returns.
+	ReadEach(do func(Frame) error) error
+}
+
 // Codes of Close frames, as WebSocket has them (RFC 6455, section 7.4.1), and in its range for applications.
 const (
 	CodeNormal      = 1000 // goodbye: the session is over

@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -35,27 +37,24 @@ type Conn struct {
 	client bool // the client's end, which masks
 	most   int  // bytes of a message
 
-	r       *bufio.Reader
-	buf     []byte    // of the control frame or message that was read last
-	message []byte    // fragments of one that is not whole
-	begun   ws.OpCode // its type; 0: there is none
+	raw     syscall.RawConn // of a plain socket; nil: there is none
+	early   []byte          // what was read before, and comes first
+	r       *bufio.Reader   // of readers; nil: nothing is read
+	buf     []byte          // of the control frame or message that was read last
+	message []byte          // fragments of one that is not whole
+	begun   ws.OpCode       // its type; 0: there is none
 
 	// One frame is written at a time. A channel, unlike a mutex, gives turns in the order that they are asked for: so a ping waits
 	// for one piece of a message and no more.
 	turn chan struct{}
 
-	closing bool // a close frame was written
+	// Whose turn it is alone uses these.
+	closing bool   // a close frame was written
+	rest    []byte // of a ping of which the socket took a part: it goes first
+	part    int    // how much of it that was: not in written yet, as it is no sign of life
+
 	written atomic.Uint64
 	got     atomic.Uint64 // bytes that came
-}
-
-// counted is the connection, whose bytes are counted.
-type counted struct{ *Conn }
-
-func (c counted) Read(b []byte) (int, error) {
-	n, err := c.conn.Read(b)
-	c.got.Add(uint64(max(0, n)))
-	return n, err
 }
 
 // newConn takes over an upgraded connection, of which rest was read already.
@@ -64,17 +63,54 @@ func newConn(conn net.Conn, rest *bufio.Reader, client bool, maxMessage int) *Co
 		maxMessage = link.DefaultMaxMessage
 	}
 	c := &Conn{conn: conn, turn: make(chan struct{}, 1), remote: conn.RemoteAddr().String(), client: client, most: maxMessage + link.DataHeader}
-	var src io.Reader = counted{c}
 	if rest != nil && rest.Buffered() > 0 {
 		early, _ := rest.Peek(rest.Buffered())
-		src = io.MultiReader(bytes.NewReader(bytes.Clone(early)), src)
+		c.early = bytes.Clone(early)
+		c.got.Add(uint64(len(early)))
 	}
-	c.r = bufio.NewReaderSize(src, readBuffer)
+	c.raw = rawConn(conn)
 	return c
+}
+
+// source is a Conn as its bufio.Reader sees it. What is early was counted when it came.
+type source Conn
+
+func (s *source) Read(p []byte) (int, error) {
+	if n := copy(p, s.early); n > 0 {
+		if s.early = s.early[n:]; len(s.early) == 0 {
+			s.early = nil
+		}
+		return n, nil
+	}
+	n, err := s.conn.Read(p)
+	s.got.Add(uint64(max(0, n)))
+	return n, err
+}
+
+// readers are what is read with: by a connection without a raw socket always, by others while more
+// comes than answers.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// idle gives back the reader, and reports true, if nothing is read in part.
+func (c *Conn) idle() bool {
+	if c.r == nil {
+		return len(c.early) == 0
+	}
+	if c.r.Buffered() > 0 || len(c.early) > 0 || c.begun != 0 {
+		return false
+	}
+	c.r.Reset(nil)
+	readers.Put(c.r)
+	c.r, c.buf = nil, nil
+	return true
 }
 
 // Read returns the next control frame or whole message.
 func (c *Conn) Read() (link.Frame, error) {
+	if c.r == nil {
+		c.r = readers.Get().(*bufio.Reader)
+		c.r.Reset((*source)(c))
+	}
 	for {
 		h, err := ws.ReadHeader(c.r)
 		if err != nil {
@@ -235,8 +271,12 @@ func (c *Conn) put(op ws.OpCode, fin bool, payload []byte) error {
 		return nil // nothing follows a close frame
 	}
 	c.closing = op == ws.OpClose
+	if c.rest != nil {
+		buf, c.rest = append(c.rest, buf...), nil
+	}
 	n, err := c.conn.Write(buf)
-	c.written.Add(uint64(max(0, n)))
+	c.written.Add(uint64(max(0, n) + c.part))
+	c.part = 0
 	return err
 }
 
