@@ -146,7 +146,7 @@ func TestTryPingNeverWaits(t *testing.T) {
 	}()
 	pings := 0
 	for {
-		f, err := ws.ReadFrame(other)
+		f, err := readFrame(other)
 		if err == io.EOF {
 			break
 		}
@@ -188,7 +188,7 @@ func TestGoodbyeBeforeLateAnswers(t *testing.T) {
 	if err := s.Serve(t.Context(), c); err != nil {
 		t.Errorf("error %v", err)
 	}
-	if f, err := ws.ReadFrame(other); err != nil || f.Header.OpCode != ws.OpClose {
+	if f, err := readFrame(other); err != nil || f.Header.OpCode != ws.OpClose {
 		t.Errorf("%v, %v, want a close frame", f.Header, err)
 	}
 	if n, err := other.Read(make([]byte, 1)); err != io.EOF {
@@ -219,4 +219,14 @@ func BenchmarkTryPing(b *testing.B) {
 	for b.Loop() {
 		c.TryPing(payload)
 	}
+}
+
+// readFrame reads a control frame of a server.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	f.Payload = make([]byte, min(f.Header.Length, link.MaxBeat))
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
