@@ -10,7 +10,6 @@ import (
 	"net"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -37,6 +36,7 @@ func pair(t *testing.T) (*Conn, net.Conn) {
 		conn.Close()
 		other.Close()
 	})
+	other.(*net.TCPConn).SetNoDelay(true) // pieces stay pieces
 	return newConn(conn, nil, false, 0), other
 }
 
@@ -62,9 +62,6 @@ func TestReadEachWhateverThePieces(t *testing.T) {
 			go func() {
 				for p := range slices.Chunk(stream, piece) {
 					other.Write(p)
-					if piece < 100 {
-						time.Sleep(time.Microsecond)
-					}
 				}
 				other.(*net.TCPConn).CloseWrite()
 			}()
@@ -117,11 +114,7 @@ func TestTryPingNeverWaits(t *testing.T) {
 	payload := bytes.Repeat([]byte("p"), link.MaxBeat)
 	sent := 0
 	for ; ; sent++ {
-		begin := time.Now()
-		done, err := c.TryPing(payload)
-		if took := time.Since(begin); took > time.Second {
-			t.Fatalf("it took %v", took)
-		}
+		done, err := c.TryPing(payload) // one that waits does so until the test's time is over
 		if err != nil {
 			t.Fatal(err)
 		}
