@@ -61,7 +61,7 @@ func (s *Server) round(l *served, now time.Time) {
 	if l.busy(now, every/2) && l.skipped < maxSkipped {
 		l.skipped++
 		s.count.Skipped.Add(1)
-		s.det.HeartbeatAt(l.key, now, l.skip())
+		s.samples.add(l.key, l.skip(), now) // behind the answers that came before
 		return
 	}
 	l.skipped = 0

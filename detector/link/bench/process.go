@@ -16,6 +16,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -104,6 +105,18 @@ func answer(in io.Reader, out io.Writer, fill func(question string) (sample, err
 		}
 	}
 	return nil
+}
+
+// together is a writer that several processes share.
+type together struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (t *together) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(p)
 }
 
 // child is a server or client, as the first process sees it.

@@ -40,6 +40,7 @@ func rounds(ctx context.Context, o options, out, log io.Writer) error {
 			limit.Max, most, o.conns)
 		o.conns = most
 	}
+	log = &together{w: log}
 	turns := map[string][]turn{}
 	done := 0
 	var failure error
