@@ -80,7 +80,7 @@ func (c *plainClient) stay(ctx context.Context) {
 			most = firstRetry
 		}
 		sleep(ctx, rand.N(most))
-		most = min(2*most, lastRetry)
+		most = min(2*most, max(firstRetry, min(c.every, lastRetry))) // who comes back late finds the others idle
 	}
 }
 

@@ -22,7 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // keep the connection but not what is said while it is down, and a session loses nothing.
 func TestShow(t *testing.T) {
 	var out bytes.Buffer
-	r, err := show(t.Context(), 1500*time.Millisecond, &screen{out: &out})
+	// Long beside the second or two that clients may take to come back one after the other.
+	r, err := show(t.Context(), 4*time.Second, &screen{out: &out})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
