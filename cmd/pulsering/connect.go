@@ -160,9 +160,7 @@ func (c *connectCmd) Run(ctx context.Context, con console) error {
 type keptSession struct{ path string }
 
 type keptSecret struct {
-	URL     string `json:"url"`
-	Session string `json:"session"`
-	Secret  string `json:"secret"`
+	Secret string `json:"secret"`
 }
 
 func newKeptSession(gateway, name string) keptSession {

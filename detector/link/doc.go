@@ -14,7 +14,7 @@
 //
 // The server pings every session at a moment of its own, each time after 75 to 100 % of Config.Interval. Browsers answer pings by
 // themselves, also in a hidden tab whose timers are throttled. The answers are the samples of φ. Anything else that comes resets the
-// clock of the silence and is no sample: bursts of messages would teach φ a rhythm that no heartbeat keeps. While messages go both
+// clock of the silence and is no sample: the times of messages say nothing of the rhythm of the beats. While messages go both
 // ways no ping is sent. A client that beats one way (Config.OneWay) is not pinged: it promises with each beat when the next one comes.
 //
 // What is slow is not dead: a message that is still being written counts as life while it gets on, and long messages are written in
