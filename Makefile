@@ -12,10 +12,10 @@ JOBS    ?=
 
 all: lint test race e2e fuzz
 
-test: ## What the README says: clusters in virtual time, a few loopback sockets, two minutes
+test: ## What the README says: clusters in virtual time, a few loopback sockets, three minutes
 	go test ./...
 
-race: ## The same under the race detector, a quarter of an hour
+race: ## The same under the race detector, ten minutes
 	.ci/race
 
 lint: ## gofmt, vet, staticcheck, and that other systems and processors still build
