@@ -509,14 +509,16 @@ func TestSplitByBalancerHeals(t *testing.T) {
 func TestOwnSeedIsNobody(t *testing.T) {
 	inLand(t, clustertest.Options{}, func(t *testing.T, l *land) {
 		b := l.transport("10.0.0.2:7946")
+		joined := make(chan error, 1)
 		go func() {
 			time.Sleep(20 * time.Second)
-			l.join(t.Context(), "b", "10.0.0.2:7946", b)
+			_, err := l.join(t.Context(), "b", "10.0.0.2:7946", b)
+			joined <- err
 		}()
 		begin := time.Now()
 		tr := &balanced{l.transport("10.0.0.1:7946"), virtualAddr, func() string { return "10.0.0.1:7946" }}
 		a, err := l.join(t.Context(), "a", "10.0.0.1:7946", tr, virtualAddr, "10.0.0.2:7946")
-		if err != nil {
+		if err := errors.Join(err, <-joined); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took < 20*time.Second || took > 30*time.Second || a.ups() != 2 {
