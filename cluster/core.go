@@ -164,8 +164,7 @@ type record struct {
 const (
 	// tidyEvery is the time between two rounds of slow work: forgetting, orphans, the graph.
 	tidyEvery = time.Second
-	// keepPlace is how long a member that is down keeps its place in the graph. A wrong verdict then changes nothing about
-	// who listens to whom, and the member finds its observers where it left them.
+	// keepPlace is how long a member that is down keeps its place in the graph at most: see keeps.
 	keepPlace = 30 * time.Second
 	// graphEvery is the time between two changes of the graph, so that many deaths at once are one.
 	graphEvery = 50 * time.Millisecond
@@ -296,7 +295,7 @@ func (c *core) tidy(now time.Time) {
 		switch age := now.Sub(r.since); {
 		case age >= c.cfg.ForgetAfter:
 			c.forget(now, name)
-		case r.placed && age >= keepPlace:
+		case r.placed && age >= r.keeps():
 			c.displace(r)
 		}
 	}
@@ -355,7 +354,7 @@ func (c *core) regraph(now time.Time) {
 		// Who is known from claims alone, without a name in memberlist, is nobody to beat to.
 		known := c.members[r.Name] == r && !r.plain && r.State != StateLeft && r.gossipName != ""
 		lives := known && r.State == StateUp
-		c.place(r, lives || known && now.Sub(r.since) < keepPlace, lives)
+		c.place(r, lives || known && now.Sub(r.since) < r.keeps(), lives)
 	}
 	c.displaced = nil
 	c.duty = c.graph.observers(c.cfg.Name, isLiving)
@@ -401,6 +400,11 @@ func (c *core) regraph(now time.Time) {
 		}
 	}
 }
+
+// keeps is how long a member that is down keeps its place in the graph: as long as it had it. A wrong verdict then changes nothing
+// about who listens to whom, and the member finds its observers where it left them. But of members that live for a moment, under ever
+// new names, there are never more places than of those that are up.
+func (r *record) keeps() time.Duration { return min(keepPlace, r.since.Sub(r.met)) }
 
 func isPlaced(r *record) bool { return r.placed }
 func isLiving(r *record) bool { return r.lives }

@@ -152,7 +152,11 @@ func (c *core) bury(now time.Time) {
 			tell(departure{process, true, overIncarnation}, o)
 		case r.State == StateDown && !c.isolated && c.cfg.Heartbeats == Ring:
 			incarnation := uint32(min(r.Epoch+1, maxEpoch+1) * epochIncarnations)
-			down = append(down, verdict{departure{process, false, incarnation}, r.since, verdictTime, o})
+			leave := verdictTime
+			if r.unproven() { // nobody would miss it, and of such there may be many a second
+				leave = 0
+			}
+			down = append(down, verdict{departure{process, false, incarnation}, r.since, leave, o})
 		}
 	}
 	slices.SortFunc(down, func(a, b verdict) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ type crashLoop struct {
 	pause time.Duration
 }
 
-// loop runs a crash loop until the returned function is called, which leaves the last boot dead and returns its name.
+// loop runs a crash loop until the returned function is called, or the story ends. It leaves the last boot dead and returns its name.
 func (w *town) loop(l crashLoop) (stop func() string) {
 	stopping, done := make(chan struct{}), make(chan string)
 	var seeds []string
@@ -60,11 +61,15 @@ func (w *town) loop(l crashLoop) (stop func() string) {
 			time.Sleep(l.pause)
 		}
 	}()
-	return func() string { close(stopping); return <-done }
+	stop = sync.OnceValue(func() string { close(stopping); return <-done })
+	w.loops = append(w.loops, stop)
+	return stop
 }
 
 // A process that dies and is started again and again, whatever its name and wherever it is: memberlist's table stays small, the news of
-// others travel as ever, its last death is told, and in the end nothing is left of it.
+// others travel as ever, its last death is told, and in the end nothing is left of it. Eight new names a second, each dead before its
+// first heartbeat, are listed for the 0.8 s that a verdict takes: where those are more than the members, most gossip is wasted on
+// them, and some of it has to wait for the next exchange of tables.
 func TestCrashLoops(t *testing.T) {
 	t.Parallel() // one of the long ones
 	for _, story := range []struct {
@@ -80,6 +85,8 @@ func TestCrashLoops(t *testing.T) {
 		{"one name that moves", 3, 1, 500 * time.Millisecond, 100 * time.Millisecond, true, false},
 		{"one that never gets through Join", 3, 1, 20 * time.Millisecond, 200 * time.Millisecond, true, false},
 		{"new names", 3, 1, 600 * time.Millisecond, 100 * time.Millisecond, true, true},
+		{"new names, fast", 3, 1, 100 * time.Millisecond, 20 * time.Millisecond, true, true},
+		{"new names, fast, beside more", 8, 1, 100 * time.Millisecond, 20 * time.Millisecond, true, true},
 		{"new names, slow", 8, 2, 5 * time.Second, 100 * time.Millisecond, true, true},
 	} {
 		t.Run(story.name, func(t *testing.T) {
@@ -111,7 +118,12 @@ func TestCrashLoops(t *testing.T) {
 					time.Sleep(500 * time.Millisecond)
 					listed = max(listed, w.nodes["n00"].GossipMembers())
 				}
-				if most := 2*story.size + 8; listed > most {
+				fleeting := story.anew && story.lives < 125*time.Millisecond // a heartbeat
+				most, soon := 2*story.size+8, 2*time.Second
+				if fleeting {
+					most, soon = story.size+30, 40*time.Second
+				}
+				if listed > most {
 					t.Errorf("memberlist lists %d members: want at most %d", listed, most)
 				}
 				all := func(ok func(n *citizen) bool) func() bool {
@@ -123,7 +135,7 @@ func TestCrashLoops(t *testing.T) {
 				for i := range 3 {
 					from, version := names[i%story.size], fmt.Sprint(i)
 					w.nodes[from].SetTags(t.Context(), map[string]string{"v": version})
-					tags = max(tags, w.within(2*time.Second, "a tag everywhere", all(func(n *citizen) bool {
+					tags = max(tags, w.within(soon, "a tag everywhere", all(func(n *citizen) bool {
 						members := n.Members()
 						i := slices.IndexFunc(members, func(m cluster.Member) bool { return m.Name == from })
 						return members[i].Tags["v"] == version
@@ -134,16 +146,16 @@ func TestCrashLoops(t *testing.T) {
 						cfg.Seeds = []string{w.nodes["n00"].transport.Addr()}
 					}
 					w.start(fresh, "")
-					joins = max(joins, w.within(2*time.Second, "a newcomer everywhere", all(func(n *citizen) bool { return n.state(fresh) == cluster.StateUp })))
+					joins = max(joins, w.within(soon, "a newcomer everywhere", all(func(n *citizen) bool { return n.state(fresh) == cluster.StateUp })))
 					time.Sleep(2 * time.Second)
 					w.crash(fresh)
-					crashes = max(crashes, w.within(2*time.Second, "its crash everywhere", all(func(n *citizen) bool { return n.state(fresh) == cluster.StateDown })))
+					crashes = max(crashes, w.within(soon, "its crash everywhere", all(func(n *citizen) bool { return n.state(fresh) == cluster.StateDown })))
 				}
 				var lasts []string
 				for _, stop := range stops {
 					lasts = append(lasts, stop())
 				}
-				last := w.within(2*time.Second, "the last death everywhere", all(func(n *citizen) bool {
+				last := w.within(soon, "the last death everywhere", all(func(n *citizen) bool {
 					return !slices.ContainsFunc(lasts, func(last string) bool {
 						state := n.state(last)
 						unheard := last == "" || story.anew && state == cluster.StateUnknown // too short a life to be told of

@@ -24,6 +24,7 @@ type town struct {
 	network *clustertest.Network
 	nodes   map[string]*citizen
 	config  func(*cluster.Config) // changes each node's configuration
+	loops   []func() string       // that end the crash loops
 }
 
 // citizen is a node and the events that it told its one subscriber.
@@ -54,6 +55,9 @@ func inTown(t *testing.T, options clustertest.Options, story func(*testing.T, *t
 		}
 		w := &town{t: t, network: network, nodes: map[string]*citizen{}, config: func(*cluster.Config) {}}
 		defer func() {
+			for _, stop := range w.loops {
+				stop()
+			}
 			for _, n := range w.nodes {
 				n.Close()
 				<-n.ended
