@@ -258,7 +258,7 @@ const rejoinTime = 90 * time.Second
 // hint acts on memberlist's word that r is dead where heartbeats are judged.
 func (c *core) hint(now time.Time, r *record) {
 	switch {
-	case r.inquiry == nil && !r.edge.watched && (slices.Contains(c.duty, r) || c.newcomer(now, r)):
+	case r.inquiry == nil && !r.edge.watched && (slices.Contains(c.duty, r) || c.newcomer(now, r) && c.mourns(r)):
 		c.inquire(now, r, true) // perhaps nobody listens to it, or the verdict came before its name did
 	case r.edge.watched:
 		c.question(now, r) // perhaps its goodbye was lost on the way here
