@@ -436,8 +436,8 @@ func (c *Client) judged(e detector.Event[uint64]) {
 		if state, watched := c.det.State(l.key); !watched || state != e.To { // it has changed meanwhile, of which news comes
 			return
 		}
-		if l.progress(now, c.cfg.Interval) {
-			c.det.Alive(l.key, now)
+		if at := l.excused(now, c.cfg.Interval, false); !at.IsZero() {
+			c.det.Alive(l.key, at)
 			return
 		}
 		if e.To == detector.Suspect {

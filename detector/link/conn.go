@@ -52,8 +52,10 @@ type conn struct {
 
 	quick quickPinger // t; nil: it always takes a goroutine to ping
 	seq   uint64      // of the latest beat
-	pings [maxPings]pinged
-	rtt   time.Duration
+	// askedAt is when the first ping since the other end was heard was to be written, since begun; earlier: there was none.
+	askedAt time.Duration
+	pings   [maxPings]pinged
+	rtt     time.Duration
 }
 
 // pinged is a ping that is not answered; seq 0: none.
@@ -236,6 +238,7 @@ func (c *conn) send(b Beat) bool {
 	}
 	c.seq++
 	b.Seq, b.RTT = c.seq, c.rtt
+	c.asking()
 	if !c.sendQuickly(b) {
 		c.beat = new(b)
 		c.kick()

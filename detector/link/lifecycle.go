@@ -105,7 +105,7 @@ func (s *Server) schedule(l *served, c control, now time.Time) {
 		}
 		return
 	}
-	l.oneWay = true
+	l.oneWay.Store(true)
 	s.rounds.remove(l)
 	if c.Every > 0 {
 		every := s.cfg.possible(fromMillis(c.Every))
@@ -162,15 +162,18 @@ func (s *Server) judged(e detector.Event[uint64]) {
 		if state, watched := s.det.State(l.key); !watched || state != e.To { // it has changed meanwhile, of which news comes
 			return
 		}
-		if l.progress(now, time.Duration(l.every.Load())) {
-			s.det.Alive(l.key, now)
-			return
+		every := time.Duration(l.every.Load())
+		if at := l.excused(now, every, !l.oneWay.Load()); at.After(l.lastHeard()) {
+			s.det.Alive(l.key, at)
+			if state, _ := s.det.State(l.key); state != e.To {
+				return
+			}
 		}
 		if e.To == detector.Suspect {
-			s.turn(one, l, Up, Suspect, evidence(l.t, silence, time.Duration(l.every.Load())), now)
+			s.turn(one, l, Up, Suspect, evidence(l.t, silence, every), now)
 			return
 		}
-		s.drop(l, evidence(l.t, silence, time.Duration(l.every.Load())), CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
+		s.drop(l, evidence(l.t, silence, every), CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
 	}
 }
 
@@ -184,18 +187,6 @@ func (s *Server) turn(one *session, l *served, from, to State, cause Cause, now 
 	if one.link == l && one.state == from {
 		s.change(one, to, cause, false, now)
 	}
-}
-
-// evidence is why nothing was heard on t for so long, as far as the kernel knows.
-func evidence(t Transport, silence, every time.Duration) Cause {
-	if w, ok := t.(interface {
-		Evidence(silence, every time.Duration) Cause
-	}); ok {
-		if cause := w.Evidence(silence, every); cause != 0 {
-			return cause
-		}
-	}
-	return Silent
 }
 
 // drop ends a connection from this end. Its session is Away from now on.

@@ -61,7 +61,7 @@ type Counters struct {
 type served struct {
 	*conn
 	key    uint64
-	oneWay bool
+	oneWay atomic.Bool
 
 	release func() bool  // gives up the hold on Serve's context
 	every   atomic.Int64 // between its beats
@@ -287,7 +287,7 @@ const helloWait = time.Second
 // beat takes a heartbeat that was not asked for. It is a sample only where that is how the session beats.
 func (s *Server) beat(l *served, b Beat, now time.Time) {
 	s.told(l, b)
-	if !l.oneWay {
+	if !l.oneWay.Load() {
 		return
 	}
 	s.count.Beats.Add(1)
@@ -400,7 +400,7 @@ func (s *Server) setEvery(l *served, every time.Duration, now time.Time) {
 	every = min(max(s.cfg.possible(every), s.cfg.Interval), maxInterval)
 	before := time.Duration(l.every.Swap(int64(every)))
 	s.setInterval(l, every)
-	if !l.oneWay && every < before {
+	if !l.oneWay.Load() && every < before {
 		s.rounds.add(l, now, jittered(every))
 	}
 }

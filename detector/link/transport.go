@@ -38,6 +38,7 @@ type Frame struct {
 //
 //	Evidence(silence, interval time.Duration) Cause // why nothing was heard for so long, where beats are interval apart
 //	Ended(read, write error) Cause                  // what the errors of both directions mean
+//	Unread() bool                                   // bytes came that Read has not taken
 type Transport interface {
 	// Read waits for the next frame. Its payload is valid until the next Read. A frame that is too long, or makes no
 	// sense, is an error with ErrTooBig or ErrFrame in it, and the end of the connection: the other end is told. One that

@@ -50,3 +50,6 @@ func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
 
 // Ended is EndCause of the socket.
 func (c *Conn) Ended(read, write error) link.Cause { return EndCause(c.NetConn(), read, write) }
+
+// Unread is Unread of the socket.
+func (c *Conn) Unread() bool { return Unread(c.NetConn()) }

@@ -70,6 +70,13 @@ func ReadInfo(conn net.Conn) (Info, error) {
 	return readInfo(socket)
 }
 
+// Unread tells whether the kernel holds bytes of a connection that this process has not read: then
+// it is this process that is late, not the peer. False where nobody can say.
+func Unread(conn net.Conn) bool {
+	socket, err := socketOf(conn)
+	return err == nil && unread(socket)
+}
+
 // Verdict is why a peer's application is silent, as far as the kernel can tell.
 type Verdict uint8
 

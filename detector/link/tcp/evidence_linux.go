@@ -72,6 +72,15 @@ func readKeepAlive(socket syscall.RawConn) (KeepAlive, error) {
 	}, nil
 }
 
+func unread(socket syscall.RawConn) bool {
+	n := 0
+	err := control(socket, "SIOCINQ", func(fd int) (err error) {
+		n, err = unix.IoctlGetInt(fd, unix.SIOCINQ)
+		return err
+	})
+	return err == nil && n > 0
+}
+
 func setSlowReader(conn syscall.Conn, budget time.Duration) error {
 	socket, err := conn.SyscallConn()
 	if err != nil {

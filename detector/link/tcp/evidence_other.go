@@ -14,6 +14,8 @@ func readInfo(syscall.RawConn) (Info, error) { return Info{}, errSystem() }
 
 func readKeepAlive(syscall.RawConn) (KeepAlive, error) { return KeepAlive{}, errSystem() }
 
+func unread(syscall.RawConn) bool { return false }
+
 func errSystem() error { return fmt.Errorf("%w: not read on %s", ErrNoInfo, runtime.GOOS) }
 
 func setSlowReader(_ syscall.Conn, budget time.Duration) error {

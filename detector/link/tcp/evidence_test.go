@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -217,5 +218,28 @@ func TestNoSocket(t *testing.T) {
 		if err := (KeepAlive{}).Set(conn); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("Set of %s: %v", name, err)
 		}
+	}
+}
+
+// What the kernel holds for a reader that is late is told, and no more once it is read.
+func TestUnread(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux is asked")
+	}
+	a, b := pair(t)
+	if Unread(b) {
+		t.Error("nothing came, and something is unread")
+	}
+	a.Write([]byte("beat"))
+	for begin := time.Now(); !Unread(b); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("four bytes came, and nothing is unread")
+		}
+	}
+	if n, err := b.Read(make([]byte, 4)); n != 4 || Unread(b) {
+		t.Errorf("read %d bytes, %v, and something is unread", n, err)
+	}
+	if p, _ := net.Pipe(); Unread(p) {
+		t.Error("a pipe has no kernel")
 	}
 }

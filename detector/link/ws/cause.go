@@ -14,3 +14,6 @@ func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
 
 // Ended tells how the socket ended: see tcp.EndCause.
 func (c *Conn) Ended(read, write error) link.Cause { return tcp.EndCause(c.conn, read, write) }
+
+// Unread is tcp.Unread of the socket.
+func (c *Conn) Unread() bool { return tcp.Unread(c.conn) }
