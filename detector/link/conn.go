@@ -163,19 +163,28 @@ func (c *conn) closed() bool {
 // reason may be lost with it.
 func (c *conn) refuse(code uint16, reason string) {
 	c.close(code, reason)
-	c.mu.Lock()
-	over := c.over
-	c.mu.Unlock()
-	if over == nil { // it failed before
+	if !c.told() {
 		return
 	}
-	<-over
 	if socket := c.t.NetConn(); socket != nil {
 		if half, ok := socket.(interface{ CloseWrite() error }); ok {
 			half.CloseWrite() // a WebSocket client waits for the server to close first (RFC 6455, section 7.1.1)
 		}
 		io.Copy(io.Discard, socket)
 	}
+}
+
+// told returns when the last frame is written, or cannot be, at most closeWait after close. It reports false if the connection had
+// failed before close.
+func (c *conn) told() bool {
+	c.mu.Lock()
+	over := c.over
+	c.mu.Unlock()
+	if over == nil {
+		return false
+	}
+	<-over
+	return true
 }
 
 // part ends this end's half of a plain socket after the other end's last frame. Without that, a socket that is closed while a

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -408,14 +409,35 @@ func (s *Server) Close() error {
 		links = append(links, l)
 	}
 	s.mu.Unlock()
-	for _, l := range links {
-		l.write(control{Type: typeRetry, After: millis(jitter(s.cfg.Grace))}.frame())
-		s.drop(l, Local, CodeGoingAway, "the server goes away")
-	}
+	s.sendAway(links)
 	s.cancel()
 	s.det.Close()
 	s.wg.Wait()
 	s.hub.Close()
 	close(s.done)
 	return nil
+}
+
+// partingAtOnce is how many connections are told to come back later at a time: each takes a goroutine, and a million at once take
+// most of the time to look after each other.
+const partingAtOnce = 1024
+
+// sendAway tells the clients to come back later, and ends their connections. It returns when all were told, or could not be.
+func (s *Server) sendAway(links []*served) {
+	waiting := make(chan *served)
+	var wg sync.WaitGroup
+	for range min(partingAtOnce, len(links)) {
+		wg.Go(func() {
+			for l := range waiting {
+				l.write(control{Type: typeRetry, After: millis(jitter(s.cfg.Grace))}.frame())
+				s.drop(l, Local, CodeGoingAway, "the server goes away")
+				l.told()
+			}
+		})
+	}
+	for _, l := range links {
+		waiting <- l
+	}
+	close(waiting)
+	wg.Wait()
 }

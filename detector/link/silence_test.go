@@ -21,7 +21,7 @@ type inMemory struct {
 }
 
 func newInMemory() *inMemory {
-	return &inMemory{frames: make(chan Frame, 100), over: make(chan struct{})}
+	return &inMemory{frames: make(chan Frame, 1), over: make(chan struct{})}
 }
 
 func (m *inMemory) Read() (Frame, error) {
