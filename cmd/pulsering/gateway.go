@@ -39,7 +39,7 @@ type gatewayCmd struct {
 }
 
 func (gatewayCmd) Help() string {
-	return `Prints a line on standard output whenever a session is up, suspect, away (its connection is over, and it may be resumed), resumed or gone, with the cause: path (nothing is acknowledged), stuck (the host acknowledges, the application is silent), slow, clean (closed), local (this end), silent (nothing is known). Ctrl-C tells the clients to come back and ends.
+	return `Prints a line on standard output whenever a session is up, suspect, away (its connection is over, and it may be resumed), resumed or gone, with the cause: path (nothing is acknowledged), stuck (the host acknowledges, the application is silent), slow, clean (closed), local (this end), silent (nothing is known). Many sessions of one network that fall silent together are one line, "outage", until they come back. Ctrl-C tells the clients to come back and ends.
 
     pulsering gateway --tcp 127.0.0.1:9001 &
     pulsering connect ws://127.0.0.1:9000/ws
@@ -83,6 +83,24 @@ func (s sessionLine) text(color bool) string {
 		line += "  rtt " + rttText(s.RTT)
 	}
 	return line
+}
+
+// outageLine is a line of "gateway --json" about many sessions.
+type outageLine struct {
+	Time time.Time `json:"time"`
+	Kind string    `json:"kind"` // "outage" or "outage over"
+	link.Outage
+}
+
+func (o outageLine) text(color bool) string {
+	kind, words := fmt.Sprintf("%-8s", "outage"), "are silent"
+	if o.Over {
+		kind, words = fmt.Sprintf("%-8s", "over"), "are still silent"
+	}
+	if color {
+		kind = paintOf(o.Kind).on(kind)
+	}
+	return fmt.Sprintf("%s  %s %-24s %d of %d sessions %s", o.Time.Local().Format("15:04:05.000"), kind, o.Network, o.Silent, o.Sessions, words)
 }
 
 func rttText(ms float64) string { return strconv.FormatFloat(ms, 'f', 2, 64) + " ms" }
@@ -189,7 +207,11 @@ func (c *gatewayCmd) Run(ctx context.Context, con console) error {
 func sessionLines(events iter.Seq[link.Event]) iter.Seq[line] {
 	return func(yield func(line) bool) {
 		for e := range events {
-			if !yield(newSessionLine(e.Kind(), e.Session, e.At, e.Folded)) {
+			var l line = newSessionLine(e.Kind(), e.Session, e.At, e.Folded)
+			if e.Outage != nil {
+				l = outageLine{e.At.UTC(), e.Kind(), *e.Outage}
+			}
+			if !yield(l) {
 				return
 			}
 		}

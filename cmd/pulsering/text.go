@@ -41,13 +41,13 @@ func (p paint) on(s string) string {
 // paintOf is the colour of a state or of the kind of an event.
 func paintOf(state string) paint {
 	switch state {
-	case "up", "connected", "joined":
+	case "up", "connected", "joined", "resumed", "outage over":
 		return green
-	case "suspect", "isolated", "accused":
+	case "suspect", "isolated", "accused", "away":
 		return yellow
-	case "down":
+	case "down", "outage":
 		return red
-	case "left", "unknown":
+	case "left", "gone", "unknown":
 		return grey
 	}
 	return plain

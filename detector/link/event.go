@@ -4,8 +4,10 @@ import (
 	"time"
 )
 
-// Event says that a session's state changed.
+// Event says that a session's state changed, or that many fell silent together.
 type Event struct {
+	// Outage is not nil where the event is about the sessions of a network, and not about one: Session is empty then.
+	Outage *Outage
 	// Session is as after the change.
 	Session Session
 	// From is the state before; zero: it is new.
@@ -19,8 +21,18 @@ type Event struct {
 	Folded int
 }
 
-// Kind is what happened, in a word: "resumed", or the State of the session: "up", "suspect", "away", "gone".
+// about is what an event is about: those about the same are in order.
+type about struct{ session, network string }
+
+// Kind is what happened, in a word: "outage" or "outage over", "resumed", or the State of the session: "up", "suspect", "away",
+// "gone".
 func (e Event) Kind() string {
+	switch {
+	case e.Outage != nil && e.Outage.Over:
+		return "outage over"
+	case e.Outage != nil:
+		return "outage"
+	}
 	if e.Resumed && e.Session.State == Up {
 		return "resumed"
 	}

@@ -121,11 +121,42 @@ func (s *Server) change(one *session, to State, cause Cause, resumed bool, now t
 	if from == to && one.cause == cause && !resumed {
 		return
 	}
+	network := one.network
+	if one.link != nil {
+		network = s.outages.of(one.lately.remote)
+	}
+	news, hush := s.outages.move(one.network, network, standingOf(from, one.cause), standingOf(to, cause), now)
 	if from != to {
 		one.since = now
 	}
-	one.state, one.cause = to, cause
-	s.hub.Publish(one.id, Event{Session: s.snapshot(one, now), From: from, Resumed: resumed, At: now})
+	one.state, one.cause, one.network = to, cause, network
+	for _, outage := range news {
+		s.hub.Publish(about{network: outage.Network}, Event{Outage: &outage, At: now})
+	}
+	if !hush || to == Up || to == Gone {
+		s.publish(one, resumed, now)
+	}
+}
+
+// publish tells how a session is now, unless that was told last. It needs one.mu.
+func (s *Server) publish(one *session, resumed bool, now time.Time) {
+	from := one.shown
+	if from.state == one.state && from.cause == one.cause && !resumed {
+		return
+	}
+	one.shown = shown{one.state, one.cause}
+	s.hub.Publish(about{session: one.id}, Event{Session: s.snapshot(one, now), From: from.state, Resumed: resumed, At: now})
+}
+
+// catchUp tells what changed of the sessions of a network during its outage, and holds after it.
+func (s *Server) catchUp(n *network, now time.Time) {
+	for _, one := range s.list() {
+		one.mu.Lock()
+		if (n == s.outages.all || one.network == n) && one.state != 0 && !s.outages.hushed(one.network) {
+			s.publish(one, one.state == Up && one.shown.state == Away, now)
+		}
+		one.mu.Unlock()
+	}
 }
 
 // snapshot is what the outside sees of a session. It needs one.mu.
@@ -353,12 +384,7 @@ func (s *Server) find(id string) *session {
 
 // Sessions returns all sessions, also those that are Away or Gone, by their names.
 func (s *Server) Sessions() []Session {
-	s.mu.Lock()
-	all := make([]*session, 0, len(s.sessions))
-	for _, one := range s.sessions {
-		all = append(all, one)
-	}
-	s.mu.Unlock()
+	all := s.list()
 	now := time.Now()
 	list := make([]Session, 0, len(all))
 	for _, one := range all {
@@ -370,6 +396,17 @@ func (s *Server) Sessions() []Session {
 	}
 	slices.SortFunc(list, func(a, b Session) int { return strings.Compare(a.ID, b.ID) })
 	return list
+}
+
+// list returns all sessions.
+func (s *Server) list() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*session, 0, len(s.sessions))
+	for _, one := range s.sessions {
+		all = append(all, one)
+	}
+	return all
 }
 
 // Session returns one session, and whether it is known.
@@ -385,7 +422,8 @@ func (s *Server) Session(id string) (Session, bool) {
 
 // Events returns the changes of state from this call on, of all sessions. Any number of readers may range over theirs. Those of one
 // session come in order. While a reader is busy, the changes of a session are folded into its latest (see Event.Folded), so that a
-// reader who falls behind has at most two waiting for each. Ranging ends with ctx, with break for good, and after Close once
+// reader who falls behind has at most two waiting for each. Sessions of one network that fall silent together are one event: see
+// [Outage]. Ranging ends with ctx, with break for good, and after Close once
 // everything was read.
 func (s *Server) Events(ctx context.Context) iter.Seq[Event] {
 	return s.hub.Subscribe(ctx).All()

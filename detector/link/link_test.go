@@ -47,7 +47,11 @@ func inHarbour(t *testing.T, cfg link.Config, story func(*testing.T, *harbour)) 
 		h.wg.Go(func() {
 			for e := range events {
 				h.mu.Lock()
-				h.events = append(h.events, fmt.Sprintf("%s %s %s", e.Session.ID, e.Kind(), e.Session.Cause))
+				line := fmt.Sprintf("%s %s %s", e.Session.ID, e.Kind(), e.Session.Cause)
+				if e.Outage != nil {
+					line = fmt.Sprintf("- %s %s", e.Kind(), e.Outage.Network)
+				}
+				h.events = append(h.events, line)
 				h.mu.Unlock()
 			}
 		})

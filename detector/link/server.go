@@ -25,7 +25,7 @@ var ErrUnknownSession = errors.New("link: no such session")
 type Server struct {
 	cfg Config
 	det *detector.Detector[uint64]
-	hub *mailbox.Hub[string, Event]
+	hub *mailbox.Hub[about, Event]
 
 	count Counters
 
@@ -38,6 +38,7 @@ type Server struct {
 	rounds  rounds
 	expiry  expiry
 	samples samples
+	outages outages
 	done    chan struct{}
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -94,11 +95,12 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, det: det, hub: mailbox.NewHub[string](foldEvents),
+		cfg: cfg, det: det, hub: mailbox.NewHub[about](foldEvents),
 		sessions: map[string]*session{}, links: map[uint64]*served{},
 		done: make(chan struct{}), ctx: ctx, cancel: cancel,
 	}
 	s.rounds.init(cfg.Interval, time.Now())
+	s.outages.init(cfg.Interval)
 	s.expiry.wake = make(chan struct{}, 1)
 	s.samples.wake = make(chan struct{}, 1)
 	events := det.Events(ctx)

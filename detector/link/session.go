@@ -45,9 +45,18 @@ type session struct {
 	in     atomic.Uint64 // the latest message that came; changed under mu
 	own    []byte        // State64
 
+	network *network // as outages counts it; nil: none
+	shown   shown    // what subscribers know of it
+
 	// A message is handed on: one on a new connection waits for one on the connection before.
 	handing bool
 	handed  *sync.Cond // of those who wait, made by the first; nil: nobody ever did
+}
+
+// shown is what subscribers know of a session: during an outage that is not the latest.
+type shown struct {
+	state State
+	cause Cause
 }
 
 // hand waits until no message of the session is handed on. It needs mu, which it may release meanwhile.

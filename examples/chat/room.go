@@ -124,6 +124,10 @@ func (r *room) close() {
 
 // session acts on what becomes of a user's connection.
 func (r *room) session(e link.Event) {
+	if e.Outage != nil { // many are away, or back: the list says who
+		r.change()
+		return
+	}
 	name := e.Session.ID
 	r.mu.Lock()
 	u := r.users[name]
