@@ -282,6 +282,7 @@ func (c *Client) received(l *dialed, f Frame, now time.Time, late *time.Timer) e
 
 // pinged takes a heartbeat of the server, and says what is new here.
 func (c *Client) pinged(l *dialed, b Beat, now time.Time) {
+	l.came(b.Sent, now)
 	n := uint64(1)
 	if missed := b.Seq - l.seq; b.Seq > l.seq && missed > l.stood {
 		n = min(missed-l.stood, 1<<16)
@@ -471,9 +472,10 @@ func (c *Client) snapshot() Session {
 	v := Session{ID: c.id, State: c.state, Cause: c.cause, Since: c.since, RTT: c.phase.rtt, Remote: c.phase.remote, Transport: c.phase.transport}
 	if l := c.link; l != nil {
 		c.phase.heard = l.lastHeard()
+		_, c.phase.drift = l.way()
 		v.Phi = c.det.Phi(l.key)
 	}
-	v.LastHeard = c.phase.heard
+	v.LastHeard, v.Drift = c.phase.heard, c.phase.drift
 	return v
 }
 

@@ -56,6 +56,7 @@ type conn struct {
 	askedAt time.Duration
 	pings   [maxPings]pinged
 	rtt     time.Duration
+	drift   *drift // nil: the other end sends no times
 }
 
 // pinged is a ping that is not answered; seq 0: none.
@@ -318,11 +319,27 @@ func (c *conn) progress(now time.Time, d time.Duration) bool {
 	return c.gotOn > 0 && at-c.gotOn <= d
 }
 
-// roundTrip is the latest round-trip time; 0: none yet.
-func (c *conn) roundTrip() time.Duration {
+// came takes when a beat that came was sent, by the other end's clock.
+func (c *conn) came(sent time.Duration, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rtt
+	if sent == 0 {
+		return
+	}
+	if c.drift == nil {
+		c.drift = &drift{}
+	}
+	c.drift.see(sent, now.Sub(c.begun))
+}
+
+// way returns the latest round-trip time and drift; 0: none yet.
+func (c *conn) way() (rtt, late time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drift != nil {
+		late = c.drift.latest
+	}
+	return c.rtt, late
 }
 
 // attach has c carry the messages of out after number last, which the other end has, once the frame that says so is written.

@@ -22,6 +22,7 @@ type control struct {
 	OneWay  bool   `json:"one_way,omitempty"`
 	Text    bool   `json:"text,omitempty"` // the sender wants events as text
 	Seq     uint64 `json:"seq,omitempty"`
+	State   string `json:"state,omitempty"` // State64
 	Data    string `json:"data,omitempty"`
 }
 
@@ -30,6 +31,7 @@ const (
 	typeHello   = "hello"   // client: who it is; the first frame
 	typeWelcome = "welcome" // server: the answer
 	typeEvent   = "event"   // a message of the application, for those who want text
+	typeBeat    = "beat"    // client: a heartbeat of its own, for who sends text: with what it has (last) and its state
 	typeAck     = "ack"     // the latest event that the sender has
 	typeEvery   = "every"   // client: how often it wants to be pinged, or beats, from now on
 	typeSlower  = "slower"  // server: pings come too often; at most one in so long
@@ -66,6 +68,8 @@ func parseControl(p []byte) (c control, ok bool, err error) {
 		return control{}, false, fmt.Errorf("%w: every_ms %d, want 0 to %d", ErrFrame, c.Every, int64(maxEvery/time.Millisecond))
 	case c.After < 0 || c.After > int64(maxEvery/time.Millisecond):
 		return control{}, false, fmt.Errorf("%w: after_ms %d, want 0 to %d", ErrFrame, c.After, int64(maxEvery/time.Millisecond))
+	case len(c.State) > MaxState:
+		return control{}, false, fmt.Errorf("%w: state of %d bytes, want at most %d", ErrFrame, len(c.State), MaxState)
 	case len(c.Session) > maxName:
 		return control{}, false, fmt.Errorf("%w: session name of %d bytes, want at most %d", ErrFrame, len(c.Session), maxName)
 	}

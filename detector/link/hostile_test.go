@@ -460,6 +460,10 @@ func TestTooManyPings(t *testing.T) {
 		"ping":  func(p *peer) { p.Write(link.Frame{Type: link.Ping, Payload: []byte("x")}) },
 		"text":  func(p *peer) { p.say("PING x") },
 		"every": func(p *peer) { p.say(`{"type":"every","every_ms":2000}`) },
+		"beat":  func(p *peer) { p.say(`{"type":"beat","state":"x"}`) },
+		"one way": func(p *peer) {
+			p.Write(link.Frame{Type: link.Pong, Payload: beat(p.t, link.Beat{OneWay: true, Sent: time.Second})})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {

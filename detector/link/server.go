@@ -256,7 +256,7 @@ func (e *protocolError) Error() string { return "link: " + e.reason }
 func (s *Server) received(l *served, f Frame, now time.Time) error {
 	switch f.Type {
 	case Pong:
-		s.pong(l, f.Payload, now)
+		return s.pong(l, f.Payload, now)
 	case Ping:
 		return s.pinged(l, f, now)
 	case Text:
@@ -275,22 +275,25 @@ func (s *Server) received(l *served, f Frame, now time.Time) error {
 
 // pong takes a beat of a session that beats one way. Whatever else it is given answers no ping that is
 // out.
-func (s *Server) pong(l *served, payload []byte, now time.Time) {
+func (s *Server) pong(l *served, payload []byte, now time.Time) error {
 	if b, err := DecodeBeat(payload); err == nil && b.OneWay {
-		s.beat(l, b, now)
-		return
+		return s.beat(l, b, now)
 	}
 	s.count.Unasked.Add(1)
+	return nil
 }
 
 // helloWait is how long a connection may take to say who it is before it gets a session of its own.
 const helloWait = time.Second
 
 // beat takes a heartbeat that was not asked for. It is a sample only where that is how the session beats.
-func (s *Server) beat(l *served, b Beat, now time.Time) {
-	s.told(l, b)
+func (s *Server) beat(l *served, b Beat, now time.Time) error {
+	if err := s.asked(l, now); err != nil {
+		return err
+	}
+	s.told(l, b, now)
 	if !l.oneWay.Load() {
-		return
+		return nil
 	}
 	s.count.Beats.Add(1)
 	s.det.HeartbeatAt(l.key, now, b.Seq)
@@ -298,10 +301,12 @@ func (s *Server) beat(l *served, b Beat, now time.Time) {
 		l.every.Store(int64(every))
 		s.setInterval(l, every)
 	}
+	return nil
 }
 
 // told takes what the other end says in a beat.
-func (s *Server) told(l *served, b Beat) {
+func (s *Server) told(l *served, b Beat, now time.Time) {
+	l.came(b.Sent, now)
 	one := l.session.Load()
 	if one == nil {
 		return
@@ -314,15 +319,16 @@ func (s *Server) told(l *served, b Beat) {
 	}
 }
 
-// asked counts a request, and ends a connection that makes them too often although it was told the rate.
+// asked counts a request or a beat, and ends a connection that sends them too often although it was told the rate.
 func (s *Server) asked(l *served, now time.Time) error {
-	switch l.strikes.ping(now, s.cfg.Interval) {
+	every := min(s.cfg.Interval, time.Duration(l.every.Load()))
+	switch l.strikes.ping(now, every) {
 	case tellRate:
 		s.count.TooFast.Add(1)
-		l.write(control{Type: typeSlower, Every: millis(s.cfg.Interval)}.frame())
+		l.write(control{Type: typeSlower, Every: millis(every)}.frame())
 	case tooFast:
 		s.count.TooFast.Add(1)
-		return &protocolError{CodeTooFast, fmt.Sprintf("pings come more often than once in %v, as was told", s.cfg.Interval)}
+		return &protocolError{CodeTooFast, fmt.Sprintf("pings or beats come more often than once in %v, as was told", every)}
 	}
 	return nil
 }
@@ -336,7 +342,7 @@ func (s *Server) pinged(l *served, f Frame, now time.Time) error {
 		return &protocolError{CodeBehind, fmt.Sprintf("%d answers wait that are not read", maxControl)}
 	}
 	if b, err := DecodeBeat(f.Payload); err == nil {
-		s.told(l, b)
+		s.told(l, b, now)
 	}
 	if l.session.Load() == nil {
 		return s.hello(l, control{}, now)
@@ -385,6 +391,8 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 			return err
 		}
 		s.setEvery(l, fromMillis(c.Every), now)
+	case typeBeat:
+		return s.beat(l, Beat{Seq: c.Seq, Every: fromMillis(c.Every), Ack: c.Last, State: []byte(c.State), OneWay: true}, now)
 	case typeEvent:
 		return s.message(l, c.Seq, []byte(c.Data), now)
 	case typeBye:

@@ -19,6 +19,9 @@ type Session struct {
 	Cause Cause `json:"cause,omitempty"`
 	// RTT is the latest round-trip time of a beat; 0: none was measured on this connection.
 	RTT time.Duration `json:"-"`
+	// Drift is how much longer the latest beat of the other end took to come than its fastest of the last minute or two: the way
+	// here alone, without the clocks of both being compared. 0 also where the other end only answers.
+	Drift time.Duration `json:"-"`
 	// LastHeard is when anything came last, Since from when on it has been in State, both with a monotonic reading.
 	LastHeard time.Time `json:"-"`
 	Since     time.Time `json:"-"`
@@ -83,7 +86,7 @@ func (s *session) handedOn() {
 type lately struct {
 	remote, transport string
 	heard             time.Time
-	rtt               time.Duration
+	rtt, drift        time.Duration
 }
 
 func newSecret() (s [16]byte) {
