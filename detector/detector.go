@@ -250,6 +250,19 @@ func (d *Detector[K]) Phi(id K) float64 {
 	return phi
 }
 
+// Timeout returns after what silence since its latest heartbeat a peer is Down, by what is known of its link now: the longest
+// time in which its death is found. See [phiaccrual.Estimator.Timeout]. It reports false for a peer that is not watched or was
+// not heard yet, and where that would take more than 146 years.
+func (d *Detector[K]) Timeout(id K) (silence time.Duration, ok bool) {
+	d.see(id, func(s *shard[K], p *peer[K]) {
+		if p.heard {
+			_, down := s.rules.phi.of(p.interval)
+			silence, ok = p.est.Timeout(down)
+		}
+	})
+	return silence, ok
+}
+
 // State returns what the detector thinks of a peer, as the latest event about it says, and whether it is watched.
 func (d *Detector[K]) State(id K) (state State, watched bool) {
 	watched = d.see(id, func(_ *shard[K], p *peer[K]) { state = p.state })

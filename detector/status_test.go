@@ -35,6 +35,37 @@ func (s *story) wantStatus(id string, state State, lastHeard, since time.Time) {
 	}
 }
 
+// Timeout says when the death of a peer will be told.
+func TestTimeout(t *testing.T) {
+	tell(t, Config{}, func(s *story) {
+		s.watch("a", 0)
+		if d, ok := s.Timeout("a"); ok {
+			t.Errorf("%v before the first heartbeat", d)
+		}
+		s.beats("a", 50, second)
+		s.wants("a", Unknown, Up)
+		d, ok := s.Timeout("a")
+		if !ok || d < second || d > 10*second {
+			t.Fatalf("%v, %v after 50 heartbeats a second apart", d, ok)
+		}
+		time.Sleep(d - time.Millisecond)
+		synctest.Wait()
+		if state, _ := s.State("a"); state == Down {
+			t.Errorf("down before %v", d)
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if state, _ := s.State("a"); state != Down {
+			t.Errorf("%v after %v", state, d)
+		}
+		s.wants("a", Up, Suspect)
+		s.wants("a", Suspect, Down)
+		if d, ok := s.Timeout("b"); ok {
+			t.Errorf("%v of nobody", d)
+		}
+	})
+}
+
 func TestStatus(t *testing.T) {
 	tell(t, Config{}, func(s *story) {
 		s.watch("a", 0)

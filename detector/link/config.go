@@ -14,8 +14,9 @@ type Config struct {
 	// 60 s of common load balancers.
 	Interval time.Duration
 
-	// Within is how soon a dead peer is to be found, on a link that loses nothing and is never late: 30 ms to 3 h. It only
-	// chooses Interval; FalseAlarmEvery is what φ keeps.
+	// Within is how soon a dead peer is to be found: 30 ms to 3 h. It chooses Interval, for a link that loses nothing and is
+	// never late; a Server pings up to eight times more often where a link is worse, unless the client asked for an interval.
+	// FalseAlarmEvery is kept whatever that comes to.
 	Within time.Duration
 
 	// FalseAlarmEvery is how often a live session is taken for dead at most, on average, ten intervals to 100 years. Default 30

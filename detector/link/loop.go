@@ -69,6 +69,9 @@ func (s *Server) round(l *served, now time.Time) {
 		return
 	}
 	l.skipped = 0
+	if l.turns++; l.turns%adaptEvery == 0 {
+		every = s.adapt(l, every, now)
+	}
 	progress := l.progress(now, 0)
 	var ack uint64
 	if one := l.session.Load(); one != nil {

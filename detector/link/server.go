@@ -66,10 +66,12 @@ type served struct {
 
 	release func() bool  // gives up the hold on Serve's context
 	every   atomic.Int64 // between its beats
+	wish    atomic.Bool  // that is what the other end wanted
 	strikes strikes
 
 	// What the loop alone uses.
 	skipped int // pings in a row
+	turns   uint
 
 	session atomic.Pointer[session] // set once
 
@@ -404,6 +406,7 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 // setEvery has l be pinged, or expected, every so long; 0: as configured. The change holds from the next beat on, which
 // announces it: so that one still comes when the other end expects it.
 func (s *Server) setEvery(l *served, every time.Duration, now time.Time) {
+	l.wish.Store(every > 0)
 	if every == 0 {
 		every = s.cfg.Interval
 	}
