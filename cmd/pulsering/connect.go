@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,8 +25,9 @@ import (
 )
 
 type connectCmd struct {
-	URL     gatewayURL `arg:"" placeholder:"URL" help:"The gateway: ws://HOST:PORT/ws, wss://HOST/ws or tcp://HOST:PORT."`
+	URL     gatewayURL `arg:"" placeholder:"URL" help:"The gateway: ws://HOST:PORT/ws, wss://HOST/ws, tcp://HOST:PORT or tls://HOST:PORT."`
 	Session text       `placeholder:"NAME" help:"Name of the session, up to 128 bytes. Its secret is kept in a file, so that this command can resume it. Default: one that the gateway makes up."`
+	CA      text       `name:"ca" placeholder:"FILE" help:"Certificates (PEM) to trust with wss:// and tls://, in place of the system's: those of authorities, or the gateway's own."`
 	Every   span       `default:"1s" min:"10ms" max:"1h" help:"How often the round-trip time is shown."`
 
 	JSON     bool   `name:"json" help:"Print JSON, one object a line."`
@@ -37,7 +40,35 @@ func (connectCmd) Help() string {
     pulsering gateway --tcp 127.0.0.1:9001 &
     pulsering connect ws://127.0.0.1:9000/ws
     pulsering connect tcp://127.0.0.1:9001 --session ann --json
+    pulsering connect wss://gate.example.com/ws --ca gate.pem
 `
+}
+
+// wrong returns what is wrong with flags that go together.
+func (c *connectCmd) wrong() []error {
+	if _, err := c.trust(); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// trust is which certificates of the gateway are good; nil: those that the system trusts.
+func (c *connectCmd) trust() (*tls.Config, error) {
+	switch {
+	case c.CA == "":
+		return nil, nil
+	case c.URL.at != nil && !c.URL.secure():
+		return nil, fmt.Errorf("--ca: %s is not in TLS: want wss:// or tls://, or leave it out", c.URL)
+	}
+	pem, err := os.ReadFile(string(c.CA))
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w: give the file with the certificates to trust", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca: %s holds no certificate: want PEM, which begins with -----BEGIN CERTIFICATE-----", c.CA)
+	}
+	return &tls.Config{RootCAs: pool}, nil
 }
 
 // gatewayURL says where a gateway is, and how it is spoken to.
@@ -49,31 +80,41 @@ func parseGatewayURL(s string, _ *kong.Tag, to *gatewayURL) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "":
-		return fmt.Errorf("%q is no URL of a gateway: want ws://HOST:PORT/ws, wss://HOST/ws or tcp://HOST:PORT", s)
-	case u.Scheme == "tcp":
+		return fmt.Errorf("%q is no URL of a gateway: want ws://HOST:PORT/ws, wss://HOST/ws, tcp://HOST:PORT or tls://HOST:PORT", s)
+	case u.Scheme == "tcp" || u.Scheme == "tls":
 		if _, err := parseAddress(u.Host, false); err != nil {
 			return err
 		}
 		if u.Path != "" && u.Path != "/" {
-			return fmt.Errorf("%q has a path: want tcp://HOST:PORT", s)
+			return fmt.Errorf("%q has a path: want %s://HOST:PORT", s, u.Scheme)
 		}
 	case u.Scheme != "ws" && u.Scheme != "wss":
-		return fmt.Errorf("%q begins with %s: want ws, wss or tcp", s, u.Scheme)
+		return fmt.Errorf("%q begins with %s: want ws, wss, tcp or tls", s, u.Scheme)
 	}
 	to.at = u
 	return nil
 }
 
-// dial connects to the gateway.
-func (g gatewayURL) dial(ctx context.Context) (link.Transport, error) {
-	if g.at.Scheme != "tcp" {
-		c, err := ws.Dial(ctx, g.String(), 0)
+// secure tells whether the gateway is spoken to in TLS.
+func (g gatewayURL) secure() bool { return g.at.Scheme == "wss" || g.at.Scheme == "tls" }
+
+// dial connects to the gateway, and in TLS only to one that trust holds for good.
+func (g gatewayURL) dial(ctx context.Context, trust *tls.Config) (link.Transport, error) {
+	dialer := net.Dialer{KeepAliveConfig: keepAlive}
+	if g.at.Scheme == "ws" || g.at.Scheme == "wss" {
+		c, err := ws.Dialer{TLS: trust, NetDial: dialer.DialContext}.Dial(ctx, g.String())
 		if err != nil {
 			return nil, err
 		}
 		return c, nil
 	}
-	conn, err := (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", g.at.Host)
+	var conn net.Conn
+	var err error
+	if g.secure() {
+		conn, err = (&tls.Dialer{NetDialer: &dialer, Config: trust}).DialContext(ctx, "tcp", g.at.Host)
+	} else {
+		conn, err = dialer.DialContext(ctx, "tcp", g.at.Host)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +125,15 @@ func (g gatewayURL) dial(ctx context.Context) (link.Transport, error) {
 func (c *connectCmd) Run(ctx context.Context, con console) error {
 	signal.Ignore(syscall.SIGPIPE)
 	log := newLogger(con, c.LogLevel)
+	trust, err := c.trust()
+	if err != nil {
+		return err
+	}
 	kept := newKeptSession(c.URL.String(), string(c.Session))
 	cfg := link.Config{Session: string(c.Session), Secret: kept.load()}
 	log.Info("connecting: this goes on until the gateway answers", "url", c.URL.String())
 	dial := func(ctx context.Context) (link.Transport, error) {
-		t, err := c.URL.dial(ctx)
+		t, err := c.URL.dial(ctx, trust)
 		if err != nil && ctx.Err() == nil {
 			log.Warn("cannot connect; trying again", "error", err)
 		}

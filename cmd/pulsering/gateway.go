@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -27,10 +29,13 @@ type gatewayCmd struct {
 	TCP    address `name:"tcp" placeholder:"IP:PORT" any:"" help:"Serve framed TCP, and plain PING and PONG, here. Default: off."`
 	HTTP   address `name:"http" placeholder:"IP:PORT" any:"" help:"Serve /sessions, /stats and /healthz here. Default: off."`
 	Origin []text  `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of --listen's; * for all. Repeatable."`
+	Cert   text    `placeholder:"FILE" help:"Certificates (PEM), the gateway's own first: --listen and --tcp then speak TLS, wss:// and tls://. With --key."`
+	Key    text    `placeholder:"FILE" help:"The private key (PEM) of --cert."`
 
 	Interval        span        `default:"1s" min:"10ms" max:"1h" help:"Time between two beats. At most half of what NAT and balancers on the way let a connection sleep."`
 	Grace           spanOrNever `default:"15s" min:"10ms" max:"24h" help:"How long a session whose connection is over may be resumed; or never."`
 	FalseAlarmEvery span        `default:"720h" min:"1m" max:"876000h" help:"A live session is taken for dead at most once in this time, on average."`
+	UserTimeout     span        `placeholder:"DURATION" min:"1s" max:"24h" help:"End a connection whose peer has not taken what it was sent for so long (TCP_USER_TIMEOUT, Linux). It finds dead paths while something is unacknowledged, where keep-alive is blind, and beats are too far apart; it also ends live peers that are slow to read. Default: off."`
 	MaxMessage      count       `default:"1048576" min:"1" max:"1073741824" placeholder:"BYTES" help:"Longest message of a client, in bytes."`
 
 	JSON         bool   `name:"json" help:"Print events as JSON, one object a line."`
@@ -44,7 +49,67 @@ func (gatewayCmd) Help() string {
     pulsering gateway --tcp 127.0.0.1:9001 &
     pulsering connect ws://127.0.0.1:9000/ws
     pulsering connect tcp://127.0.0.1:9001 --session ann
+    pulsering gateway --listen :443 --cert chain.pem --key key.pem
 `
+}
+
+// wrong returns what is wrong with flags that go together.
+func (c *gatewayCmd) wrong() []error {
+	var errs []error
+	if _, err := c.certificate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.UserTimeout > 0 {
+		if err := c.keepAlive().Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("--user-timeout: %w", err))
+		} else if runtime.GOOS != "linux" {
+			errs = append(errs, fmt.Errorf("--user-timeout: %s has no TCP_USER_TIMEOUT: leave it out", runtime.GOOS))
+		}
+	}
+	return errs
+}
+
+// certificate is how --listen and --tcp speak TLS; nil: they do not.
+func (c *gatewayCmd) certificate() (*tls.Config, error) {
+	switch {
+	case c.Cert == "" && c.Key == "":
+		return nil, nil
+	case c.Cert == "":
+		return nil, errors.New("--key: there is no --cert: give the file with the certificate too, or neither")
+	case c.Key == "":
+		return nil, errors.New("--cert: there is no --key: give the file with its private key too, or neither")
+	}
+	pair, err := tls.LoadX509KeyPair(string(c.Cert), string(c.Key))
+	if err != nil {
+		return nil, fmt.Errorf("--cert %s, --key %s: %w: want a certificate and its private key, both in PEM", c.Cert, c.Key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+}
+
+// keepAlive is how the kernel looks after the connections to --listen and --tcp.
+func (c *gatewayCmd) keepAlive() tcp.KeepAlive {
+	return tcp.KeepAlive{
+		Idle: keepAlive.Idle, Interval: keepAlive.Interval, Probes: keepAlive.Count, SlowReader: time.Duration(c.UserTimeout),
+	}
+}
+
+// watchedListener has the kernel look after its connections.
+type watchedListener struct {
+	net.Listener
+	with tcp.KeepAlive
+	log  hclog.Logger
+}
+
+// Accept implements net.Listener.
+func (l watchedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.with.Set(conn); err != nil { // most often it has ended already, as its reader will see
+		l.log.Debug("the kernel does not look after a connection", "remote", conn.RemoteAddr(), "error", err)
+	}
+	return conn, nil
 }
 
 // sessionLine is a line of "gateway --json" and "connect --json".
@@ -130,11 +195,19 @@ func (c *gatewayCmd) Run(ctx context.Context, con console) error {
 		most = int(max(files*7/8, 8))
 	}
 	listen := func(flag, addr string) (net.Listener, error) {
-		l, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(ctx, "tcp", addr)
+		l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", addr) // it is set by hand
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w: choose another address, or end what listens there", flag, err)
 		}
-		return limit(l, most, func(bool) {}), nil
+		return limit(watchedListener{l, c.keepAlive(), log}, most, func(bool) {}), nil
+	}
+	secure, err := c.certificate()
+	if err != nil {
+		return err
+	}
+	inTLS, webScheme, streamScheme := func(l net.Listener) net.Listener { return l }, "ws://", "tcp://"
+	if secure != nil {
+		inTLS, webScheme, streamScheme = func(l net.Listener) net.Listener { return tls.NewListener(l, secure) }, "wss://", "tls://"
 	}
 
 	wsListener, err := listen("--listen", string(c.Listen))
@@ -150,8 +223,8 @@ func (c *gatewayCmd) Run(ctx context.Context, con console) error {
 	mux.Handle("GET /ws", handler)
 	web := newWeb(mux, log)
 	defer web.Close()
-	go web.Serve(wsListener)
-	log.Info("sessions over WebSocket", "url", "ws://"+wsListener.Addr().String()+"/ws")
+	go web.Serve(inTLS(wsListener))
+	log.Info("sessions over WebSocket", "url", webScheme+wsListener.Addr().String()+"/ws")
 
 	var streams sync.WaitGroup
 	defer streams.Wait()
@@ -161,8 +234,8 @@ func (c *gatewayCmd) Run(ctx context.Context, con console) error {
 			return err
 		}
 		defer l.Close()
-		log.Info("sessions over TCP", "url", "tcp://"+l.Addr().String())
-		streams.Go(func() { acceptStreams(ctx, l, server, int(c.MaxMessage), &streams, log) })
+		log.Info("sessions over TCP", "url", streamScheme+l.Addr().String())
+		streams.Go(func() { acceptStreams(ctx, inTLS(l), server, int(c.MaxMessage), &streams, log) })
 	}
 	if c.HTTP != "" {
 		l, err := listen("--http", string(c.HTTP))

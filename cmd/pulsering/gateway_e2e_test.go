@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +31,13 @@ type teller struct {
 
 func tell(t *testing.T, home string, args ...string) *teller {
 	t.Helper()
-	p := &teller{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{})}
+	return tellBy(t, binary, home, args...)
+}
+
+// tellBy is tell by an executable that runs the binary.
+func tellBy(t *testing.T, door, home string, args ...string) *teller {
+	t.Helper()
+	p := &teller{t: t, cmd: exec.Command(door, args...), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home)
 	p.cmd.SysProcAttr = ownGroup()
 	p.cmd.Stderr = &p.log
@@ -129,8 +136,8 @@ func openGate(t *testing.T, home, ws, tcp string, flags ...string) *teller {
 	return tell(t, home, append([]string{"gateway", "--json", "--listen", ws, "--tcp", tcp, "--interval", "200ms", "--log-level", "debug"}, flags...)...)
 }
 
-func join(t *testing.T, home, url, name string) *teller {
-	return tell(t, home, "connect", url, "--session", name, "--json", "--every", "100ms")
+func join(t *testing.T, home, url, name string, flags ...string) *teller {
+	return tell(t, home, append([]string{"connect", url, "--session", name, "--json", "--every", "100ms"}, flags...)...)
 }
 
 func TestGatewaySeesClients(t *testing.T) {
@@ -193,6 +200,66 @@ func TestGatewaySeesClients(t *testing.T) {
 	}
 	if code := clients["ann"].ends(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// What the kernel knows of the sockets is told of every kind of session: a client that is stopped is
+// stuck, and one that is killed has closed. In TLS it is the same, and who does not trust the
+// certificate is told so.
+func TestGatewayTellsWhy(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads TCP_INFO")
+	}
+	cert, key := certificate(t)
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v", secure), func(t *testing.T) {
+			t.Parallel() // it waits, for the most part
+			home := t.TempDir()
+			web, stream := freshAddr(t), freshAddr(t)
+			urls := map[string]string{"ann": "ws://" + web + "/ws", "bob": "tcp://" + stream}
+			var serve, trust []string
+			if secure {
+				urls = map[string]string{"ann": "wss://" + web + "/ws", "bob": "tls://" + stream}
+				serve, trust = []string{"--cert", cert, "--key", key}, []string{"--ca", cert}
+			}
+			g := tell(t, home, append([]string{"gateway", "--json", "--listen", web, "--tcp", stream}, serve...)...)
+			clients := map[string]*teller{}
+			for name, url := range urls {
+				clients[name] = join(t, home, url, name, trust...)
+				clients[name].expect("up", name)
+			}
+			var strangers []*teller
+			if secure {
+				for name, url := range urls {
+					strangers = append(strangers, tell(t, t.TempDir(), "connect", url, "--session", name+"2"))
+				}
+			}
+			time.Sleep(5 * time.Second) // for φ to know them
+			for name, c := range clients {
+				c.signal(syscall.SIGSTOP)
+				from := g.from
+				for _, kind := range []string{"suspect", "away"} {
+					if l := g.expect(kind, name); l.Cause != "stuck" {
+						t.Errorf("%s is stopped, and %s: %q", name, kind, l.Cause)
+					}
+				}
+				g.from = from
+				c.signal(syscall.SIGCONT)
+				g.expect("resumed", name)
+				c.signal(syscall.SIGKILL)
+				if l := g.expect("away", name); l.Cause != "clean" {
+					t.Errorf("%s is killed, and away: %q", name, l.Cause)
+				}
+				g.from = 0
+			}
+			for _, s := range strangers {
+				s.signal(syscall.SIGINT)
+				s.ends()
+				if log := s.log.String(); !strings.Contains(log, "unknown authority") {
+					t.Errorf("without --ca it logs\n%s", log)
+				}
+			}
+		})
 	}
 }
 
@@ -268,7 +335,7 @@ func TestGatewayRefusals(t *testing.T) {
 		{1, "somebody else's", []string{"connect", "ws://" + ws + "/ws", "--session", "ann"}}, // another URL, and so another file
 		{80, "--interval", []string{"gateway", "--interval", "1ns"}},
 		{80, "--grace", []string{"gateway", "--grace", "25h"}},
-		{80, "want ws, wss or tcp", []string{"connect", "http://x"}},
+		{80, "want ws, wss, tcp or tls", []string{"connect", "http://x"}},
 		{80, "want tcp://HOST:PORT", []string{"connect", "tcp://127.0.0.1:1/path"}},
 		{80, "no URL", []string{"connect", "nonsense"}},
 	} {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // limitListener has a bounded number of connections open at a time: each takes a file descriptor, of which the ring needs some.
@@ -55,6 +57,27 @@ type slotConn struct {
 	net.Conn
 	leave func()
 	once  sync.Once
+}
+
+// NetConn is the connection below, of which the kernel is asked why it is silent.
+func (c *slotConn) NetConn() net.Conn { return c.Conn }
+
+// SyscallConn implements syscall.Conn: nothing of a slotConn is above the socket.
+func (c *slotConn) SyscallConn() (syscall.RawConn, error) {
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return socket.SyscallConn()
+}
+
+// CloseWrite ends this end's half, so that what is unread at the other one is not lost in a reset.
+func (c *slotConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // Close implements net.Conn.

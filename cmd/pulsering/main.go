@@ -105,8 +105,15 @@ func run(ctx context.Context, args []string, con console) int {
 	if err != nil {
 		command = unparsed.Context
 		wrong = append(wrong, err)
-	} else if command.Command() == "node" {
-		wrong = append(wrong, c.Node.wrong()...)
+	} else {
+		switch command.Selected().Name {
+		case "node":
+			wrong = append(wrong, c.Node.wrong()...)
+		case "gateway":
+			wrong = append(wrong, c.Gateway.wrong()...)
+		case "connect":
+			wrong = append(wrong, c.Connect.wrong()...)
+		}
 	}
 	if len(wrong) > 0 {
 		complain(con, wrong...)

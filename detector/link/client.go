@@ -74,13 +74,8 @@ type dialed struct {
 const (
 	// dialTime is how long a try to connect, and the welcome after it, may take.
 	dialTime = 10 * time.Second
-	// firstRetry and lastRetry bound the time between two tries. Each is any time up to twice the bound before ("full jitter": M.
-	// Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015), so that a server that is back is not overrun.
-	firstRetry, lastRetry = time.Second, 30 * time.Second
 	// ackEvery is after how many messages one is acknowledged at once, and not with the next beat.
 	ackEvery = 16
-	// graceTries is into how many parts the server's Grace is divided by the longest time between two tries while it lasts.
-	graceTries = 6
 )
 
 // Dial connects, and returns when the server has said welcome. The error of a ctx that ends before says what went wrong with the latest
@@ -157,15 +152,12 @@ func (c *Client) wait(err error, tries int, now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
-	if told := c.retry; told > 0 {
-		c.retry = 0
-		return told
-	}
-	most := min(firstRetry<<min(tries, 10), lastRetry)
+	b := comeback{tries: tries, told: c.retry, refused: refusedBy(err)}
+	c.retry = 0
 	if c.state == Away && now.Sub(c.since) < c.grace {
-		most = min(most, max(c.grace/graceTries, firstRetry))
+		b.grace = c.grace
 	}
-	return jitter(most)
+	return b.wait(jitter)
 }
 
 // connect makes one connection, and returns when it is over: whether the server said welcome, and why it ended.

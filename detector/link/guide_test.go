@@ -80,6 +80,8 @@ func TestGuideInPython(t *testing.T) {
 	}
 	host, port, _ := net.SplitHostPort(listener.Addr().String())
 	client := exec.CommandContext(t.Context(), python, script, host, port)
+	var said strings.Builder
+	client.Stderr = &said
 	out, err := client.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +89,13 @@ func TestGuideInPython(t *testing.T) {
 	if err := client.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer client.Wait()
-	defer client.Process.Kill()
+	defer func() {
+		client.Process.Kill()
+		client.Wait()
+		if t.Failed() {
+			t.Logf("the client said %s", &said)
+		}
+	}()
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || strings.TrimSpace(line) != "PONG hello" {
 		t.Errorf("the client was answered %q (%v), want PONG hello", line, err)
 	}

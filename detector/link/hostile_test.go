@@ -864,36 +864,44 @@ func TestStaleHello(t *testing.T) {
 	})
 }
 
-// Many who connect at one moment are not pinged in step.
+// Many who connect at one moment are not pinged in step, whether they say who they are or nothing.
 func TestFirstBeatsAreSpread(t *testing.T) {
-	inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {
-		const n, parts = 1000, 10
-		var mu sync.Mutex
-		var first [parts]int
-		begin := time.Now()
-		for range n {
-			seen := false
-			h.peer(func(p *peer, f link.Frame) {
-				answer(p, f)
-				if f.Type == link.Ping && !seen {
-					seen = true
-					mu.Lock()
-					first[min(parts-1, int(time.Since(begin)*parts/time.Second))]++
-					mu.Unlock()
+	for _, test := range []struct {
+		hello bool
+		from  time.Duration // of the second in which they come
+	}{{true, 0}, {false, time.Second}} {
+		inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {
+			const n, parts = 1000, 10
+			var mu sync.Mutex
+			var first [parts]int
+			begin := time.Now()
+			for range n {
+				seen := false
+				p := h.peer(func(p *peer, f link.Frame) {
+					answer(p, f)
+					if f.Type == link.Ping && !seen {
+						seen = true
+						mu.Lock()
+						first[min(parts-1, max(0, int((time.Since(begin)-test.from)*parts/time.Second)))]++
+						mu.Unlock()
+					}
+				})
+				if test.hello {
+					p.say(`{"type":"hello"}`)
 				}
-			})
-		}
-		time.Sleep(1100 * time.Millisecond)
-		mu.Lock()
-		t.Logf("first pings in each tenth of the interval: %v", first)
-		for _, k := range first {
-			if k < n/parts/2 || k > n/parts*3/2 {
-				t.Errorf("%d in a tenth, want some %d", k, n/parts)
 			}
-		}
-		mu.Unlock()
-		h.cut()
-	})
+			time.Sleep(test.from + 1100*time.Millisecond)
+			mu.Lock()
+			t.Logf("first pings in each tenth of the second from %v on: %v", test.from, first)
+			for _, k := range first {
+				if k < n/parts/2 || k > n/parts*3/2 {
+					t.Errorf("%d in a tenth, want some %d", k, n/parts)
+				}
+			}
+			mu.Unlock()
+			h.cut()
+		})
+	}
 }
 
 func TestMaxSessions(t *testing.T) {

@@ -432,8 +432,8 @@ func (s *Server) Events(ctx context.Context) iter.Seq[Event] {
 // Stats are the counters of the server.
 func (s *Server) Stats() *Counters { return &s.count }
 
-// Close tells all clients to come back later, at moments spread over Config.Grace, ends their connections, and returns when all calls of
-// Serve have returned. The sessions are forgotten. A second Close is harmless.
+// Close tells all clients to come back later, at moments spread over Config.Grace, or over 1 s or 30 s where that is less or more,
+// ends their connections, and returns when all calls of Serve have returned. The sessions are forgotten. A second Close is harmless.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -467,7 +467,7 @@ func (s *Server) sendAway(links []*served) {
 	for range min(partingAtOnce, len(links)) {
 		wg.Go(func() {
 			for l := range waiting {
-				l.write(control{Type: typeRetry, After: millis(jitter(s.cfg.Grace))}.frame())
+				l.write(control{Type: typeRetry, After: millis(jitter(spread(s.cfg.Grace)))}.frame())
 				s.drop(l, Local, CodeGoingAway, "the server goes away")
 				l.told()
 			}

@@ -1,11 +1,13 @@
 package link_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +53,39 @@ func TestScriptIsToldEachAcknowledgement(t *testing.T) {
 		synctest.Wait()
 		if want := []uint64{1, 2, 3}; !slices.Equal(acks, want) {
 			t.Errorf("acknowledged %v, want %v", acks, want)
+		}
+	})
+}
+
+// A plain client that takes its time until its first word is sent nothing but lines.
+func TestPlainClientIsSentLinesOnly(t *testing.T) {
+	inHarbour(t, link.Config{Interval: 100 * time.Millisecond}, func(t *testing.T, h *harbour) {
+		a, b := net.Pipe()
+		h.wg.Go(func() { h.server.Serve(context.Background(), tcp.NewServer(b, 0)) })
+		defer a.Close()
+		var lines []string
+		h.wg.Go(func() {
+			for s := bufio.NewScanner(a); s.Scan(); {
+				lines = append(lines, s.Text())
+				if rest, ok := strings.CutPrefix(s.Text(), "PING"); ok {
+					fmt.Fprintf(a, "PONG%s\n", rest)
+				}
+			}
+		})
+		time.Sleep(900 * time.Millisecond)
+		fmt.Fprintf(a, "PING hello\n")
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		for i, l := range lines {
+			if l != "PONG hello" && !strings.HasPrefix(l, "PING ") {
+				t.Fatalf("line %d is %q", i, l)
+			}
+		}
+		if n := h.server.Stats().Beats.Load(); n < 90 {
+			t.Errorf("%d beats in ten seconds, want one each 75 to 100 ms", n)
+		}
+		if s := h.server.Sessions(); len(s) != 1 || s[0].State != link.Up {
+			t.Errorf("sessions %+v", s)
 		}
 	})
 }

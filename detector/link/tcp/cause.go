@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"net"
-	"syscall"
 	"time"
 
 	"github.com/pulsering/pulsering/detector/link"
@@ -27,9 +26,10 @@ func SilenceCause(conn net.Conn, silence, interval time.Duration) link.Cause {
 }
 
 // EndCause is why a connection over conn ended, by the errors of both directions; zero where these do not tell. A reset counts as
-// closed by the other end, as that is what most are: a process that ended with data unread.
+// closed by the other end, as that is what most are: a process that ended with data unread. The errors of TLS are those of the
+// socket below it.
 func EndCause(conn net.Conn, read, write error) link.Cause {
-	if _, real := conn.(syscall.Conn); !real {
+	if _, err := socketOf(conn); err != nil {
 		return 0
 	}
 	switch HowEnded(read, write) {

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pulsering/pulsering/detector/link"
 )
@@ -26,6 +28,10 @@ type Conn struct {
 	// One frame is written at a time. A channel, unlike a mutex, gives turns in the order that they are asked for: so a ping waits
 	// for one piece of a message and no more.
 	turn chan struct{}
+
+	pingFrom time.Time     // of a server's end: see firstWord
+	told     chan struct{} // likewise: closed when it is known how the other end speaks, or it is over
+	tell     sync.Once     // closes told
 
 	text    atomic.Bool
 	written atomic.Uint64
@@ -55,15 +61,43 @@ func New(rw io.ReadWriteCloser, maxMessage int) *Conn {
 }
 
 // NewServer is New for the end that was connected to. There the other end may also be a plain client, which speaks in lines of text
-// and begins with PING:
+// and begins with PING, within a second: until then it is not pinged.
 //
 //	PING anything     is answered with PONG anything
 //	PONG anything     answers a PING of this end, and repeats what follows it
 //	{"type": …}       the messages of the protocol, in JSON
 func NewServer(rw io.ReadWriteCloser, maxMessage int) *Conn {
 	c := New(rw, maxMessage)
-	c.server = true
+	c.server, c.told = true, make(chan struct{})
+	c.pingFrom = time.Now().Add(firstWord + rand.N(firstWord)) // not in step with others
 	return c
+}
+
+// firstWord is for how long a ping waits for the other end's first byte. Before that nobody knows
+// how it speaks, and a plain client would be sent a frame. Who has not begun after once to twice
+// this time is pinged in frames.
+const firstWord = time.Second
+
+// await waits until it is known how the other end speaks, or pingFrom.
+func (c *Conn) await() {
+	select {
+	case <-c.told:
+		return
+	default:
+	}
+	timer := time.NewTimer(time.Until(c.pingFrom))
+	defer timer.Stop()
+	select {
+	case <-c.told:
+	case <-timer.C:
+	}
+}
+
+// know ends the waits of await.
+func (c *Conn) know() {
+	if c.told != nil {
+		c.tell.Do(func() { close(c.told) })
+	}
 }
 
 // Read returns the next frame.
@@ -88,6 +122,7 @@ func (c *Conn) detect() error {
 	if _, err := io.ReadFull(counted{c}, first[:]); err != nil {
 		return err
 	}
+	defer c.know()
 	rest := io.MultiReader(strings.NewReader(string(first[:])), counted{c})
 	if first[0] == frameVersion {
 		c.read.r = rest
@@ -125,6 +160,9 @@ func (c *Conn) readLine() (link.Frame, error) {
 
 // Write writes a frame, long messages in pieces.
 func (c *Conn) Write(f link.Frame) error {
+	if c.server && f.Type == link.Ping {
+		c.await()
+	}
 	if c.text.Load() {
 		return c.writeLine(f)
 	}
@@ -198,6 +236,7 @@ func (c *Conn) Kind() string { return "tcp" }
 
 // Close ends the connection at once.
 func (c *Conn) Close() error {
+	c.know()
 	c.closed.Do(func() { c.closing = c.rw.Close() })
 	return c.closing
 }

@@ -2,8 +2,10 @@ package ws
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,16 +101,34 @@ func (h *Handler) Close() error {
 
 // Dial connects to a ws or wss URL. A message is at most maxMessage bytes; 0: link.DefaultMaxMessage.
 func Dial(ctx context.Context, url string, maxMessage int) (*Conn, error) {
+	return Dialer{MaxMessage: maxMessage}.Dial(ctx, url)
+}
+
+// A Dialer connects as Dial does, with settings of its own. The zero Dialer is Dial with the default length of messages.
+type Dialer struct {
+	// TLS is how a wss URL is connected to; nil: as the system trusts.
+	TLS *tls.Config
+	// NetDial makes the connection below; nil: as net.Dialer does.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// MaxMessage is as in link.Config.
+	MaxMessage int
+}
+
+// Dial connects to a ws or wss URL.
+func (d Dialer) Dial(ctx context.Context, url string) (*Conn, error) {
 	status := 0
-	d := ws.Dialer{OnStatusError: func(s int, _ []byte, _ io.Reader) { status = s }}
-	conn, rest, _, err := d.Dial(ctx, url)
+	upgrade := ws.Dialer{
+		TLSConfig: d.TLS, NetDial: d.NetDial,
+		OnStatusError: func(s int, _ []byte, _ io.Reader) { status = s },
+	}
+	conn, rest, _, err := upgrade.Dial(ctx, url)
 	switch {
 	case status != 0:
 		return nil, fmt.Errorf("ws: Dial %s: the server answers %d %s", url, status, http.StatusText(status))
 	case err != nil:
 		return nil, fmt.Errorf("ws: Dial %s: %w", url, err)
 	}
-	c := newConn(conn, rest, true, maxMessage)
+	c := newConn(conn, rest, true, d.MaxMessage)
 	if rest != nil {
 		ws.PutReader(rest)
 	}
