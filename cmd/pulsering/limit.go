@@ -57,6 +57,9 @@ type slotConn struct {
 	once  sync.Once
 }
 
+// NetConn is the connection below, for what the kernel knows of it.
+func (c *slotConn) NetConn() net.Conn { return c.Conn }
+
 // Close implements net.Conn.
 func (c *slotConn) Close() error {
 	err := c.Conn.Close()
