@@ -120,7 +120,30 @@ func (w *world) dial(context.Context) (link.Transport, error) {
 	s := w.server
 	w.wg.Go(func() { s.Serve(context.Background(), tcp.NewServer(server, 0)) })
 	w.wg.Go(p.run)
-	return tcp.New(client, 0), nil
+	return tcp.New(&socket{Conn: client, w: w}, 0), nil
+}
+
+// socket counts the connections that a client has open.
+type socket struct {
+	net.Conn
+	w    *world
+	once sync.Once
+}
+
+func (s *socket) Close() error {
+	s.once.Do(func() {
+		s.w.mu.Lock()
+		defer s.w.mu.Unlock()
+		s.w.open--
+	})
+	return s.Conn.Close()
+}
+
+// left is how many connections a client has open.
+func (w *world) left() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
 }
 
 // path carries one connection: ends[0] is the client's side.
@@ -150,7 +173,6 @@ func (p *path) run() {
 	both.Wait()
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	p.w.open--
 	delete(p.w.pipes, p.ends[0])
 	delete(p.w.pipes, p.ends[1])
 	delete(p.w.paths, p)

@@ -45,8 +45,8 @@ func TestProbe(t *testing.T) {
 					t.Error("slept", err)
 				}
 				synctest.Wait()
-				if w.open != 0 {
-					t.Errorf("%d connections are left", w.open)
+				if w.left() != 0 {
+					t.Errorf("%d connections are left", w.left())
 				}
 			})
 		})

@@ -66,8 +66,8 @@ func TestSearch(t *testing.T) {
 					t.Errorf("it took %v, want %v to %v", took, test.atLeast, test.within)
 				}
 				synctest.Wait()
-				if w.open != 0 {
-					t.Errorf("%d connections are left", w.open)
+				if w.left() != 0 {
+					t.Errorf("%d connections are left", w.left())
 				}
 				if t.Failed() {
 					t.Log(strings.Join(story, "\n"))
