@@ -108,7 +108,9 @@ func (c *natCmd) Run(ctx context.Context, con console) error {
 		return c.explain(err)
 	}
 	remembered := ""
-	if result.Complete && memory != nil {
+	// A search that stopped short of what is remembered has nothing to add.
+	news := before == nil || result.Forgotten > 0 || result.Held > before.Held
+	if result.Complete && news && memory != nil {
 		now := time.Now()
 		r := nat.Record{Network: here, Server: server, Held: result.Held, Forgotten: result.Forgotten, How: result.How, At: now}
 		if err := memory.Save(r, now); err != nil {

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// What a router does with packets that belong to no connection that it knows. Those from outside it drops.
+// What a router does with packets that belong to no connection that it knows. Those from outside it
+// drops.
 const (
 	natOpen    = "accept" // those from inside begin a new connection, as Linux does by itself
 	natSilent  = "drop"
@@ -43,7 +44,8 @@ const (
 	natOutside = "203.0.113.2"
 )
 
-// newNAT makes a host inside, a router with NAT that forgets connections after so many seconds, and a host outside.
+// newNAT makes a host inside, a router with NAT that forgets connections after so many seconds, and
+// a host outside.
 func newNAT(t *testing.T, forgets int, stray string) *lan {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -91,8 +93,9 @@ func newNAT(t *testing.T, forgets int, stray string) *lan {
 	return l
 }
 
-// A NAT that forgets after 16 s: a connection that sleeps 15 s is still open, one that sleeps 19 s is not, however the router answers. The
-// keep-alive of either kernel after 15 s would keep it open.
+// A NAT that forgets after 16 s: a connection that sleeps 15 s is still open, one that sleeps 19 s
+// is not, however the router answers. The keep-alive of either kernel after 15 s would keep it
+// open.
 func TestNetnsNAT(t *testing.T) {
 	for how, stray := range map[string]string{"deaf": natOpen, "silence": natSilent, "reset": natResets} {
 		t.Run(how, func(t *testing.T) {
@@ -114,11 +117,11 @@ func TestNetnsNAT(t *testing.T) {
 				Interval                  float64 `json:"interval_s"`
 				Complete                  bool
 			}
-			ask := func(url string) (lines []read) {
+			ask := func(url, longest string) (lines []read) {
 				var out []byte
 				var stderr bytes.Buffer
 				for begin := time.Now(); time.Since(begin) < patient; time.Sleep(100 * time.Millisecond) {
-					cmd := exec.Command(inside.door, "nat", url, "--longest", "19s", "--patience", "3s", "--json")
+					cmd := exec.Command(inside.door, "nat", url, "--longest", longest, "--patience", "3s", "--json")
 					cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME="+home)
 					stderr.Reset()
 					cmd.Stderr = &stderr
@@ -140,7 +143,7 @@ func TestNetnsNAT(t *testing.T) {
 				return lines
 			}
 			begin := time.Now()
-			lines := ask("ws://" + natOutside + ":9000/ws")
+			lines := ask("ws://"+natOutside+":9000/ws", "19s")
 			if last := lines[len(lines)-1]; last.Kind != "result" || !last.Complete || last.Held != 15 || last.Forgotten != 19 || last.How != how || last.Interval != 7.5 ||
 				last.Network != "192.168.77.0/24 via "+natRouter {
 				t.Errorf("%+v", lines)
@@ -149,6 +152,12 @@ func TestNetnsNAT(t *testing.T) {
 			file := filepath.Join(home, "pulsering", "networks.json")
 			if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"forgotten_ms": 19000`) || strings.Contains(string(b), "02:") {
 				t.Errorf("%v: %s", err, b)
+			}
+			if again := ask("ws://"+natOutside+":9000/ws", "1s"); again[0].Kind != "network" || again[0].Held != 15 || again[0].Forgotten != 19 {
+				t.Errorf("the next run does not know what this one found: %+v", again)
+			}
+			if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"held_ms": 15000`) {
+				t.Errorf("it forgot what this one found: %v, %s", err, b)
 			}
 			gate.Process.Signal(os.Interrupt)
 			gate.Wait()

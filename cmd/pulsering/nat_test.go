@@ -23,12 +23,14 @@ import (
 	"github.com/pulsering/pulsering/detector/link/ws"
 )
 
-// natGate is a gateway with sockets, as the command has them, and a router before each that forgets.
+// natGate is a gateway with sockets, as the command has them, and a router before each that
+// forgets.
 type natGate struct {
 	tcp, web string // through the router
 }
 
-// newNatGate starts a gateway behind a router that forgets after idle, by dropping what comes or with a reset.
+// newNatGate starts a gateway behind a router that forgets after idle, by dropping what comes or
+// with a reset.
 func newNatGate(t *testing.T, idle time.Duration, resets bool) natGate {
 	t.Helper()
 	server, err := link.NewServer(link.Config{Interval: 50 * time.Millisecond})
@@ -61,7 +63,8 @@ func newNatGate(t *testing.T, idle time.Duration, resets bool) natGate {
 	return natGate{newForgetfulRouter(t, streams.Addr().String(), idle, resets), newForgetfulRouter(t, web.Listener.Addr().String(), idle, resets)}
 }
 
-// newForgetfulRouter passes connections on to target, and forgets those on which nothing is said for idle.
+// newForgetfulRouter passes connections on to target, and forgets those on which nothing is said
+// for idle.
 func newForgetfulRouter(t *testing.T, target string, idle time.Duration, resets bool) (addr string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -203,7 +206,8 @@ func TestNatFindsTheLimit(t *testing.T) {
 	}
 }
 
-// Without a terminal each try is a line, and the end is one sentence. The next run says what is remembered.
+// Without a terminal each try is a line, and the end is one sentence. The next run says what is
+// remembered.
 func TestNatForPeople(t *testing.T) {
 	file := atHome(t)
 	gate := newNatGate(t, 10*time.Second, false)

@@ -10,7 +10,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link/nat"
 )
 
-// natView writes what becomes of sleeps: a picture that is redrawn, a line for each that is decided, or JSON.
+// natView writes what becomes of sleeps: a picture that is redrawn, a line for each that is
+// decided, or JSON.
 type natView struct {
 	screen           *screen
 	json             bool
@@ -25,7 +26,8 @@ type natSleep struct {
 	since time.Time // of the phase
 }
 
-// natLine is a line of --json. Kinds: network, sleeping, held, reset, silence, deaf, unclear, needless, result.
+// natLine is a line of --json. Kinds: network, sleeping, held, reset, silence, deaf, unclear,
+// needless, result.
 type natLine struct {
 	Time    time.Time `json:"time"`
 	Kind    string    `json:"kind"`

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A spare connection finds out for how long the network lets a connection sleep. It is no session, and nobody is told of it. Its
-// client says how long it wants to sleep:
+// A spare connection finds out for how long the network lets a connection sleep. It is no session,
+// and nobody is told of it. Its client says how long it wants to sleep:
 //
 //	client: {"type":"hello","v":1,"sleep_ms":30000}
 //	server: {"type":"welcome","v":1,"sleep_ms":30000,"boot":4711}     from here on neither end says anything
@@ -15,12 +15,14 @@ import (
 //	client: PING x                                                    where nothing came
 //	server: PONG x
 //
-// The server speaks first, as it does with its pings. A NAT that has forgotten lets the client's packets through more often than the
-// server's: many take the former for a new connection of the same ports. So a question of the client alone would find longer sleeps
-// than the server's next ping survives.
+// The server speaks first, as it does with its pings. A NAT that has forgotten lets the client's
+// packets through more often than the server's: many take the former for a new connection of the
+// same ports. So a question of the client alone would find longer sleeps than the server's next
+// ping survives.
 //
-// The server answers welcome only if TCP keep-alive is off on its socket: a probe of the kernel is a packet that every NAT on the
-// way counts as life, and Go's own default sends one after 15 s. boot tells a server from the one that was there before a restart.
+// The server answers welcome only if TCP keep-alive is off on its socket: a probe of the kernel is
+// a packet that every NAT on the way counts as life, and Go's own default sends one after 15 s.
+// boot tells a server from the one that was there before a restart.
 
 // quieter is a Transport that can keep its own kernel from saying anything: see Transport.
 type quieter interface{ Quiet() error }

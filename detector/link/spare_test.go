@@ -12,7 +12,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link/tcp"
 )
 
-// A spare connection sleeps: the server says nothing on it, and tells nobody of it. Then it speaks, answers, and ends it.
+// A spare connection sleeps: the server says nothing on it, and tells nobody of it. Then it speaks,
+// answers, and ends it.
 func TestSpareSleeps(t *testing.T) {
 	inHarbour(t, link.Config{Interval: 100 * time.Millisecond}, func(t *testing.T, h *harbour) {
 		p := h.peer(silent)

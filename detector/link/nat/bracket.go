@@ -9,9 +9,9 @@ type bracket struct {
 	how       Outcome       // of the latter
 }
 
-// of returns the bracket of all tries. A path may contradict itself: one sleep is forgotten, and a longer one held. A single one of
-// those was an accident, such as a cable that was pulled when the server spoke. Of several the shortest counts, as the other error costs
-// the connection.
+// of returns the bracket of all tries. A path may contradict itself: one sleep is forgotten, and a
+// longer one held. A single one of those was an accident, such as a cable that was pulled when the
+// server spoke. Of several the shortest counts, as the other error costs the connection.
 func of(tries []Try) (b bracket) {
 	var longest time.Duration
 	for _, t := range tries {
@@ -51,7 +51,8 @@ func sure(tries []Try) bool {
 	return n >= 2
 }
 
-// precise tells whether nothing has to be tried between the two. Where nothing held there is no interval to recommend yet.
+// precise tells whether nothing has to be tried between the two. Where nothing held there is no
+// interval to recommend yet.
 func (b bracket) precise(precision time.Duration) bool {
 	switch {
 	case b.forgotten == 0:

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// course is what a Learner knows of one network, and what it tries next. Time comes in as an argument. Whoever has it owns it.
+// course is what a Learner knows of one network, and what it tries next. Time comes in as an
+// argument. Whoever has it owns it.
 //
 //	          held: a longer one                    forgotten twice, or held up to the longest
 //	begin ───▶ trying ──────────────────────────────────────────────────────▶ settled
@@ -32,8 +33,8 @@ type course struct {
 const (
 	// shortest is the shortest sleep that is tried, where longer ones were forgotten.
 	shortest = time.Second
-	// firstWait and lastWait bound how long a loss keeps it from learning: each doubles the wait, so that a network that breaks
-	// its word is asked once a day.
+	// firstWait and lastWait bound how long a loss keeps it from learning: each doubles the wait,
+	// so that a network that breaks its word is asked once a day.
 	firstWait, lastWait = 10 * time.Minute, 24 * time.Hour
 	// firstUnclear and lastUnclear are the same for tries of which nothing is known.
 	firstUnclear, lastUnclear = time.Minute, time.Hour
@@ -49,7 +50,8 @@ func doubled(first, last time.Duration, n int) time.Duration {
 	return min(first, last)
 }
 
-// recall takes over what is remembered. Of a record that is older than anew, or from the future, only the losses count.
+// recall takes over what is remembered. Of a record that is older than anew, or from the future,
+// only the losses count.
 func (c *course) recall(r Record, now time.Time) {
 	if age := now.Sub(r.At); age >= 0 && age <= c.anew {
 		c.held, c.forgotten, c.how, c.at, c.asked = r.Held, r.Forgotten, r.How, r.At, r.Held
@@ -147,7 +149,8 @@ func (c *course) took(t Try, now time.Time) {
 	c.unclear = 0
 }
 
-// lost notes that the connection that matters was lost while it beat at an interval that was learnt.
+// lost notes that the connection that matters was lost while it beat at an interval that was
+// learnt.
 func (c *course) lost(now time.Time) {
 	if now.Sub(c.lostAt) > c.anew {
 		c.losses = 0

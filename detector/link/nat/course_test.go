@@ -28,7 +28,8 @@ func (j *journey) outcome(sleep time.Duration) Try {
 	return t
 }
 
-// travel goes on until a time, and checks at each step that no interval is longer than half of the limit, once anything is known.
+// travel goes on until a time, and checks at each step that no interval is longer than half of the
+// limit, once anything is known.
 func (j *journey) travel(d time.Duration) {
 	j.t.Helper()
 	end := j.now.Add(d)
@@ -81,7 +82,8 @@ func TestCourseFindsTheLimit(t *testing.T) {
 	}
 }
 
-// A week later it is found anew: a network that became worse is noticed, and one that became better too.
+// A week later it is found anew: a network that became worse is noticed, and one that became better
+// too.
 func TestCourseBeginsAnew(t *testing.T) {
 	j := newJourney(t, time.Hour)
 	j.travel(6 * 24 * time.Hour)
@@ -127,7 +129,8 @@ func TestCourseThatContradictsItself(t *testing.T) {
 	}
 }
 
-// After a loss at an interval that was learnt it is the safe one, and the longer it takes to try again the more often that happens.
+// After a loss at an interval that was learnt it is the safe one, and the longer it takes to try
+// again the more often that happens.
 func TestCourseAfterLosses(t *testing.T) {
 	j := newJourney(t, time.Hour)
 	want := []time.Duration{10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440}

@@ -18,7 +18,8 @@ func ladder(longest time.Duration) []time.Duration {
 	return append(slices.Clone(rungs[:n]), longest)
 }
 
-// between returns at most n sleeps at equal distances between two, so many that the distance is no smaller than precision.
+// between returns at most n sleeps at equal distances between two, so many that the distance is no
+// smaller than precision.
 func between(low, high, precision time.Duration, n int) []time.Duration {
 	grain := time.Millisecond
 	if high-low > 10*time.Second {

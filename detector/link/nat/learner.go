@@ -10,25 +10,29 @@ import (
 	"github.com/pulsering/pulsering/detector/link"
 )
 
-// Config says how a Learner learns. Dial and Set have to be given; other zero fields mean their default.
+// Config says how a Learner learns. Dial and Set have to be given; other zero fields mean their
+// default.
 type Config struct {
 	// Dial makes the spare connections, to the server that the connection that matters is to.
 	Dial link.Dialer
-	// Set is given the interval whenever it changes, the first one before Learn returns, one call at a time: link.Client's
-	// SetInterval does, with its error noted elsewhere. It must not call the Learner.
+	// Set is given the interval whenever it changes, the first one before Learn returns, one call
+	// at a time: link.Client's SetInterval does, with its error noted elsewhere. It must not call
+	// the Learner.
 	Set func(time.Duration)
-	// Safe is the interval that needs no proof, 1 s to 10 min. Default 15 s: half of the 30 s that are the shortest limit commonly met.
+	// Safe is the interval that needs no proof, 1 s to 10 min. Default 15 s: half of the 30 s that
+	// are the shortest limit commonly met.
 	Safe time.Duration
 	// Longest is the longest interval, Safe to 30 min. Default 4 min.
 	Longest time.Duration
 	// Patience is as in Search.
 	Patience time.Duration
-	// Anew is how old what was found may be before it is found anew, 1 h to 90 days. Default 7 days.
+	// Anew is how old what was found may be before it is found anew, 1 h to 90 days. Default 7
+	// days.
 	Anew time.Duration
 	// Memory keeps what was found; nil: it is learnt anew in each process.
 	Memory *Memory
-	// Server is the HOST:PORT that Dial connects to. It tells networks from one another, together with Here; empty: all are one,
-	// and nothing is remembered.
+	// Server is the HOST:PORT that Dial connects to. It tells networks from one another, together
+	// with Here; empty: all are one, and nothing is remembered.
 	Server string
 	// Network replaces Here.
 	Network func(context.Context) (Network, error)
@@ -77,12 +81,15 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(append(errs, err)...)
 }
 
-// A Learner finds the longest interval at which a connection stays open in the network where it is. It begins with Config.Safe, and
-// tries longer sleeps on one spare connection at a time: the connection that matters never beats at an interval of which twice as
-// much was not seen to hold. When that connection is lost while it beats at an interval that was learnt, the interval is Config.Safe at once.
-// Then nothing is tried for 10 min, and for twice as long after each further loss, up to a day.
+// A Learner finds the longest interval at which a connection stays open in the network where it is.
+// It begins with Config.Safe, and tries longer sleeps on one spare connection at a time: the
+// connection that matters never beats at an interval of which twice as much was not seen to hold.
+// When that connection is lost while it beats at an interval that was learnt, the interval is
+// Config.Safe at once. Then nothing is tried for 10 min, and for twice as long after each further
+// loss, up to a day.
 //
-// Make it with Learn, tell it what Client.Events tells, and end it with Close. All methods may be called from any goroutine.
+// Make it with Learn, tell it what Client.Events tells, and end it with Close. All methods may be
+// called from any goroutine.
 type Learner struct {
 	cfg    Config
 	ctx    context.Context
@@ -104,7 +111,8 @@ type Learner struct {
 	err     error
 }
 
-// Learn begins to learn. The error names a field of cfg that is out of range, its value and the limit.
+// Learn begins to learn. The error names a field of cfg that is out of range, its value and the
+// limit.
 func Learn(cfg Config) (*Learner, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -176,8 +184,8 @@ func (l *Learner) Err() error {
 	return l.err
 }
 
-// Close ends learning, and returns when its goroutine and its spare connection have ended. Set is not called afterwards. A second
-// Close is harmless.
+// Close ends learning, and returns when its goroutine and its spare connection have ended. Set is
+// not called afterwards. A second Close is harmless.
 func (l *Learner) Close() error {
 	l.cancel()
 	l.wg.Wait()
@@ -266,7 +274,8 @@ func (l *Learner) arrive() {
 	}
 }
 
-// next returns the sleep to try now, with the context that ends when the connection is lost; or until when there is none.
+// next returns the sleep to try now, with the context that ends when the connection is lost; or
+// until when there is none.
 func (l *Learner) next(now time.Time) (sleep time.Duration, at time.Time, ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

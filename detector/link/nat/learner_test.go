@@ -81,7 +81,8 @@ func TestLearnerGoesUp(t *testing.T) {
 	})
 }
 
-// A loss at an interval that was learnt: at once the safe one, also while a spare connection sleeps, and anew after a while.
+// A loss at an interval that was learnt: at once the safe one, also while a spare connection
+// sleeps, and anew after a while.
 func TestLearnerFallsBack(t *testing.T) {
 	inWorld(t, dropping, 0, func(t *testing.T, w *world) {
 		m, _ := openMemory(t)
@@ -116,7 +117,8 @@ func TestLearnerFallsBack(t *testing.T) {
 	})
 }
 
-// What the network is not to blame for changes nothing: a loss at the safe interval, or one that this end made.
+// What the network is not to blame for changes nothing: a loss at the safe interval, or one that
+// this end made.
 func TestLossesThatDoNotCount(t *testing.T) {
 	inWorld(t, dropping, 35*time.Second, func(t *testing.T, w *world) {
 		s := w.learn(Config{})
@@ -142,7 +144,8 @@ func TestLossesThatDoNotCount(t *testing.T) {
 	})
 }
 
-// Each network has its own interval, which is remembered; a loss that came with the move is not the old one's fault.
+// Each network has its own interval, which is remembered; a loss that came with the move is not the
+// old one's fault.
 func TestLearnerMoves(t *testing.T) {
 	inWorld(t, dropping, 0, func(t *testing.T, w *world) {
 		m, path := openMemory(t)

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// A Memory keeps what was found in a file, for each network and server. Use OpenMemory. All methods may be called from any goroutine.
-// Several processes may use the same file: the file is whole at any time, and of two that save at the same moment one is forgotten.
+// A Memory keeps what was found in a file, for each network and server. Use OpenMemory. All methods
+// may be called from any goroutine. Several processes may use the same file: the file is whole at
+// any time, and of two that save at the same moment one is forgotten.
 type Memory struct {
 	path string
 	mu   sync.Mutex
@@ -22,15 +23,18 @@ type Memory struct {
 
 // A Record is what is known of a network.
 type Record struct {
-	// Network and Server are what the record is about. The limit may be that of a balancer at the far end.
+	// Network and Server are what the record is about. The limit may be that of a balancer at the
+	// far end.
 	Network Network
 	Server  string
-	// Held is the longest sleep that held, Forgotten the shortest that did not, and How it was forgotten; 0: none.
+	// Held is the longest sleep that held, Forgotten the shortest that did not, and How it was
+	// forgotten; 0: none.
 	Held, Forgotten time.Duration
 	How             Outcome
 	// At is when this was found.
 	At time.Time
-	// Losses is how often the connection was lost at an interval that was learnt, and LostAt when that was last.
+	// Losses is how often the connection was lost at an interval that was learnt, and LostAt when
+	// that was last.
 	Losses int
 	LostAt time.Time
 }
@@ -46,11 +50,12 @@ const (
 	memoryVersion = 1
 )
 
-// ErrDamaged is in the error about a file that cannot be understood. It counts as empty, and the next Save replaces it.
+// ErrDamaged is in the error about a file that cannot be understood. It counts as empty, and the
+// next Save replaces it.
 var ErrDamaged = errors.New("nat: damaged memory file")
 
-// OpenMemory returns the memory in a file, which need not be there yet. An error with ErrDamaged in it comes with a memory that can
-// be used.
+// OpenMemory returns the memory in a file, which need not be there yet. An error with ErrDamaged in
+// it comes with a memory that can be used.
 func OpenMemory(path string) (*Memory, error) {
 	if path == "" {
 		return nil, errors.New("nat: OpenMemory: the path is empty: want that of a file")
@@ -142,7 +147,8 @@ func parseMemory(b []byte) ([]storedRecord, error) {
 	return file.Networks, nil
 }
 
-// Load returns what is known of a network and a server, and whether anything is. What is older than 90 days at now is forgotten.
+// Load returns what is known of a network and a server, and whether anything is. What is older than
+// 90 days at now is forgotten.
 func (m *Memory) Load(n Network, server string, now time.Time) (Record, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -155,7 +161,8 @@ func (m *Memory) Load(n Network, server string, now time.Time) (Record, bool) {
 	return Record{}, false
 }
 
-// Save keeps a record in the place of the one before about the same network and server. At most 64 are kept, the latest.
+// Save keeps a record in the place of the one before about the same network and server. At most 64
+// are kept, the latest.
 func (m *Memory) Save(r Record, now time.Time) error {
 	s := r.stored()
 	if !s.valid() {
@@ -172,8 +179,8 @@ func (m *Memory) Save(r Record, now time.Time) error {
 	return m.write(kept(append(list, s), now))
 }
 
-// kept are the records that are not too old, the latest first. Those of the future, where the clock was set back, come last: they
-// would otherwise be the latest for ever.
+// kept are the records that are not too old, the latest first. Those of the future, where the clock
+// was set back, come last: they would otherwise be the latest for ever.
 func kept(list []storedRecord, now time.Time) []storedRecord {
 	list = slices.DeleteFunc(list, func(r storedRecord) bool { return now.Sub(r.At) > maxAge })
 	slices.SortStableFunc(list, func(a, b storedRecord) int {
@@ -188,7 +195,8 @@ func kept(list []storedRecord, now time.Time) []storedRecord {
 	return list[:min(len(list), maxRecords)]
 }
 
-// write replaces the file at once: who reads it finds the one before or this one, also after a crash.
+// write replaces the file at once: who reads it finds the one before or this one, also after a
+// crash.
 func (m *Memory) write(list []storedRecord) (err error) {
 	b, err := json.MarshalIndent(stored{memoryVersion, list}, "", "  ")
 	if err != nil {

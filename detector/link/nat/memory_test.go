@@ -73,7 +73,8 @@ func TestMemoryKeeps(t *testing.T) {
 	}
 }
 
-// Too old, and too many, are forgotten. A record of the future, as a clock was set back, makes no room for itself for ever.
+// Too old, and too many, are forgotten. A record of the future, as a clock was set back, makes no
+// room for itself for ever.
 func TestMemoryIsBounded(t *testing.T) {
 	m, path := openMemory(t)
 	for i := range 2 * maxRecords {

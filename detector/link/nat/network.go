@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 )
 
 // A Network is where a connection leaves this machine, by what tells one such place from another.
@@ -22,15 +23,17 @@ type Network struct {
 	Name string
 }
 
-// Where Linux tells of routes and neighbours (proc_net(5), proc_pid_net in older versions of the manual).
+// Where Linux tells of routes and neighbours (proc_net(5), proc_pid_net in older versions of the
+// manual).
 const (
 	routesFile     = "/proc/net/route"
 	neighboursFile = "/proc/net/arp"
 )
 
-// Here is the network that a connection to a server, HOST:PORT, leaves through: by the prefix of its interface, and on Linux by the
-// default gateway and its hardware address too, as many homes have the same prefix and the same gateway. It sends nothing, but may
-// ask for the address of HOST.
+// Here is the network that a connection to a server, HOST:PORT, leaves through: by the prefix of its
+// interface, and on Linux by the default gateway and its hardware address too, as many homes have
+// the same prefix and the same gateway. It may ask for the address of HOST. Where this machine does
+// not know the gateway's hardware address yet, it has it asked for, by an empty datagram.
 func Here(ctx context.Context, server string) (Network, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", server) // which only chooses a route
 	if err != nil {
@@ -41,10 +44,10 @@ func Here(ctx context.Context, server string) (Network, error) {
 	if err != nil {
 		return Network{}, fmt.Errorf("nat: the local address %v: %w", conn.LocalAddr(), err)
 	}
-	return networkOf(from)
+	return networkOf(ctx, from)
 }
 
-func networkOf(from netip.AddrPort) (Network, error) {
+func networkOf(ctx context.Context, from netip.AddrPort) (Network, error) {
 	at := from.Addr().Unmap()
 	name, prefix, err := interfaceOf(at)
 	if err != nil {
@@ -56,11 +59,34 @@ func networkOf(from netip.AddrPort) (Network, error) {
 		place.gateway = defaultGateway(routes, name)
 	}
 	if place.gateway.IsValid() {
-		neighbours, _ := os.ReadFile(neighboursFile)
-		place.hardware = hardwareOf(neighbours, place.gateway, name)
+		place.hardware = neighbour(ctx, place.gateway, name)
 	}
 	return place.network(), nil
 }
+
+// neighbour is the hardware address of a neighbour. One that nobody spoke to lately is not in the
+// table, and the network would look like another one: so something is sent there.
+func neighbour(ctx context.Context, at netip.Addr, name string) (hardware string) {
+	for tries := 0; tries < 20 && ctx.Err() == nil; tries++ {
+		table, err := os.ReadFile(neighboursFile)
+		if hardware = hardwareOf(table, at, name); hardware != "" || err != nil {
+			return hardware
+		}
+		if tries == 0 {
+			conn, err := net.Dial("udp", netip.AddrPortFrom(at, discardPort).String())
+			if err != nil {
+				return ""
+			}
+			defer conn.Close()
+			conn.Write(nil)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return ""
+}
+
+// discardPort is where what comes is dropped (RFC 863).
+const discardPort = 9
 
 // place is what is known of a network.
 type place struct {
@@ -96,7 +122,8 @@ func interfaceOf(at netip.Addr) (name string, prefix netip.Prefix, err error) {
 	return "", netip.Prefix{}, fmt.Errorf("nat: no network interface has the address %v", at)
 }
 
-// defaultGateway is the gateway of the default route with the lowest metric through an interface, in a text like /proc/net/route.
+// defaultGateway is the gateway of the default route with the lowest metric through an interface,
+// in a text like /proc/net/route.
 func defaultGateway(routes []byte, name string) (gateway netip.Addr) {
 	best := ""
 	for lines := bufio.NewScanner(bytes.NewReader(routes)); lines.Scan(); {
@@ -119,7 +146,8 @@ func defaultGateway(routes []byte, name string) (gateway netip.Addr) {
 	return gateway
 }
 
-// hardwareOf is the hardware address of a neighbour, in a text like /proc/net/arp; empty: it is not known.
+// hardwareOf is the hardware address of a neighbour, in a text like /proc/net/arp; empty: it is not
+// known.
 func hardwareOf(neighbours []byte, at netip.Addr, name string) string {
 	for lines := bufio.NewScanner(bytes.NewReader(neighbours)); lines.Scan(); {
 		f := strings.Fields(lines.Text()) // IP address, HW type, Flags, HW address, Mask, Device

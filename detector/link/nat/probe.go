@@ -15,7 +15,8 @@ import (
 var (
 	// ErrNoServer says that no connection to the server could be made, or that it said nothing.
 	ErrNoServer = errors.New("nat: the server does not answer")
-	// ErrRestless says that a connection cannot sleep undisturbed, at this end or the other: nothing can be measured there.
+	// ErrRestless says that a connection cannot sleep undisturbed, at this end or the other:
+	// nothing can be measured there.
 	ErrRestless = errors.New("nat: a connection cannot sleep undisturbed")
 
 	errClock    = errors.New("nat: the clock was set during the sleep, or this machine was suspended")
@@ -31,8 +32,9 @@ const (
 	MaxSleep = time.Hour
 )
 
-// DefaultPatience is how late the server's word may come, and the answer to a question. Five retransmissions fit, which come after
-// 0.2 s, then twice as long each time (RFC 6298, with Linux's lower bound).
+// DefaultPatience is how late the server's word may come, and the answer to a question. Five
+// retransmissions fit, which come after 0.2 s, then twice as long each time (RFC 6298, with Linux's
+// lower bound).
 const DefaultPatience = 7 * time.Second
 
 const minPatience, maxPatience = 100 * time.Millisecond, time.Minute
@@ -40,7 +42,8 @@ const minPatience, maxPatience = 100 * time.Millisecond, time.Minute
 const (
 	// welcomeTime is how long a connection may take to be made and welcome.
 	welcomeTime = 10 * time.Second
-	// meets is how many fresh connections are made to meet a server again, where a balancer chooses among several.
+	// meets is how many fresh connections are made to meet a server again, where a balancer chooses
+	// among several.
 	meets = 4
 )
 
@@ -131,7 +134,8 @@ func (s *spare) welcome(ctx context.Context, sleep time.Duration) error {
 	}
 }
 
-// read passes on what comes until the connection ends. Whoever has the spare takes it, or closes the connection and then takes it.
+// read passes on what comes until the connection ends. Whoever has the spare takes it, or closes
+// the connection and then takes it.
 func (s *spare) read() {
 	defer close(s.frames)
 	for {
@@ -181,8 +185,8 @@ func (s *spare) close() {
 	}
 }
 
-// probe makes a spare connection, lets it sleep, and tells what came of it. It returns when ctx ends, with an Unclear Try. It calls
-// asleep when the connection begins to sleep.
+// probe makes a spare connection, lets it sleep, and tells what came of it. It returns when ctx
+// ends, with an Unclear Try. It calls asleep when the connection begins to sleep.
 func probe(ctx context.Context, dial link.Dialer, sleep, patience time.Duration, asleep func()) Try {
 	t := Try{Asked: sleep}
 	s, err := open(ctx, dial, sleep)
@@ -192,7 +196,8 @@ func probe(ctx context.Context, dial link.Dialer, sleep, patience time.Duration,
 	}
 	asleep()
 	t.Outcome, t.Err = s.wait(ctx, sleep, patience)
-	// Slept counts from the latest thing that came before, by the monotonic clock; wall is the same by the other one.
+	// Slept counts from the latest thing that came before, by the monotonic clock; wall is the same
+	// by the other one.
 	now := time.Now()
 	awake, wall := now.Sub(s.began), now.Round(0).Sub(s.began.Round(0))
 	t.Slept = near(now.Sub(s.heard), sleep)
@@ -239,12 +244,12 @@ func (s *spare) wait(ctx context.Context, sleep, patience time.Duration) (Outcom
 	}
 }
 
-// slack is how much shorter than asked for a sleep may be, as the welcome came late, or a ping that was due when the hello came.
-// What was shorter counts for what it was.
+// slack is how much shorter than asked for a sleep may be, as the welcome came late, or a ping that
+// was due when the hello came. What was shorter counts for what it was.
 const slack = time.Second
 
-// near takes a sleep for the one that was asked for if a hundredth is missing: both ends have a clock and a path of their own, and
-// Half has room for that.
+// near takes a sleep for the one that was asked for if a hundredth is missing: both ends have a
+// clock and a path of their own, and Half has room for that.
 func near(slept, sleep time.Duration) time.Duration {
 	if slept >= sleep-sleep/100-slack/100 {
 		return sleep
@@ -252,7 +257,8 @@ func near(slept, sleep time.Duration) time.Duration {
 	return slept
 }
 
-// ended is what the end of a connection says. A server that goes says so: no path can say that in its place.
+// ended is what the end of a connection says. A server that goes says so: no path can say that in
+// its place.
 func ended(err error) (Outcome, error) {
 	var closed *link.CloseError
 	if errors.As(err, &closed) {
@@ -261,7 +267,8 @@ func ended(err error) (Outcome, error) {
 	return Reset, nil
 }
 
-// meet makes fresh connections until one is answered by the server process that slept. Only then the sleep is to blame.
+// meet makes fresh connections until one is answered by the server process that slept. Only then
+// the sleep is to blame.
 func meet(ctx context.Context, dial link.Dialer, boot uint64, patience time.Duration) error {
 	for range meets {
 		s, err := open(ctx, dial, MinSleep)

@@ -149,7 +149,8 @@ func oldServer(w *world, says string) link.Dialer {
 	}
 }
 
-// A server that talks in its sleep keeps the path awake: nothing is known. One that is late says when it spoke.
+// A server that talks in its sleep keeps the path awake: nothing is known. One that is late says
+// when it spoke.
 func TestDisturbedSleep(t *testing.T) {
 	for _, test := range []struct {
 		what  string
@@ -186,7 +187,8 @@ func TestDisturbedSleep(t *testing.T) {
 	}
 }
 
-// A clock that was set, or a machine that was suspended, cannot make a network forget; and it does not take back what held.
+// A clock that was set, or a machine that was suspended, cannot make a network forget; and it does
+// not take back what held.
 func TestClockStep(t *testing.T) {
 	for _, test := range []struct {
 		outcome     Outcome

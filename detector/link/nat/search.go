@@ -17,11 +17,11 @@ type Search struct {
 	Dial link.Dialer
 	// Longest is the longest sleep that is tried, MinSleep to MaxSleep. Default 10 min.
 	Longest time.Duration
-	// Precision is how far the longest sleep that held and the shortest that did not may be apart, 10 ms to 10 min; 0: as the first
-	// sleeps are.
+	// Precision is how far the longest sleep that held and the shortest that did not may be apart,
+	// 10 ms to 10 min; 0: as the first sleeps are.
 	Precision time.Duration
-	// Patience is how late the server's word may come, and the answer to a question: 100 ms to 1 min. Default 7 s, which is five
-	// retransmissions of TCP.
+	// Patience is how late the server's word may come, and the answer to a question: 100 ms to 1
+	// min. Default 7 s, which is five retransmissions of TCP.
 	Patience time.Duration
 	// Progress is told what becomes of each sleep, one call at a time. Nil: nobody is.
 	Progress func(Progress)
@@ -32,9 +32,11 @@ const DefaultLongest = 10 * time.Minute
 
 const (
 	minPrecision, maxPrecision = 10 * time.Millisecond, 10 * time.Minute
-	// side is how many sleeps are tried side by side between two: each round makes the distance nine times smaller.
+	// side is how many sleeps are tried side by side between two: each round makes the distance
+	// nine times smaller.
 	side = 8
-	// again is how often a sleep is tried whose outcome is unclear, or that is the only one that was forgotten.
+	// again is how often a sleep is tried whose outcome is unclear, or that is the only one that
+	// was forgotten.
 	again = 2
 )
 
@@ -115,8 +117,9 @@ func patient(of string, p time.Duration) (time.Duration, error) {
 	return p, nil
 }
 
-// Run tries sleeps until the limit lies between two, or none is left. What is known so far is in the result also where there is an
-// error: ctx ended, or the server does not answer, or nothing could be told of a sleep that mattered.
+// Run tries sleeps until the limit lies between two, or none is left. What is known so far is in
+// the result also where there is an error: ctx ended, or the server does not answer, or nothing
+// could be told of a sleep that mattered.
 func (s Search) Run(ctx context.Context) (Result, error) {
 	s, err := s.withDefaults()
 	if err != nil {
@@ -196,7 +199,8 @@ func (r *running) one(ctx context.Context, sleep time.Duration) {
 	}
 }
 
-// decided notes a try, gives up the sleeps that it makes needless, and tells whether it is worth another one.
+// decided notes a try, gives up the sleeps that it makes needless, and tells whether it is worth
+// another one.
 func (r *running) decided(ctx context.Context, t Try, n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

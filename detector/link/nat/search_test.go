@@ -77,7 +77,8 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// A cable that is pulled while the server speaks makes one sleep look too long. A longer one that holds says better.
+// A cable that is pulled while the server speaks makes one sleep look too long. A longer one that
+// holds says better.
 func TestOneAccidentIsNoLimit(t *testing.T) {
 	inWorld(t, dropping, 0, func(t *testing.T, w *world) {
 		begin := time.Now()
@@ -134,7 +135,8 @@ func TestSearchWithoutServer(t *testing.T) {
 	})
 }
 
-// A gateway that goes away while the limit is refined: the limit is known to be between two, and the search ends.
+// A gateway that goes away while the limit is refined: the limit is known to be between two, and
+// the search ends.
 func TestServerGoesWhileRefining(t *testing.T) {
 	inWorld(t, closing, 50*time.Second, func(t *testing.T, w *world) {
 		var wg sync.WaitGroup

@@ -14,8 +14,8 @@ const (
 	Reset
 	// Silence: the path forgot the connection. What either end says is lost.
 	Silence
-	// Deaf: the path forgot the connection for what comes from the server, until this end says something. A server that pings is not
-	// heard, and may take this end for dead.
+	// Deaf: the path forgot the connection for what comes from the server, until this end says
+	// something. A server that pings is not heard, and may take this end for dead.
 	Deaf
 )
 
@@ -57,11 +57,13 @@ type Try struct {
 	Err error
 }
 
-// Half is the longest interval between two beats where a sleep of this length held: half of it, rounded down to what people say.
+// Half is the longest interval between two beats where a sleep of this length held: half of it,
+// rounded down to what people say.
 //
-// Not all of it: a beat is late now and then, and at an interval equal to the limit every late one comes too late. Half is what
-// stands one beat that is lost: the next one comes 2·I after the last that got through, which still is no longer than what held.
-// The rest of the margin is in the beats themselves, which come after 75 to 100 % of I.
+// Not all of it: a beat is late now and then, and at an interval equal to the limit every late one
+// comes too late. Half is what stands one beat that is lost: the next one comes 2·I after the last
+// that got through, which still is no longer than what held. The rest of the margin is in the beats
+// themselves, which come after 75 to 100 % of I.
 func Half(held time.Duration) time.Duration {
 	half := held / 2
 	switch {
@@ -75,9 +77,10 @@ func Half(held time.Duration) time.Duration {
 
 // judged decides about a forgotten connection by what else is known.
 //
-// awake is how long the sleep took by the clock that stops while the machine is suspended, wall by the one that goes on and can be
-// set. Where they differ the real sleep may have been longer than the measured one, so a path that forgot says nothing of the
-// latter. One that remembered did so for the measured one at least.
+// awake is how long the sleep took by the clock that stops while the machine is suspended, wall by
+// the one that goes on and can be set. Where they differ the real sleep may have been longer than
+// the measured one, so a path that forgot says nothing of the latter. One that remembered did so
+// for the measured one at least.
 func (t Try) judged(awake, wall time.Duration, fresh error) Try {
 	switch {
 	case !t.Outcome.Forgotten():
@@ -92,5 +95,6 @@ func (t Try) judged(awake, wall time.Duration, fresh error) Try {
 	return t
 }
 
-// clockSlack is how far two clocks may drift apart in a sleep: 500 ppm, what NTP corrects at most, of an hour is 1.8 s.
+// clockSlack is how far two clocks may drift apart in a sleep: 500 ppm, what NTP corrects at most,
+// of an hour is 1.8 s.
 const clockSlack = 2 * time.Second
