@@ -117,11 +117,11 @@ func (s natSleep) text(now time.Time) (string, paint) {
 	}
 	switch s.Phase {
 	case nat.Sleeping:
-		left := max(0, s.Sleep-now.Sub(s.since))
-		if left == 0 {
+		left := (s.Sleep - now.Sub(s.since)).Round(time.Second)
+		if left <= 0 {
 			return "is to be woken" + once, plain
 		}
-		return fmt.Sprintf("sleeps%s, %s to go", once, sleepText(left.Round(time.Second))), grey
+		return fmt.Sprintf("sleeps%s, %s to go", once, sleepText(left)), grey
 	case nat.Needless:
 		return "given up: it would not hold", grey
 	case nat.Decided:

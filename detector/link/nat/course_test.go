@@ -186,6 +186,7 @@ func TestCourseRecalls(t *testing.T) {
 	}{
 		{"fresh", Record{Held: 45 * time.Second, Forgotten: time.Minute, At: noon.Add(-time.Hour)}, 22 * time.Second, DefaultAnew - time.Hour},
 		{"not finished", Record{Held: 45 * time.Second, At: noon.Add(-time.Hour)}, 22 * time.Second, 0},
+		{"held for longer than is of use", Record{Held: time.Hour, At: noon}, DefaultLearnt, DefaultAnew},
 		{"a week old", Record{Held: 45 * time.Second, Forgotten: time.Minute, At: noon.Add(-8 * 24 * time.Hour)}, DefaultSafe, 0},
 		{"of the future: the clock was set back", Record{Held: 45 * time.Second, Forgotten: time.Minute, At: noon.Add(time.Hour)}, DefaultSafe, 0},
 		{"lost a minute ago", Record{Losses: 1, LostAt: noon.Add(-time.Minute), At: noon}, DefaultSafe, 9 * time.Minute},

@@ -35,6 +35,8 @@ func TestSearch(t *testing.T) {
 			held: 349*time.Second + 1, most: 351 * time.Second, outcome: Reset, interval: 174 * time.Second, atLeast: 10 * time.Minute, within: time.Hour},
 		{name: "3 s, shorter than all", limit: 3 * time.Second, held: 1600 * time.Millisecond, most: 3400 * time.Millisecond, outcome: Silence,
 			interval: 800 * time.Millisecond, atLeast: 15 * time.Second, within: time.Minute + 30*time.Second},
+		{name: "3 s, and a coarse precision", limit: 3 * time.Second, precision: time.Minute, held: 1600 * time.Millisecond, most: 3400 * time.Millisecond,
+			outcome: Silence, interval: 800 * time.Millisecond, atLeast: 15 * time.Second, within: time.Minute + 30*time.Second},
 		{name: "15 s only", limit: 10 * time.Second, longest: 15 * time.Second, precision: 100 * time.Millisecond, held: 9900 * time.Millisecond,
 			most: 10100 * time.Millisecond, outcome: Silence, interval: 4900 * time.Millisecond, atLeast: 15 * time.Second, within: 3 * time.Minute},
 	} {
@@ -108,6 +110,17 @@ func TestOneAccidentIsNoLimit(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("%d accidents, want 1: %+v", n, got.Tries)
+		}
+	})
+}
+
+// Where no longer sleep says better, one that was forgotten is tried once more.
+func TestOneAccidentOfTheLongest(t *testing.T) {
+	inWorld(t, dropping, 10*time.Second, func(t *testing.T, w *world) {
+		time.AfterFunc(14*time.Second, func() { w.set(dropping, 0) }) // for connections that are made later
+		got, err := Search{Dial: w.dial, Longest: 15 * time.Second}.Run(t.Context())
+		if err != nil || got.Held != 15*time.Second || got.Forgotten != 0 || len(got.Tries) != 2 {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 }
