@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -27,8 +26,8 @@ import (
 type connectCmd struct {
 	URL     gatewayURL `arg:"" placeholder:"URL" help:"The gateway: ws://HOST:PORT/ws, wss://HOST/ws, tcp://HOST:PORT or tls://HOST:PORT."`
 	Session text       `placeholder:"NAME" help:"Name of the session, up to 128 bytes. Its secret is kept in a file, so that this command can resume it. Default: one that the gateway makes up."`
-	CA      text       `name:"ca" placeholder:"FILE" help:"Certificates (PEM) to trust with wss:// and tls://, in place of the system's: those of authorities, or the gateway's own."`
-	Every   span       `default:"1s" min:"10ms" max:"1h" help:"How often the round-trip time is shown."`
+	trusted
+	Every span `default:"1s" min:"10ms" max:"1h" help:"How often the round-trip time is shown."`
 
 	JSON     bool   `name:"json" help:"Print JSON, one object a line."`
 	LogLevel choice `of:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
@@ -45,31 +44,7 @@ func (connectCmd) Help() string {
 }
 
 // wrong returns what is wrong with flags that go together.
-func (c *connectCmd) wrong() []error {
-	if _, err := c.trust(); err != nil {
-		return []error{err}
-	}
-	return nil
-}
-
-// trust is which certificates of the gateway are good; nil: those that the system trusts.
-func (c *connectCmd) trust() (*tls.Config, error) {
-	switch {
-	case c.CA == "":
-		return nil, nil
-	case c.URL.at != nil && !c.URL.secure():
-		return nil, fmt.Errorf("--ca: %s is not in TLS: want wss:// or tls://, or leave it out", c.URL)
-	}
-	pem, err := os.ReadFile(string(c.CA))
-	if err != nil {
-		return nil, fmt.Errorf("--ca: %w: give the file with the certificates to trust", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca: %s holds no certificate: want PEM, which begins with -----BEGIN CERTIFICATE-----", c.CA)
-	}
-	return &tls.Config{RootCAs: pool}, nil
-}
+func (c *connectCmd) wrong() []error { return c.trusted.wrong(c.URL) }
 
 // gatewayURL says where a gateway is, and how it is spoken to.
 type gatewayURL struct{ at *url.URL }
@@ -125,7 +100,7 @@ func (g gatewayURL) dial(ctx context.Context, trust *tls.Config) (link.Transport
 func (c *connectCmd) Run(ctx context.Context, con console) error {
 	signal.Ignore(syscall.SIGPIPE)
 	log := newLogger(con, c.LogLevel)
-	trust, err := c.trust()
+	trust, err := c.trust(c.URL)
 	if err != nil {
 		return err
 	}

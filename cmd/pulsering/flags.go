@@ -43,6 +43,7 @@ func (r *reader) options() []kong.Option {
 		reads(r, parseAddresses),
 		reads(r, parseTags),
 		reads(r, parseGatewayURL),
+		reads(r, parseGatewayAt),
 		reads(r, func(s string, _ *kong.Tag, k *keyFile) (err error) { *k, err = readKeyFile(s); return err }),
 		kong.ValueFormatter(helpWithRange),
 	}

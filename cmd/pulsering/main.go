@@ -7,6 +7,7 @@
 //	pulsering gateway    sessions over WebSocket and TCP; events on standard output
 //	pulsering connect    a client of a gateway that stays connected
 //	pulsering keepalive  what TCP keep-alive does on the path to an address, live
+//	pulsering nat        how long this network lets a connection sleep
 //	pulsering keygen     make a key that encrypts a cluster's traffic
 //	pulsering version    the version of this binary, as pulsering --version
 //
@@ -36,6 +37,7 @@ type cli struct {
 	Gateway   gatewayCmd   `cmd:"" help:"Judge sessions over WebSocket and TCP by their heartbeats."`
 	Connect   connectCmd   `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
 	Keepalive keepaliveCmd `cmd:"" help:"Watch what TCP keep-alive does on the path to an address."`
+	Nat       natCmd       `cmd:"" help:"Find out how long this network lets a connection to a gateway sleep."`
 	Keygen    keygenCmd    `cmd:"" help:"Print a new key for a key file."`
 	Version   versionCmd   `cmd:"" help:"Print the version of this binary."`
 
@@ -105,15 +107,8 @@ func run(ctx context.Context, args []string, con console) int {
 	if err != nil {
 		command = unparsed.Context
 		wrong = append(wrong, err)
-	} else {
-		switch command.Selected().Name {
-		case "node":
-			wrong = append(wrong, c.Node.wrong()...)
-		case "gateway":
-			wrong = append(wrong, c.Gateway.wrong()...)
-		case "connect":
-			wrong = append(wrong, c.Connect.wrong()...)
-		}
+	} else if cmd, ok := command.Selected().Target.Addr().Interface().(interface{ wrong() []error }); ok {
+		wrong = append(wrong, cmd.wrong()...)
 	}
 	if len(wrong) > 0 {
 		complain(con, wrong...)

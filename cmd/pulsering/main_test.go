@@ -28,7 +28,7 @@ func pulsering(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"demo", "node", "members", "events", "keepalive", "keygen", "version"} {
+	for _, command := range []string{"demo", "node", "members", "events", "keepalive", "nat", "keygen", "version"} {
 		code, out, stderr := pulsering(t, command, "--help")
 		if code != 0 || stderr != "" {
 			t.Errorf("%s --help: exit code %d, stderr %q", command, code, stderr)
@@ -105,6 +105,14 @@ func TestWrongUsage(t *testing.T) {
 		{"keepalive a:22 --probes 128", []string{"--probes", `"128"`, "1 to 127"}},
 		{"keepalive a:22 --probes few", []string{"--probes", `"few"`, "1 to 127"}},
 		{"keepalive a:22 --for 1ms", []string{"--for", "1ms", "1s to 8760h"}},
+		{"nat", []string{"GATEWAY"}},
+		{"nat 22", []string{"GATEWAY: ", `"22"`, "host:port"}},
+		{"nat :22", []string{"GATEWAY: ", "host"}},
+		{"nat http://a:1", []string{"GATEWAY: ", "http", "ws, wss or tcp"}},
+		{"nat a:1 --longest 2h", []string{"--longest", "2h0m0s", "1s to 1h"}},
+		{"nat a:1 --longest ten", []string{"--longest", `"ten"`, "unit"}},
+		{"nat a:1 --precision 1ms", []string{"--precision", "1ms", "100ms to 10m"}},
+		{"nat a:1 --patience 0", []string{"--patience", "0s", "100ms to 1m"}},
 		{"nod", []string{"node"}},
 		{"node one", []string{"one"}},
 	} {

@@ -45,14 +45,7 @@ const (
 // newLAN makes hosts at one switch, or at two with a cable between them. All of it is gone with the test.
 func newLAN(t *testing.T, groups ...[]string) *lan {
 	t.Helper()
-	l := &lan{t: t, prefix: fmt.Sprintf("pulsering-%d-%d-", os.Getpid(), lans.Add(1)), hosts: map[string]host{}}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skipf("needs network namespaces: %v (Debian package iproute2)", err)
-	}
-	l.startReaper()
-	if err := l.trial(); err != nil {
-		t.Skipf("needs network namespaces, which cannot be made here by user %d: %v", os.Geteuid(), err)
-	}
+	l := emptyLAN(t)
 	must(t, l.namespace(switches))
 	for i, group := range groups {
 		bridge := fmt.Sprintf("switch%d", i+1)
@@ -65,6 +58,20 @@ func newLAN(t *testing.T, groups ...[]string) *lan {
 		l.ip(switches, "link", "add", trunk, "master", "switch1", "type", "veth", "peer", "name", "trunk2")
 		l.ip(switches, "link", "set", "trunk2", "master", "switch2", "up")
 		l.set(switches, trunk, "up")
+	}
+	return l
+}
+
+// emptyLAN is a network without hosts. It skips the test, with the reason, where there can be none.
+func emptyLAN(t *testing.T) *lan {
+	t.Helper()
+	l := &lan{t: t, prefix: fmt.Sprintf("pulsering-%d-%d-", os.Getpid(), lans.Add(1)), hosts: map[string]host{}}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skipf("needs network namespaces: %v (Debian package iproute2)", err)
+	}
+	l.startReaper()
+	if err := l.trial(); err != nil {
+		t.Skipf("needs network namespaces, which cannot be made here by user %d: %v", os.Geteuid(), err)
 	}
 	return l
 }
@@ -93,6 +100,13 @@ func (l *lan) plug(name, bridge string) {
 	l.ip(name, "addr", "add", h.ip+"/24", "dev", "eth0")
 	l.set(name, "eth0", "up")
 	l.ip(switches, "link", "set", name, "master", bridge, "up")
+	l.open(name)
+}
+
+// open makes the door of a host.
+func (l *lan) open(name string) {
+	l.t.Helper()
+	h := l.hosts[name]
 	// It becomes the binary by two execs, so that signals to the child process reach the node.
 	script := fmt.Sprintf("#!/bin/sh\nexec ip netns exec %s '%s' \"$@\"\n", l.prefix+name, binary)
 	must(l.t, os.WriteFile(h.door, []byte(script), 0o700))

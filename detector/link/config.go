@@ -11,7 +11,7 @@ type Config struct {
 	// Interval is the time between two beats at most, 10 ms to 1 h; each one comes after 75 to 100 % of it (as in BFD, RFC 5880,
 	// section 6.8.7), the first at a random moment of it. Default 1 s, or a third of Within where that is given. To keep a
 	// connection open through NAT and firewalls it has to be at most half of the shortest idle limit on the way: 30 s suits the
-	// 60 s of common load balancers.
+	// 60 s of common load balancers. Package nat finds the limit.
 	Interval time.Duration
 
 	// Within is how soon a dead peer is to be found: 30 ms to 3 h. It chooses Interval, for a link that loses nothing and is

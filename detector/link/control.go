@@ -16,8 +16,9 @@ type control struct {
 	Every   int64  `json:"every_ms,omitempty"`
 	Grace   int64  `json:"grace_ms,omitempty"`
 	After   int64  `json:"after_ms,omitempty"`
-	Boot    uint64 `json:"boot,omitempty"` // of the client's process, below 2^53
-	Nth     uint64 `json:"nth,omitempty"`  // the number of this connection among those of the process
+	Sleep   int64  `json:"sleep_ms,omitempty"` // of a spare connection
+	Boot    uint64 `json:"boot,omitempty"`     // of the client's process, below 2^53
+	Nth     uint64 `json:"nth,omitempty"`      // the number of this connection among those of the process
 	Resumed bool   `json:"resumed,omitempty"`
 	OneWay  bool   `json:"one_way,omitempty"`
 	Text    bool   `json:"text,omitempty"` // the sender wants events as text
@@ -37,6 +38,7 @@ const (
 	typeSlower  = "slower"  // server: pings come too often; at most one in so long
 	typeRetry   = "retry"   // server: come back in so long
 	typeBye     = "bye"     // either: the session is over
+	typeWake    = "wake"    // server: the sleep of a spare connection is over
 )
 
 // version is that of the protocol.
@@ -70,6 +72,8 @@ func parseControl(p []byte) (c control, ok bool, err error) {
 		return control{}, false, fmt.Errorf("%w: after_ms %d, want 0 to %d", ErrFrame, c.After, int64(maxEvery/time.Millisecond))
 	case len(c.State) > MaxState:
 		return control{}, false, fmt.Errorf("%w: state of %d bytes, want at most %d", ErrFrame, len(c.State), MaxState)
+	case c.Sleep < 0 || c.Sleep > int64(maxInterval/time.Millisecond):
+		return control{}, false, fmt.Errorf("%w: sleep_ms %d, want 0 to %d", ErrFrame, c.Sleep, int64(maxInterval/time.Millisecond))
 	case len(c.Session) > maxName:
 		return control{}, false, fmt.Errorf("%w: session name of %d bytes, want at most %d", ErrFrame, len(c.Session), maxName)
 	}

@@ -61,7 +61,9 @@ const maxSkipped = 10
 // round sends the ping that is due on a connection, unless what came says the same.
 func (s *Server) round(l *served, now time.Time) {
 	every := time.Duration(l.every.Load())
-	s.rounds.add(l, now, jittered(every))
+	if !s.rounds.add(l, now, jittered(every)) { // it says that it beats one way, or sleeps
+		return
+	}
 	if l.busy(now, every/2) && l.skipped < maxSkipped {
 		l.skipped++
 		s.count.Skipped.Add(1)

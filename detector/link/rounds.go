@@ -36,12 +36,12 @@ func (r *rounds) init(every time.Duration, now time.Time) {
 	r.wake = make(chan struct{}, 1)
 }
 
-// add has l be due after so long, and no more when it was due before; unless it was removed.
-func (r *rounds) add(l *served, now time.Time, after time.Duration) {
+// add has l be due after so long, and no more when it was due before. It reports false if l was removed.
+func (r *rounds) add(l *served, now time.Time, after time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l.off {
-		return
+		return false
 	}
 	l.gen++
 	l.due = now.Add(after)
@@ -52,6 +52,7 @@ func (r *rounds) add(l *served, now time.Time, after time.Duration) {
 		default:
 		}
 	}
+	return true
 }
 
 // remove has l be due never again: who took it just now, and adds it for the next time, does so in vain.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -23,9 +24,10 @@ var ErrUnknownSession = errors.New("link: no such session")
 // A Server judges the sessions on the connections that are handed to Serve. Make it with NewServer and end it with Close. All
 // methods may be called from any goroutine.
 type Server struct {
-	cfg Config
-	det *detector.Detector[uint64]
-	hub *mailbox.Hub[about, Event]
+	cfg  Config
+	boot uint64 // tells this process from one before
+	det  *detector.Detector[uint64]
+	hub  *mailbox.Hub[about, Event]
 
 	count Counters
 
@@ -68,6 +70,7 @@ type served struct {
 	every   atomic.Int64 // between its beats
 	wish    atomic.Bool  // that is what the other end wanted
 	strikes strikes
+	spare   *sleeper // nil: it is no spare connection. The goroutine that reads owns it
 
 	// What the loop alone uses.
 	skipped int // pings in a row
@@ -97,7 +100,7 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, det: det, hub: mailbox.NewHub[about](foldEvents),
+		cfg: cfg, boot: 1 + rand.Uint64N(1<<53-1), det: det, hub: mailbox.NewHub[about](foldEvents),
 		sessions: map[string]*session{}, links: map[uint64]*served{},
 		done: make(chan struct{}), ctx: ctx, cancel: cancel,
 	}
@@ -147,6 +150,7 @@ func (s *Server) begin(ctx context.Context, t Transport) (l *served, err error) 
 
 func (s *Server) finish(l *served, err error) error {
 	l.release()
+	l.spare.stop()
 	if code, reason := refusal(err); code != 0 {
 		s.count.Refused.Add(1)
 		l.refuse(code, reason)
@@ -204,6 +208,9 @@ func readEach(t Transport, do func(Frame) error) error {
 func (s *Server) take(l *served, f Frame) error {
 	now := time.Now()
 	silence := l.heard(f, now)
+	if l.spare != nil {
+		return s.spareSaid(l, f, now)
+	}
 	sampled := false
 	if f.Type == Pong {
 		if seq := answerSeq(f.Payload); l.answered(seq, now) {
@@ -384,6 +391,9 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 	case typeHello:
 		if l.session.Load() != nil {
 			return &protocolError{CodeProtocol, "a second hello"}
+		}
+		if c.Sleep > 0 {
+			return s.sleep(l, c, now)
 		}
 		return s.hello(l, c, now)
 	case typeAck:

@@ -39,6 +39,9 @@ type Frame struct {
 //	Evidence(silence, interval time.Duration) Cause // why nothing was heard for so long, where beats are interval apart
 //	Ended(read, write error) Cause                  // what the errors of both directions mean
 //	Unread() bool                                   // bytes came that Read has not taken
+//
+// One on which nothing has to be said for long, so that a spare connection may sleep on it (see package nat), has a method
+// Quiet() error: from then on nothing is sent but what Write is given, and TCP keep-alive is off.
 type Transport interface {
 	// Read waits for the next frame. Its payload is valid until the next Read. A frame that is too long, or makes no
 	// sense, is an error with ErrTooBig or ErrFrame in it, and the end of the connection: the other end is told. One that
@@ -88,6 +91,7 @@ const (
 	CodeReplaced    = 4002 // its owner has connected again
 	CodeTooFast     = 4003 // pings came more often than was told
 	CodeBehind      = 4004 // too much waits that the other end did not acknowledge
+	CodeRestless    = 4005 // a spare connection cannot sleep undisturbed
 )
 
 // CloseError is why the other end closed the connection, as it said.

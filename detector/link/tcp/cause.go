@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"net"
+	"strings"
 	"time"
 
 	"github.com/pulsering/pulsering/detector/link"
@@ -42,6 +43,18 @@ func EndCause(conn net.Conn, read, write error) link.Cause {
 	}
 	return 0
 }
+
+// Quiet keeps the kernel from sending anything of its own on conn: keep-alive is off. A connection that is neither TCP nor above it
+// has none. It is an error if there is a socket that cannot be reached.
+func Quiet(conn net.Conn) error {
+	if conn == nil || conn.RemoteAddr() == nil || !strings.HasPrefix(conn.RemoteAddr().Network(), "tcp") {
+		return nil
+	}
+	return KeepAlive{Off: true}.Set(conn)
+}
+
+// Quiet is Quiet of the socket.
+func (c *Conn) Quiet() error { return Quiet(c.NetConn()) }
 
 // Evidence is SilenceCause of the socket.
 func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {

@@ -201,3 +201,31 @@ func TestUnixSocket(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// hidden is a connection above a socket that cannot be reached.
+type hidden struct{ net.Conn }
+
+// What sleeps undisturbed has no keep-alive: where it cannot be turned off that is an error.
+func TestQuiet(t *testing.T) {
+	client, server := pair(t)
+	for _, conn := range []net.Conn{client, server} {
+		if err := Quiet(hidden{conn}); err == nil {
+			t.Error("a socket that cannot be reached is quiet")
+		}
+		if err := New(conn, 0).Quiet(); err != nil {
+			t.Error(err)
+		}
+		if has, err := ReadKeepAlive(conn); !errors.Is(err, ErrNoInfo) && (err != nil || !has.Off) {
+			t.Errorf("%+v, %v; want keep-alive off", has, err)
+		}
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if err := Quiet(a); err != nil {
+		t.Errorf("a pipe has no keep-alive: %v", err)
+	}
+	if err := Quiet(nil); err != nil {
+		t.Errorf("no socket has no keep-alive: %v", err)
+	}
+}

@@ -12,6 +12,9 @@ func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
 	return tcp.SilenceCause(c.conn, silence, interval)
 }
 
+// Quiet keeps the kernel from sending anything of its own: see tcp.Quiet.
+func (c *Conn) Quiet() error { return tcp.Quiet(c.conn) }
+
 // Ended tells how the socket ended: see tcp.EndCause.
 func (c *Conn) Ended(read, write error) link.Cause { return tcp.EndCause(c.conn, read, write) }
 
