@@ -19,6 +19,9 @@ type Session struct {
 	Cause Cause `json:"cause,omitempty"`
 	// RTT is the latest round-trip time of a beat; 0: none was measured on this connection.
 	RTT time.Duration `json:"-"`
+	// Every is the promise on the latest connection that a beat follows the one before within this time. A Client does
+	// not tell its server's: 0.
+	Every time.Duration `json:"-"`
 	// LastHeard is when anything came last, Since from when on it has been in State, both with a monotonic reading.
 	LastHeard time.Time `json:"-"`
 	Since     time.Time `json:"-"`
@@ -74,7 +77,7 @@ func (s *session) handedOn() {
 type lately struct {
 	remote, transport string
 	heard             time.Time
-	rtt               time.Duration
+	rtt, every        time.Duration
 }
 
 func newSecret() (s [16]byte) {
