@@ -949,11 +949,19 @@ func TestSetInterval(t *testing.T) {
 		t.Run(fmt.Sprintf("oneWay=%v", oneWay), func(t *testing.T) {
 			inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {
 				c := h.client(link.Config{Session: "ann", OneWay: oneWay})
+				every := func(want time.Duration) {
+					t.Helper()
+					if s, _ := h.server.Session("ann"); s.Every != want {
+						t.Errorf("%v %v: Every is %v, want %v", s.ID, s.State, s.Every, want)
+					}
+				}
 				time.Sleep(10 * time.Second)
+				every(time.Second)
 				if err := c.SetInterval(time.Minute); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(10 * time.Minute)
+				every(time.Minute)
 				before := h.server.Stats().Beats.Load()
 				time.Sleep(10 * time.Minute)
 				if n := h.server.Stats().Beats.Load() - before; n < 9 || n > 14 {
@@ -967,7 +975,11 @@ func TestSetInterval(t *testing.T) {
 				if n := h.server.Stats().Beats.Load() - before; n < 9 || n > 14 {
 					t.Errorf("%d beats in ten minutes after a cut", n)
 				}
-				h.want("ann up ", "ann away clean", "ann resumed ")
+				h.setShut(true)
+				h.cut()
+				time.Sleep(time.Second)
+				every(time.Minute) // which is what it promised last
+				h.want("ann up ", "ann away clean", "ann resumed ", "ann away clean")
 				c.Close()
 			})
 		})

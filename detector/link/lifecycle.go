@@ -164,10 +164,12 @@ func (s *Server) snapshot(one *session, now time.Time) Session {
 	if l := one.link; l != nil {
 		one.lately.heard = l.lastHeard()
 		one.lately.rtt, one.lately.drift = l.way()
+		one.lately.every = time.Duration(l.every.Load())
 	}
 	v := Session{
 		ID: one.id, State: one.state, Cause: one.cause, Since: one.since, State64: slices.Clone(one.own),
-		RTT: one.lately.rtt, Drift: one.lately.drift, LastHeard: one.lately.heard, Remote: one.lately.remote, Transport: one.lately.transport,
+		RTT: one.lately.rtt, Drift: one.lately.drift, Every: one.lately.every, LastHeard: one.lately.heard,
+		Remote: one.lately.remote, Transport: one.lately.transport,
 	}
 	if one.link != nil {
 		v.Phi = s.det.Phi(one.link.key)

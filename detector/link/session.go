@@ -22,6 +22,9 @@ type Session struct {
 	// Drift is how much longer the latest beat of the other end took to come than its fastest of the last minute or two: the way
 	// here alone, without the clocks of both being compared. 0 also where the other end only answers.
 	Drift time.Duration `json:"-"`
+	// Every is the promise on the latest connection that a beat follows the one before within this time. A Client does
+	// not tell its server's: 0.
+	Every time.Duration `json:"-"`
 	// LastHeard is when anything came last, Since from when on it has been in State, both with a monotonic reading.
 	LastHeard time.Time `json:"-"`
 	Since     time.Time `json:"-"`
@@ -86,7 +89,7 @@ func (s *session) handedOn() {
 type lately struct {
 	remote, transport string
 	heard             time.Time
-	rtt, drift        time.Duration
+	rtt, drift, every time.Duration
 }
 
 func newSecret() (s [16]byte) {
