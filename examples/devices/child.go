@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"sync"
-	"time"
 )
 
 // childEnv is set for the process of this program that has the devices: each end of a connection takes
@@ -37,8 +36,6 @@ type child struct {
 	status status
 	err    error // why it ended too early
 	closed bool
-
-	closing sync.Once
 }
 
 // startChild starts the process.
@@ -97,15 +94,12 @@ func (c *child) now() (status, error) {
 // do gives an order.
 func (c *child) do(o order) error { return c.orders.Encode(o) }
 
-// close ends the process, and returns the processor time that it took. A second close is harmless.
-func (c *child) close() time.Duration {
-	c.closing.Do(func() {
-		c.mu.Lock()
-		c.closed = true
-		c.mu.Unlock()
-		c.in.Close()
-		c.wg.Wait()
-		c.cmd.Wait()
-	})
-	return c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
+// close ends the process, and returns when it has ended.
+func (c *child) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.in.Close()
+	c.wg.Wait()
+	c.cmd.Wait()
 }

@@ -150,11 +150,12 @@ type task struct {
 
 // status is what a process of devices writes, a line a second.
 type status struct {
-	Made   int    `json:"made"`
-	Failed int    `json:"failed"`
-	Why    string `json:"why,omitempty"` // the first one failed
-	Ready  bool   `json:"ready"`         // all are made, or failed
-	Memory uint64 `json:"memory"`        // bytes that the process has of the system
+	Made   int           `json:"made"`
+	Failed int           `json:"failed"`
+	Why    string        `json:"why,omitempty"` // the first one failed
+	Ready  bool          `json:"ready"`         // all are made, or failed
+	Memory uint64        `json:"memory"`        // bytes that the process has of the system
+	CPU    time.Duration `json:"cpu"`           // that it has taken
 }
 
 // runFleet is a process of devices: it reads a task and then orders, until in ends. The devices of a
@@ -184,7 +185,7 @@ func runFleet(in io.Reader, out io.Writer) error {
 		text := json.NewEncoder(out)
 		for {
 			mu.Lock()
-			now.Memory = memory()
+			now.Memory, now.CPU = memory(), processorTime()
 			s := now
 			mu.Unlock()
 			if text.Encode(s) != nil {

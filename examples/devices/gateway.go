@@ -17,7 +17,7 @@ const (
 	willMessage = 'W'
 	// maxMessage and maxReport bound the messages of devices and of gateways, in bytes.
 	maxMessage = maxWill + 1
-	maxReport  = 16 << 20
+	maxReport  = 4 << 20
 )
 
 // gateway holds the connections of devices, keeps their last wills, and reports to a center.
@@ -51,7 +51,9 @@ func newGateway(ctx context.Context, listener net.Listener, dial link.Dialer, ev
 	if err != nil {
 		return nil, err
 	}
-	g.center, err = link.Dial(ctx, link.Config{Session: "gateway", MaxMessage: maxReport}, dial)
+	// One report of all devices may wait, or a few minutes of them: older ones are of no use.
+	up := link.Config{Session: "gateway", MaxMessage: maxReport, MaxWaiting: maxReport}
+	g.center, err = link.Dial(ctx, up, dial)
 	if err != nil {
 		g.server.Close()
 		return nil, err

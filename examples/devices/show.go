@@ -130,6 +130,7 @@ func (w *show) play(ctx context.Context) error {
 	defer w.process.close()
 	err = w.loop(ctx)
 	w.summary()
+	w.gateway.cancel() // nobody has to hear how ten thousand connections end with the process
 	return err
 }
 
@@ -260,12 +261,12 @@ func (w *show) traffic(now time.Time) string {
 	if w.whole.IsZero() || beats == 0 {
 		return "no beats are reported yet"
 	}
-	each := float64(w.result.made) * now.Sub(w.whole).Seconds()
+	each := float64(w.result.made) * max(w.report, now.Sub(w.whole)).Seconds()
 	return fmt.Sprintf("%.0f beats a report, %.1f bytes a device and second; a packet for each beat: %.1f",
 		float64(beats)/float64(reports), float64(onTheWire(reports, bytes))/each, float64(beats*alone())/each)
 }
 
-// summary says what it has come to, and ends the devices.
+// summary says what it has come to.
 func (w *show) summary() {
 	now := time.Now()
 	status, _ := w.process.now()
@@ -288,7 +289,6 @@ func (w *show) summary() {
 	say("%d faults: %d were back within the grace, %d were too late for it; %d gone without a goodbye, %d wills delivered",
 		s.Faults, s.Back, s.TooLate, s.Gone, delivered)
 	say("%d unfounded suspicions %v, %d gone with nothing wrong", s.Unfounded, s.Mistakenly, s.WrongGone)
-	theirs := w.process.close()
 	say("gateway and center: %.0f %% of a core, %d MB; devices: %.0f %%, %d MB",
-		100*processorTime().Seconds()/wall.Seconds(), own>>20, 100*theirs.Seconds()/wall.Seconds(), status.Memory>>20)
+		100*processorTime().Seconds()/wall.Seconds(), own>>20, 100*status.CPU.Seconds()/wall.Seconds(), status.Memory>>20)
 }
