@@ -83,10 +83,12 @@ func (c *center) take(data []byte, now time.Time) error {
 	c.reports++
 	c.bytes += len(data)
 	c.beats += len(r.Beats)
+	named := map[string]bool{}
 	for _, one := range r.Changes {
 		if one.Op != arrived {
 			continue
 		}
+		named[one.ID] = true
 		delete(c.away, one.ID)
 		switch err := c.judge.Watch(one.ID, one.Every); {
 		case errors.Is(err, detector.ErrWatched): // its silence in between is not its line's
@@ -94,6 +96,14 @@ func (c *center) take(data []byte, now time.Time) error {
 			c.judge.SetInterval(one.ID, one.Every)
 		case err != nil:
 			return fmt.Errorf("report: %w", err)
+		}
+	}
+	if r.Whole {
+		for id := range c.judge.All() {
+			if !named[id] {
+				delete(c.away, id)
+				c.judge.Forget(id)
+			}
 		}
 	}
 	for i := range r.Beats { // in a queue all grew older

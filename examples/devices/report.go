@@ -13,10 +13,13 @@ import (
 // report is what a gateway tells the center of all its sessions in one message: who was heard since the
 // last one, and what else has changed. All beats go in one frame.
 //
-//	report = 0x01 sent count { op length id every } frame     unsigned varints but for op and id
+//	report = 0x01 whole sent count { op length id every } frame     unsigned varints but for op and id
 //
 // sent and every are microseconds. The frame is detector.AppendFrame's.
 type report struct {
+	// Whole: it names everybody, and whoever it does not is gone. The first report does, and the next
+	// one after some were lost.
+	Whole bool
 	// Sent is when, by the gateway's clock since it began. A message may wait for a connection, and its
 	// beats are older then than they say.
 	Sent    time.Duration
@@ -51,7 +54,11 @@ const (
 var errReport = errors.New("not a report")
 
 func (r report) encode() ([]byte, error) {
-	b := binary.AppendUvarint([]byte{reportVersion}, uint64(r.Sent.Microseconds()))
+	b := []byte{reportVersion, 0}
+	if r.Whole {
+		b[1] = 1
+	}
+	b = binary.AppendUvarint(b, uint64(r.Sent.Microseconds()))
 	b = binary.AppendUvarint(b, uint64(len(r.Changes)))
 	for _, c := range r.Changes {
 		b = append(b, byte(c.Op))
@@ -81,6 +88,7 @@ func decodeReport(b []byte) (report, error) {
 		return v
 	}
 	var r report
+	r.Whole = number(1) == 1
 	r.Sent = time.Duration(number(uint64(maxSent/time.Microsecond))) * time.Microsecond
 	count := number(uint64(len(b) / minChange))
 	for i := uint64(0); i < count && !short; i++ {
@@ -129,7 +137,7 @@ func newReporter(now time.Time) *reporter { return &reporter{begun: now, told: m
 // one; of those that are closer the latest.
 func (r *reporter) next(sessions []link.Session, now time.Time) report {
 	r.n++
-	news := report{Sent: now.Sub(r.begun)}
+	news := report{Whole: r.n == 1, Sent: now.Sub(r.begun)}
 	tell := func(op op, s link.Session, every time.Duration) {
 		news.Changes = append(news.Changes, change{op, s.ID, every})
 	}
@@ -146,7 +154,12 @@ func (r *reporter) next(sessions []link.Session, now time.Time) report {
 			}
 			continue
 		case link.Away:
-			if t != nil && !t.ended {
+			if t == nil {
+				tell(arrived, s, s.Every)
+				t = &told{report: r.n}
+				r.told[s.ID] = t
+			}
+			if !t.ended {
 				tell(ended, s, 0)
 				t.ended = true
 			}

@@ -129,6 +129,7 @@ func (w *show) play(ctx context.Context) error {
 	}
 	defer w.process.close()
 	err = w.loop(ctx)
+	w.settle()
 	w.summary()
 	w.gateway.cancel() // nobody has to hear how ten thousand connections end with the process
 	return err
@@ -159,6 +160,20 @@ func (w *show) loop(ctx context.Context) error {
 				return nil
 			}
 		}
+	}
+}
+
+// settle lets those who count deaths and those who count wills have heard of the same: each reads events
+// of its own.
+func (w *show) settle() {
+	for range 20 {
+		w.mu.Lock()
+		same := w.result.delivered == w.director.score.Gone
+		w.mu.Unlock()
+		if same {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -90,13 +90,13 @@ func tryOps(t *testing.T, ops string) {
 			}
 			w.pass(3 * time.Second)
 			if n := len(w.delivered()); n != want[i] {
-				t.Errorf("%s: %d wills after %q, want %d", ops, n, ops[:i+1], want[i])
+				w.Errorf("%s: %d wills after %q, want %d", ops, n, ops[:i+1], want[i])
 				return
 			}
 		}
 		for i, last := range w.delivered() {
 			if last.Session != nameOf(0) || !strings.HasPrefix(string(last.Message), "look after dev-00000") {
-				t.Errorf("%s: will %d is %+v", ops, i, last)
+				w.Errorf("%s: will %d is %+v", ops, i, last)
 			}
 		}
 	})
@@ -245,7 +245,7 @@ func TestWillSlowSubscriber(t *testing.T) {
 			time.Sleep(25 * time.Second)
 			got = append(got, last.Session)
 		})
-		w.gateway.wills.subscribe(func(will) { t.Error("a subscription that was cancelled") })()
+		w.gateway.wills.subscribe(func(will) { w.Error("a subscription that was cancelled") })()
 		w.on()
 		w.pass(3 * time.Second)
 		w.order(crash, 1)
@@ -257,7 +257,7 @@ func TestWillSlowSubscriber(t *testing.T) {
 		w.order(crash, 0)
 		w.pass(time.Minute + 30*time.Second)
 		if want := []string{nameOf(1), nameOf(0), nameOf(0)}; !slices.Equal(got, want) {
-			t.Errorf("the wills of %v, want %v", got, want)
+			w.Errorf("the wills of %v, want %v", got, want)
 		}
 	})
 }
