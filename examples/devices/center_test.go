@@ -99,7 +99,8 @@ func TestCenterAgrees(t *testing.T) {
 	})
 }
 
-// The center's own φ finds who is silent when the gateway's does, within a beat.
+// The center's own φ finds who is silent when the gateway's does, within a beat; also one that was away
+// before, whose absence was no silence of its line.
 func TestCenterFindsByItself(t *testing.T) {
 	inWorld(t, 10, 5*time.Second, time.Minute, func(w *world) {
 		down := map[string]time.Time{}
@@ -116,18 +117,25 @@ func TestCenterFindsByItself(t *testing.T) {
 		}()
 		w.on()
 		w.pass(25 * time.Second)
-		w.order(stick, 0, 1)
+		w.order(crash, 4)
+		w.pass(40 * time.Second)
+		w.order(start, 4)
+		w.pass(time.Minute)
+		w.order(stick, 0, 1, 4)
 		w.order(cut, 2, 3)
 		w.pass(3 * time.Minute)
 		cancel()
 		<-done
-		lost := w.saw(link.Away)
-		if len(lost) != 4 || len(down) != 4 {
-			w.Fatalf("the gateway lost %d, the center %d, want 4", len(lost), len(down))
+		lost := map[string]link.Event{} // the latest of each
+		for _, e := range w.saw(link.Away) {
+			lost[e.Session.ID] = e
 		}
-		for _, e := range lost {
-			if d := down[e.Session.ID].Sub(e.At).Abs(); d > e.Session.Every {
-				w.Errorf("%s: %v between the two, beats are %v apart", e.Session.ID, d, e.Session.Every)
+		if len(lost) != 5 || len(down) != 5 {
+			w.Fatalf("the gateway lost %d, the center %d, want 5", len(lost), len(down))
+		}
+		for id, e := range lost {
+			if d := down[id].Sub(e.At).Abs(); d > e.Session.Every {
+				w.Errorf("%s: %v between the two, beats are %v apart", id, d, e.Session.Every)
 			}
 		}
 	})
@@ -140,11 +148,12 @@ func TestReportsThatWaited(t *testing.T) {
 		w.on()
 		w.pass(26 * time.Second) // the second morning
 		w.up.set(true)
+		w.pass(4 * time.Second)
 		w.order(cut, 1)
 		died := time.Now()
-		w.pass(10 * time.Second) // within the center's grace
+		w.pass(8 * time.Second) // within the center's grace
 		if n := w.center.count(); n["up"] > 2 {
-			w.Errorf("without reports for 10 s the center has %v", n)
+			w.Errorf("without reports for 12 s the center has %v", n)
 		}
 		w.up.set(false)
 		w.pass(20 * time.Second)
@@ -157,34 +166,46 @@ func TestReportsThatWaited(t *testing.T) {
 	})
 }
 
-// A gateway whose center is away for too long drops reports, and tells everything anew when it is back:
-// who has left meanwhile is not kept.
-func TestToldAnew(t *testing.T) {
+// A gateway whose center is away drops what does not fit behind it, and tells everything anew then: who
+// has left meanwhile is not kept.
+func TestToldAnewWhenBehind(t *testing.T) {
 	inWorld(t, 10, 4*time.Second, time.Minute, func(w *world) {
 		w.on()
 		w.pass(10 * time.Second)
 		w.up.set(true)
 		synctest.Wait()
-		long := report{Sent: time.Since(w.gateway.reporter.begun)}
-		nobody := detector.Beat[string]{ID: strings.Repeat("nobody", 100)}
-		for range (maxReport - 1000) / 604 {
-			long.Beats = append(long.Beats, nobody)
+		filler := report{Sent: time.Since(w.gateway.reporter.begun)}
+		for n := maxReport - 1000; n > 0; n /= 2 { // less and less, until nothing fits
+			filler.Beats = make([]detector.Beat[string], n/4)
+			data, err := filler.encode()
+			if err != nil {
+				w.Fatal(err)
+			}
+			for w.gateway.center.Send(data) == nil {
+			}
 		}
-		data, err := long.encode()
-		if err != nil {
-			w.Fatal(err)
-		}
-		if err := w.gateway.center.Send(data); err != nil {
-			w.Fatal(err)
-		}
-		w.pass(20 * time.Second) // what fits behind it
 		w.order(leave, 0)
 		w.order(crash, 1)
-		w.pass(2 * time.Minute)
+		w.pass(5 * time.Second) // within the center's grace
 		w.up.set(false)
-		w.pass(time.Minute)
+		w.pass(90 * time.Second)
 		if n := w.center.count(); n["up"] != 8 || len(n) != 1 {
 			w.Errorf("the center has %v, want 8 up", n)
+		}
+	})
+}
+
+// A center that begins anew is told of everybody, those who are away too.
+func TestToldAnewAfterRestart(t *testing.T) {
+	inWorld(t, 10, 4*time.Second, 10*time.Minute, func(w *world) {
+		w.on()
+		w.pass(10 * time.Second)
+		w.order(crash, 1)
+		w.pass(10 * time.Second)
+		w.restartCenter()
+		w.pass(90 * time.Second)
+		if n := w.center.count(); n["up"] != 9 || n["away"] != 1 {
+			w.Errorf("the center has %v, want 9 up and 1 away", n)
 		}
 	})
 }

@@ -29,6 +29,7 @@ type device struct {
 	stuck   bool
 	cut     bool
 	off     bool // it makes no connection
+	wills   int  // that it has said
 
 	wg sync.WaitGroup
 }
@@ -57,21 +58,25 @@ func (d *device) start(ctx context.Context) error {
 	d.mu.Lock()
 	d.client, d.secret = client, client.Secret()
 	d.mu.Unlock()
-	client.Send(d.lastWill(s))
+	d.sayWill(client)
 	d.wg.Go(func() {
 		for e := range events {
 			if e.Session.State == link.Gone { // it was away for too long, and has a new session already
-				s, _ := plan(d.n, time.Since(d.begun), d.every)
-				client.Send(d.lastWill(s))
+				d.sayWill(client)
 			}
 		}
 	})
 	return nil
 }
 
-// lastWill is the message that the gateway delivers when the device dies.
-func (d *device) lastWill(s state) []byte {
-	return fmt.Appendf([]byte{willMessage}, "look after %s, whose battery was at %d %%", d.name, s.Battery)
+// sayWill sends the message that the gateway is to deliver when the device dies.
+func (d *device) sayWill(client *link.Client) {
+	s, _ := plan(d.n, time.Since(d.begun), d.every)
+	d.mu.Lock()
+	d.wills++
+	text := fmt.Appendf([]byte{willMessage}, "will %d: look after %s, the battery was at %d %%", d.wills, d.name, s.Battery)
+	d.mu.Unlock()
+	client.Send(text)
 }
 
 func (d *device) connect(ctx context.Context) (link.Transport, error) {

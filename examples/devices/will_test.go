@@ -24,19 +24,22 @@ const (
 	opsAll  = "dxmcbsp"
 )
 
-// expected is the dumb reference: how many wills are delivered after each letter. A device that is
-// silent for too long has died, and one that came back in time, or said goodbye, has not.
-func expected(ops string) (counts []int) {
+// expected is the dumb reference: which wills are delivered, by the number of the device's wills, and how
+// many after each letter. A device that is silent for too long has died, and one that came back in time,
+// or said goodbye, has not. It says a new will whenever it is switched on, or its session is new.
+func expected(ops string) (wills, counts []int) {
 	on, cutOff, session := true, false, true
-	died := 0
+	said := 1
 	for _, op := range ops {
 		switch op {
 		case opCut:
 			cutOff = cutOff || on
 		case opMend:
-			if cutOff {
-				cutOff, session = false, true // it finds out with its next beat, and comes back
+			if cutOff && !session { // it finds out with its next beat, and comes back
+				said++
 			}
+			session = session || cutOff
+			cutOff = false
 		case opCrash:
 			on, cutOff = false, false
 		case opBye:
@@ -47,16 +50,17 @@ func expected(ops string) (counts []int) {
 		case opStart:
 			if !on {
 				on, session = true, true
+				said++
 			}
 		case opPass:
 			if session && (!on || cutOff) {
 				session = false
-				died++
+				wills = append(wills, said)
 			}
 		}
-		counts = append(counts, died)
+		counts = append(counts, len(wills))
 	}
-	return counts
+	return wills, counts
 }
 
 // tryOps has it befall one device, and compares.
@@ -64,7 +68,7 @@ func tryOps(t *testing.T, ops string) {
 	inWorld(t, 1, time.Second, 30*time.Second, func(w *world) {
 		w.on()
 		w.pass(3 * time.Second)
-		want := expected(ops)
+		wills, want := expected(ops)
 		on := true
 		for i, op := range ops {
 			switch op {
@@ -95,8 +99,9 @@ func tryOps(t *testing.T, ops string) {
 			}
 		}
 		for i, last := range w.delivered() {
-			if last.Session != nameOf(0) || !strings.HasPrefix(string(last.Message), "look after dev-00000") {
-				w.Errorf("%s: will %d is %+v", ops, i, last)
+			begin := fmt.Sprintf("will %d: look after %s", wills[i], nameOf(0))
+			if last.Session != nameOf(0) || !strings.HasPrefix(string(last.Message), begin) {
+				w.Errorf("%s: delivered %q, want %q", ops, last.Message, begin)
 			}
 		}
 	})

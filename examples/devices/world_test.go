@@ -125,9 +125,9 @@ func inWorld(t *testing.T, devices int, every, grace time.Duration, story func(*
 		if w.center, err = newCenter(w.up, every); err != nil {
 			t.Fatal(err)
 		}
-		defer w.center.close()
+		defer func() { w.center.close() }()
 		door := newWire()
-		if w.gateway, err = newGateway(t.Context(), door, w.up.transport, every, grace); err != nil {
+		if w.gateway, err = newGateway(t.Context(), door, w.dialCenter, every, grace); err != nil {
 			t.Fatal(err)
 		}
 		defer w.gateway.close()
@@ -148,6 +148,27 @@ func inWorld(t *testing.T, devices int, every, grace time.Duration, story func(*
 		defer w.fleet.close()
 		story(w)
 	})
+}
+
+// dialCenter connects to the present center.
+func (w *world) dialCenter(ctx context.Context) (link.Transport, error) {
+	w.mu.Lock()
+	up := w.up
+	w.mu.Unlock()
+	return up.transport(ctx)
+}
+
+// restartCenter has a center that knows nothing take the place of the present one.
+func (w *world) restartCenter() {
+	w.Helper()
+	w.center.close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.up = newWire()
+	var err error
+	if w.center, err = newCenter(w.up, w.every); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // on switches all devices on.
