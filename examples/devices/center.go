@@ -14,8 +14,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link/tcp"
 )
 
-// center judges devices that it has no connection to, by what a gateway reports. It does not take the
-// gateway's word for who is up: if reports stop, all of them become suspect here.
+// center judges devices that it has no connection to, by what a gateway reports. It does not take
+// the gateway's word for who is up: if reports stop, all of them become suspect here.
 type center struct {
 	server   *link.Server
 	judge    *detector.Detector[string]
@@ -31,7 +31,8 @@ type center struct {
 	beats   int
 }
 
-// newCenter hears gateways on listener, until close. every is how far apart beats are, unless they say.
+// newCenter hears gateways on listener, until close. every is how far apart beats are, unless they
+// say.
 func newCenter(listener net.Listener, every time.Duration) (*center, error) {
 	judge, err := detector.New[string](detector.Config{
 		Interval: every, FalseAlarmEvery: link.DefaultFalseAlarmEvery, // as the gateway has it
@@ -40,11 +41,12 @@ func newCenter(listener net.Listener, every time.Duration) (*center, error) {
 		return nil, err
 	}
 	c := &center{judge: judge, listener: listener, begun: time.Now(), away: map[string]bool{}}
-	c.server, err = link.NewServer(link.Config{MaxMessage: maxReport, Receive: func(_ string, data []byte) {
+	receive := func(_ string, data []byte) {
 		if err := c.take(data, time.Now()); err != nil {
 			log.Print(err)
 		}
-	}})
+	}
+	c.server, err = link.NewServer(link.Config{MaxMessage: maxReport, Receive: receive})
 	if err != nil {
 		judge.Close()
 		return nil, err
@@ -127,8 +129,8 @@ func (c *center) take(data []byte, now time.Time) error {
 }
 
 // verdict is what the center thinks of a device: "up", "suspect", "away", or "unknown" before its
-// first beat, and "gone" for one that it does not know. Who is Down to the detector is away here, as
-// are those whose connection has ended.
+// first beat, and "gone" for one that it does not know. Who is Down to the detector is away here,
+// as are those whose connection has ended.
 func (c *center) verdict(id string) (state string, phi float64) {
 	s, watched := c.judge.Status(id)
 	c.mu.Lock()

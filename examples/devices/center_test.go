@@ -13,8 +13,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link"
 )
 
-// Two hours of days and nights, in which batteries run low: no schedule that was announced is taken for
-// silence, here or at the center.
+// Two hours of days and nights, in which batteries run low: no schedule that was announced is taken
+// for silence, here or at the center.
 func TestSchedulesRaiseNoSuspicion(t *testing.T) {
 	inWorld(t, 20, 20*time.Second, 2*time.Minute, func(w *world) {
 		ctx, cancel := context.WithCancel(w.Context())
@@ -55,8 +55,8 @@ func TestSchedulesRaiseNoSuspicion(t *testing.T) {
 // agreed is a state in the words of both: one that was not heard yet is up to the gateway.
 func agreed(state string) string { return strings.Replace(state, "unknown", "up", 1) }
 
-// Whatever befalls the devices, the center, which has no connection to them, agrees with the gateway
-// within a beat.
+// Whatever befalls the devices, the center, which has no connection to them, agrees with the
+// gateway within a beat.
 func TestCenterAgrees(t *testing.T) {
 	const devices = 30
 	inWorld(t, devices, 5*time.Second, 25*time.Second, func(w *world) {
@@ -99,8 +99,8 @@ func TestCenterAgrees(t *testing.T) {
 	})
 }
 
-// The center's own φ finds who is silent when the gateway's does, within a beat; also one that was away
-// before, whose absence was no silence of its line.
+// The center's own φ finds who is silent when the gateway's does, within a beat; also one that was
+// away before, whose absence was no silence of its line.
 func TestCenterFindsByItself(t *testing.T) {
 	inWorld(t, 10, 5*time.Second, time.Minute, func(w *world) {
 		down := map[string]time.Time{}
@@ -141,8 +141,9 @@ func TestCenterFindsByItself(t *testing.T) {
 	})
 }
 
-// Reports that waited for a connection are as old as they are: who died meanwhile was heard before. And
-// while none come the center believes nobody, but the two whose batteries are low, who sleep for longer.
+// Reports that waited for a connection are as old as they are: who died meanwhile was heard before.
+// And while none come the center believes nobody, but the two whose batteries are low, who sleep
+// for longer.
 func TestReportsThatWaited(t *testing.T) {
 	inWorld(t, 10, 2*time.Second, time.Minute, func(w *world) {
 		w.on()
@@ -166,8 +167,8 @@ func TestReportsThatWaited(t *testing.T) {
 	})
 }
 
-// A gateway whose center is away drops what does not fit behind it, and tells everything anew then: who
-// has left meanwhile is not kept.
+// A gateway whose center is away drops what does not fit behind it, and tells everything anew then:
+// who has left meanwhile is not kept.
 func TestToldAnewWhenBehind(t *testing.T) {
 	inWorld(t, 10, 4*time.Second, time.Minute, func(w *world) {
 		w.on()

@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// childEnv is set for the process of this program that has the devices: each end of a connection takes
-// a file, so that two processes can have twice as many connections as one.
+// childEnv is set for the process of this program that has the devices: each end of a connection
+// takes a file, so that two processes can have twice as many connections as one.
 const childEnv = "PULSERING_EXAMPLE_DEVICES"
 
 // childMain is that process. Ctrl-C is its parent's: the end of its input ends it.

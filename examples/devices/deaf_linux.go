@@ -8,8 +8,8 @@ import (
 )
 
 // deafen has the kernel drop each packet that comes to a socket, as a cable that is cut does: the
-// other end's packets are then not acknowledged. It is a filter that takes no packet, which anybody may
-// put on a socket of one's own (socket(7), SO_ATTACH_FILTER).
+// other end's packets are then not acknowledged. It is a filter that takes no packet, which anybody
+// may put on a socket of one's own (socket(7), SO_ATTACH_FILTER).
 func deafen(conn net.Conn, deaf bool) error {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link/tcp"
 )
 
-// device is a thermometer on a battery. It beats one way, sleeps in between, and says with each beat
-// when the next one comes: so a schedule that changes is told before it holds.
+// device is a thermometer on a battery. It beats one way, sleeps in between, and says with each
+// beat when the next one comes: so a schedule that changes is told before it holds.
 type device struct {
 	name  string
 	n     int
@@ -74,7 +74,8 @@ func (d *device) sayWill(client *link.Client) {
 	s, _ := plan(d.n, time.Since(d.begun), d.every)
 	d.mu.Lock()
 	d.wills++
-	text := fmt.Appendf([]byte{willMessage}, "will %d: look after %s, the battery was at %d %%", d.wills, d.name, s.Battery)
+	text := fmt.Appendf([]byte{willMessage}, "will %d: look after %s, the battery was at %d %%",
+		d.wills, d.name, s.Battery)
 	d.mu.Unlock()
 	client.Send(text)
 }

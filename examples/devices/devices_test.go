@@ -14,9 +14,9 @@ import (
 	"github.com/pulsering/pulsering/detector/link"
 )
 
-// The whole with 200 devices on real sockets, in a process of their own: who falls silent is found, with
-// the right cause where the kernel tells it, whoever is back in time has not died, and each death
-// delivers one will.
+// The whole with 200 devices on real sockets, in a process of their own: who falls silent is found,
+// with the right cause where the kernel tells it, whoever is back in time has not died, and each
+// death delivers one will.
 func TestWhole(t *testing.T) {
 	o := options{
 		devices: 200, every: 500 * time.Millisecond, last: 10 * time.Second, faults: 2,
@@ -57,8 +57,8 @@ func tail(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// An end of ctx, as Ctrl-C is, ends it within a second, also while devices are still being made; and a
-// summary is printed.
+// An end of ctx, as Ctrl-C is, ends it within a second, also while devices are still being made;
+// and a summary is printed.
 func TestInterrupted(t *testing.T) {
 	for _, after := range []time.Duration{time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
 		ctx, cancel := context.WithTimeout(t.Context(), after)

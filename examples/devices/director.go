@@ -8,8 +8,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link"
 )
 
-// director has faults befall devices, sees whether they are found, and repairs them. Time comes in as
-// an argument.
+// director has faults befall devices, sees whether they are found, and repairs them. Time comes in
+// as an argument.
 type director struct {
 	faults  int // of each kind in a round
 	every   time.Duration

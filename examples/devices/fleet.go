@@ -158,8 +158,8 @@ type status struct {
 	CPU    time.Duration `json:"cpu"`           // that it has taken
 }
 
-// runFleet is a process of devices: it reads a task and then orders, until in ends. The devices of a
-// simulation that is over need no goodbye: they end with the process.
+// runFleet is a process of devices: it reads a task and then orders, until in ends. The devices of
+// a simulation that is over need no goodbye: they end with the process.
 func runFleet(in io.Reader, out io.Writer) error {
 	lines := json.NewDecoder(in)
 	var t task

@@ -36,10 +36,12 @@ type gateway struct {
 	wg     sync.WaitGroup
 }
 
-// newGateway hears devices on listener, until close, and reports to the center that dial connects to.
-// every is how far apart beats are at least. grace is for how long a device may be away; it has to be
-// longer than any sleep, as who sleeps does not know that its connection has ended.
-func newGateway(ctx context.Context, listener net.Listener, dial link.Dialer, every, grace time.Duration) (*gateway, error) {
+// newGateway hears devices on listener, until close, and reports to the center that dial connects
+// to. every is how far apart beats are at least. grace is for how long a device may be away; it has
+// to be longer than any sleep, as who sleeps does not know that its connection has ended.
+func newGateway(
+	ctx context.Context, listener net.Listener, dial link.Dialer, every, grace time.Duration,
+) (*gateway, error) {
 	wills, err := newWills(grace)
 	if err != nil {
 		return nil, err
@@ -83,9 +85,9 @@ func (g *gateway) receive(session string, data []byte) {
 	}
 }
 
-// ask sends a message to each device that is suspect. Nobody answers it. But the kernel tells of what
-// was sent whether it was acknowledged, and so whether the device hangs or its path is lost; of a
-// connection on which nothing is sent it knows nothing.
+// ask sends a message to each device that is suspect. Nobody answers it. But the kernel tells of
+// what was sent whether it was acknowledged, and so whether the device hangs or its path is lost;
+// of a connection on which nothing is sent it knows nothing.
 func (g *gateway) ask(events iter.Seq[link.Event]) {
 	for e := range events {
 		if e.Session.State == link.Suspect {

@@ -27,8 +27,9 @@ func newLine(t link.Transport, conn net.Conn) *line {
 	return l
 }
 
-// set has the device hang, or its path be cut, or neither. A device that hangs calls neither Read nor
-// Write, and its kernel goes on acknowledging. What goes into a path that is cut is lost, either way.
+// set has the device hang, or its path be cut, or neither. A device that hangs calls neither Read
+// nor Write, and its kernel goes on acknowledging. What goes into a path that is cut is lost,
+// either way.
 func (l *line) set(stuck, cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,8 +52,8 @@ func (l *line) faults() (stuck, cut bool, well chan struct{}) {
 	return l.stuck, l.cut, l.well
 }
 
-// Write hangs with the device, and succeeds into a path that is cut: a kernel takes what it may send
-// later.
+// Write hangs with the device, and succeeds into a path that is cut: a kernel takes what it may
+// send later.
 func (l *line) Write(f link.Frame) error {
 	for {
 		stuck, cut, well := l.faults()

@@ -1,6 +1,6 @@
-// Command devices is a gateway with ten thousand simulated devices on TCP, which beat one way and sleep
-// in between. It reports all of them to a center in one frame a second, and delivers the last will of
-// those that die.
+// Command devices is a gateway with ten thousand simulated devices on TCP, which beat one way and
+// sleep in between. It reports all of them to a center in one frame a second, and delivers the last
+// will of those that die.
 package main
 
 import (
@@ -41,7 +41,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if _, err := run(ctx, o, &screen{out: os.Stdout, live: isatty.IsTerminal(os.Stdout.Fd())}); err != nil {
+	s := &screen{out: os.Stdout, live: isatty.IsTerminal(os.Stdout.Fd())}
+	if _, err := run(ctx, o, s); err != nil && !errors.Is(err, context.Canceled) {
 		log.Fatal(err)
 	}
 }
@@ -54,7 +55,8 @@ func parse(args []string) (options, error) {
 	set.DurationVar(&o.every, "every", 10*time.Second,
 		"the time between two beats of a device; at night twice, with a low battery four times as long")
 	set.DurationVar(&o.last, "for", 0, "end so long after all devices are there (0: at Ctrl-C)")
-	set.IntVar(&o.faults, "faults", 5, "how many devices befalls each of six faults, a day of twelve beats; a tenth of the devices at most")
+	set.IntVar(&o.faults, "faults", 5,
+		"how many devices each of six faults befalls, in a day of twelve beats; a tenth of the devices at most")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}

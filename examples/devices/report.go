@@ -10,18 +10,19 @@ import (
 	"github.com/pulsering/pulsering/detector/link"
 )
 
-// report is what a gateway tells the center of all its sessions in one message: who was heard since the
-// last one, and what else has changed. All beats go in one frame.
+// report is what a gateway tells the center of all its sessions in one message: who was heard since
+// the last one, and what else has changed. All beats go in one frame.
 //
-//	report = 0x01 whole sent count { op length id every } frame     unsigned varints but for op and id
+//	report = 0x01 whole sent count { op length id every } frame
 //
-// sent and every are microseconds. The frame is detector.AppendFrame's.
+// All but op, id and the frame are unsigned varints; sent and every are microseconds. The frame is
+// detector.AppendFrame's.
 type report struct {
-	// Whole: it names everybody, and whoever it does not is gone. The first report does, and the next
-	// one after some were lost.
+	// Whole: it names everybody, and whoever it does not is gone. The first report does, and the
+	// next one after some were lost.
 	Whole bool
-	// Sent is when, by the gateway's clock since it began. A message may wait for a connection, and its
-	// beats are older then than they say.
+	// Sent is when, by the gateway's clock since it began. A message may wait for a connection, and
+	// its beats are older then than they say.
 	Sent    time.Duration
 	Changes []change
 	Beats   []detector.Beat[string]
@@ -133,8 +134,8 @@ type told struct {
 
 func newReporter(now time.Time) *reporter { return &reporter{begun: now, told: map[string]*told{}} }
 
-// next is the report of sessions as they are at now. Beats further apart than reports are told one by
-// one; of those that are closer the latest.
+// next is the report of sessions as they are at now. Beats further apart than reports are told one
+// by one; of those that are closer the latest.
 func (r *reporter) next(sessions []link.Session, now time.Time) report {
 	r.n++
 	news := report{Whole: r.n == 1, Sent: now.Sub(r.begun)}

@@ -33,8 +33,8 @@ const spareFiles = 64
 func affordable(devices, files int) (n int, why string) {
 	n = min(devices, files-spareFiles)
 	if n < devices {
-		why = fmt.Sprintf("%d of %d devices: a process may have %d files open (ulimit -Hn), %d of them for other things",
-			max(0, n), devices, files, spareFiles)
+		why = fmt.Sprintf("%d of %d devices: a process may have %d files open (ulimit -Hn), "+
+			"%d of them for other things", max(0, n), devices, files, spareFiles)
 	}
 	return max(0, n), why
 }
@@ -163,8 +163,8 @@ func (w *show) loop(ctx context.Context) error {
 	}
 }
 
-// settle lets those who count deaths and those who count wills have heard of the same: each reads events
-// of its own.
+// settle lets those who count deaths and those who count wills have heard of the same: each reads
+// events of its own.
 func (w *show) settle() {
 	for range 20 {
 		w.mu.Lock()
@@ -237,7 +237,8 @@ func (w *show) picture(now time.Time, sessions []link.Session, status status) pi
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, last := range w.wills {
-		p.wills = append(p.wills, fmt.Sprintf("  %s after %s (%s): %s", plain(last.Session), clock(last.At.Sub(w.begun)), last.Cause, plain(string(last.Message))))
+		p.wills = append(p.wills, fmt.Sprintf("  %s after %s (%s): %s",
+			plain(last.Session), clock(last.At.Sub(w.begun)), last.Cause, plain(string(last.Message))))
 	}
 	p.score = fmt.Sprintf("%d wills delivered, %d kept; %d faults, %d unfounded suspicions",
 		w.result.delivered, w.gateway.wills.kept(), w.director.score.Faults, w.director.score.Unfounded)
@@ -245,8 +246,8 @@ func (w *show) picture(now time.Time, sessions []link.Session, status status) pi
 }
 
 const (
-	// perPacket is what a packet costs beside what it carries: Ethernet 14 bytes, IPv4 20, TCP 20 and
-	// its time stamps 12 (RFC 894, 791, 9293, 7323). Acknowledgements are not counted.
+	// perPacket is what a packet costs beside what it carries: Ethernet 14 bytes, IPv4 20, TCP 20
+	// and its time stamps 12 (RFC 894, 791, 9293, 7323). Acknowledgements are not counted.
 	perPacket = 14 + 20 + 20 + 12
 	// perSegment is how much of a message is in one packet of 1,500 bytes.
 	perSegment = 1500 - 20 - 20 - 12
@@ -262,7 +263,8 @@ func onTheWire(messages, bytes int) int {
 
 // alone is how many bytes one beat is in a report of its own, which is all that its packet carries.
 func alone() int {
-	b, err := report{Sent: time.Hour, Beats: []detector.Beat[string]{{ID: nameOf(0), Age: time.Second / 2}}}.encode()
+	one := []detector.Beat[string]{{ID: nameOf(0), Age: time.Second / 2}}
+	b, err := report{Sent: time.Hour, Beats: one}.encode()
 	if err != nil {
 		panic(err) // it is within all limits
 	}
@@ -298,10 +300,12 @@ func (w *show) summary() {
 		slices.Sort(s.Found)
 		slices.Sort(s.Promises)
 		n := len(s.Found)
-		say("%d of them fell silent and were found after %s in the middle, %s at most (%.1f and %.1f of the intervals that they promised): %v",
+		say("%d of them fell silent and were found after %s in the middle, %s at most "+
+			"(%.1f and %.1f of the intervals that they promised): %v",
 			n, clock(s.Found[n/2]), clock(s.Found[n-1]), s.Promises[n/2], s.Promises[n-1], s.ByCause)
 	}
-	say("%d faults: %d were back within the grace, %d were too late for it; %d gone without a goodbye, %d wills delivered",
+	say("%d faults: %d were back within the grace, %d were too late for it; "+
+		"%d gone without a goodbye, %d wills delivered",
 		s.Faults, s.Back, s.TooLate, s.Gone, delivered)
 	say("%d unfounded suspicions %v, %d gone with nothing wrong", s.Unfounded, s.Mistakenly, s.WrongGone)
 	say("gateway and center: %.0f %% of a core, %d MB; devices: %.0f %%, %d MB",

@@ -19,16 +19,17 @@ type will struct {
 }
 
 // wills keep the last will of each session, and deliver it once when the session is gone without a
-// goodbye, as MQTT does (version 5.0, section 3.1.2.5). A goodbye discards it, and whoever comes back
-// within the grace has not died. A session that begins anew has no will until its owner says one.
+// goodbye, as MQTT does (version 5.0, section 3.1.2.5). A goodbye discards it, and whoever comes
+// back within the grace has not died. A session that begins anew has no will until its owner says
+// one.
 //
 // The messages of a session and the events about it come on different goroutines, so the will of a
 // new session may be here before the end of the old one is. What was said before an end is that
-// session's, and what was said after it the next one's: no message of a new session comes before the
-// old one has ended. This needs server and wills to share a clock, and nothing else.
+// session's, and what was said after it the next one's: no message of a new session comes before
+// the old one has ended. This needs server and wills to share a clock, and nothing else.
 //
-// A reader of events that is so late that a session has ended twice since it looked sees one end: the
-// will of the first is then not delivered. Subscribers must not be slower than two graces.
+// A reader of events that is so late that a session has ended twice since it looked sees one end:
+// the will of the first is then not delivered. Subscribers must not be slower than two graces.
 type wills struct {
 	grace time.Duration // of the server
 
@@ -45,13 +46,13 @@ type saying struct {
 
 const (
 	maxWill = 256 // bytes
-	// maxSayings is how many wills of one name are kept until an event tells which are old: the latest
-	// one takes the place of the one before from then on.
+	// maxSayings is how many wills of one name are kept until an event tells which are old: the
+	// latest one takes the place of the one before from then on.
 	maxSayings = 4
 )
 
-// newWills keeps wills for the sessions of a server with this grace. It needs one: without, a session
-// whose connection fails is gone like one that said goodbye.
+// newWills keeps wills for the sessions of a server with this grace. It needs one: without, a
+// session whose connection fails is gone like one that said goodbye.
 func newWills(grace time.Duration) (*wills, error) {
 	if grace <= 0 {
 		return nil, fmt.Errorf("a grace of %v: wills need more than 0", grace)
@@ -59,7 +60,8 @@ func newWills(grace time.Duration) (*wills, error) {
 	return &wills{grace: grace, said: map[string][]saying{}}, nil
 }
 
-// say keeps a session's will, in the place of the one before. It is called from link.Config.Receive.
+// say keeps a session's will, in the place of the one before. It is called from
+// link.Config.Receive.
 func (w *wills) say(session string, message []byte, now time.Time) error {
 	if len(message) > maxWill {
 		return fmt.Errorf("a will of %d bytes, want at most %d", len(message), maxWill)
@@ -74,8 +76,8 @@ func (w *wills) say(session string, message []byte, now time.Time) error {
 	return nil
 }
 
-// subscribe has f called with each will that is delivered from now on, until cancel is called. Calls
-// come one after another.
+// subscribe has f called with each will that is delivered from now on, until cancel is called.
+// Calls come one after another.
 func (w *wills) subscribe(f func(will)) (cancel func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,8 +106,8 @@ func (w *wills) follow(events iter.Seq[link.Event]) {
 	}
 }
 
-// take returns the will that an event has to be delivered, if there is one. What was said before the
-// end of a session is then forgotten, so that nothing comes twice.
+// take returns the will that an event has to be delivered, if there is one. What was said before
+// the end of a session is then forgotten, so that nothing comes twice.
 func (w *wills) take(e link.Event) (last will, died bool) {
 	if e.Session.State != link.Gone {
 		return will{}, false
@@ -128,8 +130,8 @@ func (w *wills) take(e link.Event) (last will, died bool) {
 	return will{e.Session.ID, list[n-1].message, e.Session.Cause, e.At}, true
 }
 
-// goodbye tells whether a session that is gone was ended by its owner or by this end, and did not run
-// out. Who runs out was away before, but an event that was folded may not say so: then the time
+// goodbye tells whether a session that is gone was ended by its owner or by this end, and did not
+// run out. Who runs out was away before, but an event that was folded may not say so: then the time
 // tells. A goodbye is the last thing that was heard, and a session that ran out was not heard for
 // the grace at least.
 func (w *wills) goodbye(e link.Event) bool {

@@ -11,8 +11,8 @@ import (
 	"github.com/pulsering/pulsering/detector/link"
 )
 
-// What may befall a device, a letter each, three seconds apart. opPass is longer than it takes to miss a
-// device, and the grace, which is longer than all the others together.
+// What may befall a device, a letter each, three seconds apart. opPass is longer than it takes to
+// miss a device, and the grace, which is longer than all the others together.
 const (
 	opDrop  = 'd' // the connection fails, and the device makes another one
 	opCut   = 'x' // the path is lost
@@ -24,9 +24,10 @@ const (
 	opsAll  = "dxmcbsp"
 )
 
-// expected is the dumb reference: which wills are delivered, by the number of the device's wills, and how
-// many after each letter. A device that is silent for too long has died, and one that came back in time,
-// or said goodbye, has not. It says a new will whenever it is switched on, or its session is new.
+// expected is the dumb reference: which wills are delivered, by the number of the device's wills,
+// and how many after each letter. A device that is silent for too long has died, and one that came
+// back in time, or said goodbye, has not. It says a new will whenever it is switched on, or its
+// session is new.
 func expected(ops string) (wills, counts []int) {
 	on, cutOff, session := true, false, true
 	said := 1
@@ -107,7 +108,8 @@ func tryOps(t *testing.T, ops string) {
 	})
 }
 
-// Each order of two, and some of eight: a will is delivered once for each death, and for nothing else.
+// Each order of two, and some of eight: a will is delivered once for each death, and for nothing
+// else.
 func TestWillOncePerDeath(t *testing.T) {
 	for _, story := range []struct{ ops, why string }{
 		{"dp", "a drop with a return within the grace"},
@@ -241,8 +243,8 @@ func TestWillLimits(t *testing.T) {
 	}
 }
 
-// A subscriber that takes so long that a device dies, comes back and dies again meanwhile still gets
-// both wills, each once; one that has cancelled gets none.
+// A subscriber that takes so long that a device dies, comes back and dies again meanwhile still
+// gets both wills, each once; one that has cancelled gets none.
 func TestWillSlowSubscriber(t *testing.T) {
 	inWorld(t, 2, time.Second, 10*time.Second, func(w *world) {
 		var got []string
