@@ -345,6 +345,8 @@ func (c *Client) welcome(l *dialed, m control, now time.Time) error {
 	c.id, c.secret, c.grace = m.Session, m.Secret, fromMillis(m.Grace)
 	if last, _ := c.out.last(); m.Last > last { // of a process before this one
 		c.out.rebase(m.Last)
+	} else {
+		c.out.ack(m.Last)
 	}
 	c.link, c.err = l, nil
 	if every := fromMillis(m.Every); every > 0 && !c.cfg.OneWay {

@@ -460,7 +460,8 @@ func (s *Server) message(l *served, seq uint64, data []byte, now time.Time) erro
 	if s.cfg.Receive != nil {
 		s.cfg.Receive(one.id, slices.Clone(data))
 	}
-	if seq%ackEvery == 0 || l.text { // a page's script does not see the acknowledgements in beats
+	// A page's script does not see the acknowledgements in beats, and who beats one way gets no beats.
+	if seq%ackEvery == 0 || l.text || l.oneWay.Load() {
 		l.write(control{Type: typeAck, Last: seq}.frame())
 	}
 	return nil

@@ -100,3 +100,23 @@ func TestDrift(t *testing.T) {
 		}
 	})
 }
+
+// What a client that beats one way sends is acknowledged, though it gets no pings: it may send for ever.
+func TestOneWayMessagesAreAcknowledged(t *testing.T) {
+	inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {
+		c := h.client(link.Config{Session: "ann", OneWay: true})
+		for i := range 40 {
+			if i == 20 {
+				h.cut()
+				time.Sleep(10 * time.Second)
+			}
+			if err := c.Send(make([]byte, 1<<20)); err != nil {
+				t.Fatalf("message %d: %v", i+1, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if got := len(h.messages()); got != 40 {
+			t.Errorf("%d messages came", got)
+		}
+	})
+}
