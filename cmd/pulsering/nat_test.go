@@ -186,7 +186,7 @@ func TestNatFindsTheLimit(t *testing.T) {
 				last = l
 			}
 			r := last
-			if last.Kind != "result" || !r.Complete || r.How != how.String() || r.Held <= 0.1 || r.Held > 0.75 || r.Forgotten < 0.65 ||
+			if last.Kind != "result" || !r.Complete || r.How != how.String() || r.Held <= 0.1 || r.Held > 0.95 || r.Forgotten < 0.5 ||
 				r.Forgotten > 1.1 || r.Interval <= 0 || r.Interval > r.Held/2 {
 				t.Errorf("%s: %s", url, out)
 			}
@@ -323,9 +323,18 @@ func TestNatFailures(t *testing.T) {
 		}
 	}
 	gate := newNatGate(t, time.Minute, false)
-	begin := time.Now()
-	if code := run(t.Context(), []string{"nat", gate.tcp}, console{out: fullDisk{}, err: io.Discard}); code != exitFailed || time.Since(begin) > 10*time.Second {
-		t.Errorf("on a full disk: exit code %d after %v", code, time.Since(begin))
+	for lines := range 3 { // are written before the disk is full
+		begin, n := time.Now(), 0
+		disk := writerFunc(func(b []byte) (int, error) {
+			if n++; n > lines {
+				return fullDisk{}.Write(b)
+			}
+			return len(b), nil
+		})
+		code := run(t.Context(), []string{"nat", gate.tcp, "--json"}, console{out: disk, err: io.Discard})
+		if took := time.Since(begin); code != exitFailed || took > 10*time.Second {
+			t.Errorf("on a full disk, after %d lines: exit code %d after %v", lines, code, took)
+		}
 	}
 	c := natCmd{}
 	if err := parseGatewayAt("gate:1", &kong.Tag{}, &c.Gateway); err != nil {
