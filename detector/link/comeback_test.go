@@ -112,8 +112,8 @@ func TestReturnsAreSpread(t *testing.T) {
 // Real clients come back as the simulated ones do.
 func TestClientsReturnAsSimulated(t *testing.T) {
 	clients, most := 500, 0.12
-	if raceDetector {
-		clients, most = 150, 0.22
+	if raceDetector { // which fails itself with many more (a CHECK in tsan_rtl.cpp)
+		clients, most = 20, 0.6
 	}
 	cfg := link.Config{Interval: 10 * time.Second} // few beats, as they are not the matter
 	for _, r := range []restart{
