@@ -41,7 +41,9 @@ func (x traffic) judge(t *testing.T, cfg detector.Config, hours int, seed uint64
 		around := func(d time.Duration) time.Duration { return d/2 + time.Duration(rng.Int64N(int64(d))) }
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		watch := func(j *judgement, ended *time.Time) *detector.Detector[string] {
+		var mu sync.Mutex
+		var ended time.Time
+		watch := func(j *judgement) *detector.Detector[string] {
 			d, err := detector.New[string](cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -50,25 +52,26 @@ func (x traffic) judge(t *testing.T, cfg detector.Config, hours int, seed uint64
 			events := d.Events(t.Context())
 			wg.Go(func() {
 				for e := range events {
+					mu.Lock()
 					switch {
 					case e.To == detector.Suspect && ended.IsZero():
 						j.suspicions++
 					case e.To == detector.Down && ended.IsZero():
 						j.downs++
 					case e.To == detector.Suspect && j.suspect == 0:
-						j.suspect = time.Since(*ended)
+						j.suspect = time.Since(ended)
 					case e.To == detector.Down && j.down == 0:
 						if j.suspect == 0 {
-							j.suspect = time.Since(*ended)
+							j.suspect = time.Since(ended)
 						}
-						j.down = time.Since(*ended)
+						j.down = time.Since(ended)
 					}
+					mu.Unlock()
 				}
 			})
 			return d
 		}
-		var ended time.Time
-		one, other := watch(&beats, &ended), watch(&all, &ended)
+		one, other := watch(&beats), watch(&all)
 		begin := time.Now()
 		sent, beat := begin, begin
 		turn := begin.Add(around(x.idle)) // between idle and busy
@@ -106,7 +109,9 @@ func (x traffic) judge(t *testing.T, cfg detector.Config, hours int, seed uint64
 			other.Heartbeat("ann")
 		}
 		synctest.Wait()
+		mu.Lock()
 		ended = time.Now()
+		mu.Unlock()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		one.Close()
