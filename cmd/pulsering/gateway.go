@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -28,7 +29,7 @@ type gatewayCmd struct {
 	Listen address `default:"127.0.0.1:9000" placeholder:"IP:PORT" any:"" help:"Serve WebSocket here, at /ws; port 0 takes a free one."`
 	TCP    address `name:"tcp" placeholder:"IP:PORT" any:"" help:"Serve framed TCP, and plain PING and PONG, here. Default: off."`
 	HTTP   address `name:"http" placeholder:"IP:PORT" any:"" help:"Serve /sessions, /stats and /healthz here. Default: off."`
-	Origin []text  `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of --listen's; * for all. Repeatable."`
+	Origin []text  `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of the host that they ask; * for all, also for pages from files. Repeatable."`
 	Cert   text    `placeholder:"FILE" help:"Certificates (PEM), the gateway's own first: --listen and --tcp then speak TLS, wss:// and tls://. With --key."`
 	Key    text    `placeholder:"FILE" help:"The private key (PEM) of --cert."`
 
@@ -58,6 +59,11 @@ func (c *gatewayCmd) wrong() []error {
 	var errs []error
 	if _, err := c.certificate(); err != nil {
 		errs = append(errs, err)
+	}
+	for _, o := range c.Origin {
+		if strings.ContainsAny(string(o), "/ ") {
+			errs = append(errs, fmt.Errorf("--origin: %q: want HOST or HOST:PORT, without a scheme or path, or *", string(o)))
+		}
 	}
 	if c.UserTimeout > 0 {
 		if err := c.keepAlive().Validate(); err != nil {

@@ -50,8 +50,8 @@ func certificate(t *testing.T, hosts ...string) (cert, key string) {
 	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
 }
 
-// What is wrong with flags that go together is said in their terms, before anything listens.
-func TestFlagsOfTLS(t *testing.T) {
+// What is wrong with a gateway's and a client's flags is said in their terms, before anything listens.
+func TestFlagsOfSessions(t *testing.T) {
 	cert, key := certificate(t)
 	_, other := certificate(t)
 	for _, test := range []struct {
@@ -69,6 +69,7 @@ func TestFlagsOfTLS(t *testing.T) {
 		{[]string{"connect", "tls://127.0.0.1:1", "--ca", key}, []string{"--ca", "holds no certificate"}},
 		{[]string{"connect", "wss://127.0.0.1:1/ws", "--ca", cert + "x"}, []string{"--ca", "no such file"}},
 		{[]string{"connect", "tls://127.0.0.1"}, []string{"want host:port"}},
+		{[]string{"gateway", "--origin", "https://pages.example"}, []string{"--origin", "want HOST or HOST:PORT"}},
 		{[]string{"gateway", "--user-timeout", "999ms"}, []string{"--user-timeout", "1s to 24h"}},
 		{[]string{"gateway", "--user-timeout", "25h"}, []string{"--user-timeout", "1s to 24h"}},
 		{[]string{"gateway", "--user-timeout", "1000500us"}, []string{"--user-timeout", "whole milliseconds"}},

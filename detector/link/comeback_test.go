@@ -111,7 +111,10 @@ func TestReturnsAreSpread(t *testing.T) {
 
 // Real clients come back as the simulated ones do.
 func TestClientsReturnAsSimulated(t *testing.T) {
-	const clients = 500
+	clients, most := 500, 0.12
+	if raceDetector { // which fails itself with many more (a CHECK in tsan_rtl.cpp)
+		clients, most = 20, 0.6
+	}
 	cfg := link.Config{Interval: 10 * time.Second} // few beats, as they are not the matter
 	for _, r := range []restart{
 		{true, 0}, {true, 5 * time.Second}, {true, 30 * time.Second},
@@ -179,9 +182,9 @@ func TestClientsReturnAsSimulated(t *testing.T) {
 				t.Logf("%.1f tries each, simulated %.1f; 99 %% back after %v, simulated %v; distance %.3f, %.3f",
 					float64(len(got.tries))/float64(clients), float64(len(want.tries))/100_000,
 					got.share(0.99), want.share(0.99), tries, back)
-				// Of 500 samples the distance is more than 0.12 once in a million times (Kolmogorov).
-				if tries > 0.12 || back > 0.12 {
-					t.Errorf("the distribution of tries is off by %.3f, that of returns by %.3f: want at most 0.12", tries, back)
+				// Of n samples the distance is more than 2.7/√n once in a million times (Kolmogorov).
+				if tries > most || back > most {
+					t.Errorf("the distribution of tries is off by %.3f, that of returns by %.3f: want at most %.2f", tries, back, most)
 				}
 			})
 		})

@@ -177,8 +177,7 @@ func writing(rate int) func(net.Conn) net.Conn {
 	return func(c net.Conn) net.Conn { return &paced{Conn: c, writeRate: rate} }
 }
 
-// Messages come in bursts, which reset the clock and teach φ nothing. A detector beside it that takes them all for samples is
-// the reason.
+// Messages come in bursts, which reset the clock and teach φ nothing. TestSamplesAreBeatsOnly shows what they would do.
 func TestBurstsAreNoSamples(t *testing.T) {
 	inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {
 		all, err := detector.New[string](detector.Config{Interval: link.DefaultInterval, FalseAlarmEvery: link.DefaultFalseAlarmEvery})

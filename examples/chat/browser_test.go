@@ -174,6 +174,18 @@ const patience = time.Minute
 // open has a browser of its own come in as name.
 func (s *stand) open(name string) *browser {
 	s.t.Helper()
+	b := launch(s.t, name)
+	b.do(
+		chromedp.Navigate(s.url),
+		chromedp.WaitVisible("#name"),
+		chromedp.SendKeys("#name", name+"\r"),
+	)
+	return b
+}
+
+// launch starts a browser without a page.
+func launch(t *testing.T, name string) *browser {
+	t.Helper()
 	path := ""
 	for _, command := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(command); err == nil {
@@ -182,7 +194,7 @@ func (s *stand) open(name string) *browser {
 		}
 	}
 	if path == "" {
-		s.t.Skip("there is no Chromium here: install the package chromium to run this test")
+		t.Skip("there is no Chromium here: install the package chromium to run this test")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
@@ -190,14 +202,9 @@ func (s *stand) open(name string) *browser {
 		chromedp.WindowSize(900, 640),
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, stopPage := chromedp.NewContext(alloc, chromedp.WithErrorf(s.t.Logf))
-	b := &browser{s.t, name, ctx, func() { stopPage(); stopAlloc() }}
-	s.t.Cleanup(b.stop)
-	b.do(
-		chromedp.Navigate(s.url),
-		chromedp.WaitVisible("#name"),
-		chromedp.SendKeys("#name", name+"\r"),
-	)
+	ctx, stopPage := chromedp.NewContext(alloc, chromedp.WithErrorf(t.Logf))
+	b := &browser{t, name, ctx, func() { stopPage(); stopAlloc() }}
+	t.Cleanup(b.stop)
 	return b
 }
 
@@ -251,8 +258,8 @@ func (b *browser) until(expression, want string) {
 			return
 		}
 	}
-	b.t.Fatalf("%s's page: %s = %q, want %q; everybody: %s", b.name, expression, got, want,
-		b.eval("document.querySelector('#people').innerText"))
+	b.t.Fatalf("%s's page: %s = %q, want %q; it shows: %s", b.name, expression, got, want,
+		b.eval("document.body?.innerText"))
 }
 
 func (b *browser) says(text string) {

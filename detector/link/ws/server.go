@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,8 @@ type Handler struct {
 	// Server judges the sessions.
 	Server *link.Server
 	// Origins are the hosts, with the port where it is not the scheme's, of pages that may connect beside those of the host that was
-	// asked; "*" stands for all. A browser says where its page is from; other clients say nothing, and are let in.
+	// asked; "*" stands for all, also for pages without a host, whose origin is null: those from files, and in sandboxes. A browser
+	// says where its page is from; other clients say nothing, and are let in.
 	Origins []string
 	// MaxMessage is as in link.Config.
 	MaxMessage int
@@ -71,7 +73,7 @@ func (h *Handler) begin() {
 // allowed tells whether the page that asks may.
 func (h *Handler) allowed(r *http.Request) error {
 	origin := r.Header.Get("Origin")
-	if origin == "" {
+	if origin == "" || slices.Contains(h.Origins, "*") {
 		return nil
 	}
 	u, err := url.Parse(origin)
@@ -82,11 +84,11 @@ func (h *Handler) allowed(r *http.Request) error {
 		return nil
 	}
 	for _, o := range h.Origins {
-		if o == "*" || strings.EqualFold(o, u.Host) {
+		if strings.EqualFold(o, u.Host) {
 			return nil
 		}
 	}
-	return fmt.Errorf("the origin %q is not allowed", origin)
+	return fmt.Errorf("the origin %q is not allowed: it is neither of the host that was asked, nor of one that is listed", origin)
 }
 
 // Close ends the connections that the handler upgraded, and returns when none is read any more.
