@@ -72,14 +72,3 @@ func (s *Server) setInterval(l *served, every time.Duration) {
 	s.tell()
 	s.det.SetInterval(l.key, every)
 }
-
-// aside runs f on a goroutine of its own and waits for it, so that the stack that f needs is not
-// kept by a goroutine that lasts.
-func aside(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	<-done
-}

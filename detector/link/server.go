@@ -127,12 +127,12 @@ func (s *Server) Serve(ctx context.Context, t Transport) error {
 		return err
 	}
 	err = s.read(l)
-	aside(func() { err = s.finish(l, err) })
+	onOtherStack(func() { err = s.finish(l, err) })
 	return err
 }
 
 func (s *Server) begin(ctx context.Context, t Transport) (l *served, err error) {
-	aside(func() {
+	onOtherStack(func() {
 		now := time.Now()
 		l = &served{conn: newConn(t, now)}
 		l.every.Store(int64(s.cfg.Interval))
@@ -236,7 +236,7 @@ func (s *Server) takeOther(
 		s.alive(l, now, silence)
 		return s.received(l, f, now)
 	}
-	aside(func() {
+	onOtherStack(func() {
 		if sampled {
 			err = s.hello(l, control{}, now)
 			return
