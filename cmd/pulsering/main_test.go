@@ -108,7 +108,7 @@ func TestWrongUsage(t *testing.T) {
 		{"nat", []string{"GATEWAY"}},
 		{"nat 22", []string{"GATEWAY: ", `"22"`, "host:port"}},
 		{"nat :22", []string{"GATEWAY: ", "host"}},
-		{"nat http://a:1", []string{"GATEWAY: ", "http", "ws, wss or tcp"}},
+		{"nat http://a:1", []string{"GATEWAY: ", "http", "ws, wss, tcp or tls"}},
 		{"nat a:1 --longest 2h", []string{"--longest", "2h0m0s", "1s to 1h"}},
 		{"nat a:1 --longest ten", []string{"--longest", `"ten"`, "unit"}},
 		{"nat a:1 --precision 1ms", []string{"--precision", "1ms", "100ms to 10m"}},
