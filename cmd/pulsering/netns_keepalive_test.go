@@ -20,7 +20,7 @@ func TestNetnsKeepalive(t *testing.T) {
 	t.Parallel() // it is waiting, for the most part
 	net := newLAN(t, []string{"ant", "bee"})
 	ant, bee := net.hosts["ant"], net.hosts["bee"]
-	launchBy(t, bee.door, "bee", bee.ip+":7946", "127.0.0.1:8080") // whose port takes connections
+	launchBy(t, bee.door, "bee", bee.ip+":7946", "127.0.0.1:8080").expect("joined", "bee") // its port takes connections
 	cmd := exec.Command(ant.door, "keepalive", bee.ip+":7946", "--idle", "1s", "--interval", "1s", "--probes", "2", "--json")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -53,6 +53,9 @@ func TestNetnsKeepalive(t *testing.T) {
 	unanswered := 0
 	for _, l := range all {
 		unanswered = max(unanswered, l.Unanswered)
+	}
+	if len(all) == 0 {
+		t.Fatal("it printed nothing")
 	}
 	if last := all[len(all)-1]; all[0].FoundAfter != 3 || last.Kind != "ended" || last.End != "path" || unanswered == 0 {
 		t.Errorf("%+v", all)
