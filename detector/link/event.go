@@ -14,6 +14,8 @@ type Event struct {
 	From State
 	// Resumed: its owner is back, and nothing was lost.
 	Resumed bool
+	// Goodbye: the session is Gone because either end said so, and not because its owner did not come back.
+	Goodbye bool
 	// At is when this was noticed, with a monotonic reading.
 	At time.Time
 	// Folded counts the earlier changes of this session that came while the reader was busy and are contained in this one:

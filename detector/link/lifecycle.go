@@ -35,7 +35,7 @@ func (s *Server) publish(one *session, resumed bool, now time.Time) {
 		return
 	}
 	one.shown = shown{one.state, one.cause}
-	s.hub.Publish(about{session: one.id}, Event{Session: s.snapshot(one, now), From: from.state, Resumed: resumed, At: now})
+	s.hub.Publish(about{session: one.id}, Event{Session: s.snapshot(one, now), From: from.state, Resumed: resumed, Goodbye: one.bye, At: now})
 }
 
 // catchUp tells what changed of the sessions of a network during its outage, and holds after it.
@@ -80,7 +80,7 @@ func (s *Server) leave(l *served, cause Cause, bye bool, now time.Time) {
 	}
 	s.snapshot(one, now) // the last look at the connection
 	one.link = nil
-	if bye || s.cfg.Grace == 0 {
+	if one.bye = bye; bye || s.cfg.Grace == 0 {
 		s.gone(one, cause, now)
 		return
 	}

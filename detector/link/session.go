@@ -52,6 +52,7 @@ type session struct {
 	own    []byte        // State64
 
 	network *network // as outages counts it; nil: none
+	bye     bool     // either end said goodbye
 	shown   shown    // what subscribers know of it
 
 	// A message is handed on: one on a new connection waits for one on the connection before.

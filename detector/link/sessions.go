@@ -50,6 +50,7 @@ func (s *Server) End(id string) error {
 		one.link = nil
 		l.stop(Local, CodeNormal, "the server ends this session")
 	}
+	one.bye = true
 	s.gone(one, Local, time.Now())
 	return nil
 }

@@ -120,3 +120,37 @@ func TestOneWayMessagesAreAcknowledged(t *testing.T) {
 		}
 	})
 }
+
+// The end of a session tells whether it was a goodbye, of either end, also where there is no grace.
+func TestGoneTellsAGoodbye(t *testing.T) {
+	for name, story := range map[string]struct {
+		grace   time.Duration
+		end     func(*harbour, *link.Client)
+		goodbye bool
+	}{
+		"the client's":  {0, func(_ *harbour, c *link.Client) { c.Close() }, true},
+		"the server's":  {0, func(h *harbour, _ *link.Client) { h.server.End("ann") }, true},
+		"a crash":       {0, func(h *harbour, _ *link.Client) { h.setShut(true); h.cut() }, false},
+		"without grace": {-1, func(h *harbour, _ *link.Client) { h.setShut(true); h.cut() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inHarbour(t, link.Config{Grace: story.grace}, func(t *testing.T, h *harbour) {
+				c := h.client(link.Config{Session: "ann"})
+				events := h.server.Events(t.Context())
+				told := make(chan bool, 1)
+				go func() {
+					for e := range events {
+						if e.Session.State == link.Gone {
+							told <- e.Goodbye
+							return
+						}
+					}
+				}()
+				story.end(h, c)
+				if got := <-told; got != story.goodbye {
+					t.Errorf("goodbye: %v, want %v", got, story.goodbye)
+				}
+			})
+		})
+	}
+}

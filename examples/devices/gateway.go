@@ -42,11 +42,8 @@ type gateway struct {
 func newGateway(
 	ctx context.Context, listener net.Listener, dial link.Dialer, every, grace time.Duration,
 ) (*gateway, error) {
-	wills, err := newWills(grace)
-	if err != nil {
-		return nil, err
-	}
-	g := &gateway{wills: wills, listener: listener, grace: grace, reporter: newReporter(time.Now())}
+	g := &gateway{wills: newWills(), listener: listener, grace: grace, reporter: newReporter(time.Now())}
+	var err error
 	g.server, err = link.NewServer(link.Config{
 		Interval: every, Grace: grace, MaxMessage: maxMessage, MaxSessions: maxDevices, Receive: g.receive,
 	})

@@ -31,8 +31,6 @@ type will struct {
 // A reader of events that is so late that a session has ended twice since it looked sees one end:
 // the will of the first is then not delivered. Subscribers must not be slower than two graces.
 type wills struct {
-	grace time.Duration // of the server
-
 	mu    sync.Mutex
 	said  map[string][]saying
 	heirs []*func(will)
@@ -51,14 +49,7 @@ const (
 	maxSayings = 4
 )
 
-// newWills keeps wills for the sessions of a server with this grace. It needs one: without, a
-// session whose connection fails is gone like one that said goodbye.
-func newWills(grace time.Duration) (*wills, error) {
-	if grace <= 0 {
-		return nil, fmt.Errorf("a grace of %v: wills need more than 0", grace)
-	}
-	return &wills{grace: grace, said: map[string][]saying{}}, nil
-}
+func newWills() *wills { return &wills{said: map[string][]saying{}} }
 
 // say keeps a session's will, in the place of the one before. It is called from
 // link.Config.Receive.
@@ -124,21 +115,10 @@ func (w *wills) take(e link.Event) (last will, died bool) {
 	} else {
 		w.said[e.Session.ID] = list[n:]
 	}
-	if n == 0 || w.goodbye(e) {
+	if n == 0 || e.Goodbye {
 		return will{}, false
 	}
 	return will{e.Session.ID, list[n-1].message, e.Session.Cause, e.At}, true
-}
-
-// goodbye tells whether a session that is gone was ended by its owner or by this end, and did not
-// run out. Who runs out was away before, but an event that was folded may not say so: then the time
-// tells. A goodbye is the last thing that was heard, and a session that ran out was not heard for
-// the grace at least.
-func (w *wills) goodbye(e link.Event) bool {
-	if e.Folded == 0 {
-		return e.From != link.Away
-	}
-	return e.Session.Since.Sub(e.Session.LastHeard) < w.grace
 }
 
 // kept is how many sessions have a will.

@@ -141,16 +141,12 @@ func TestWillOncePerDeath(t *testing.T) {
 }
 
 // gone is an event.
-func gone(from link.State, folded int, heard, since time.Time, cause link.Cause) link.Event {
-	return link.Event{
-		From: from, Folded: folded, At: since,
-		Session: link.Session{ID: "a", State: link.Gone, Cause: cause, LastHeard: heard, Since: since},
-	}
+func gone(bye bool, since time.Time, cause link.Cause) link.Event {
+	return link.Event{Goodbye: bye, At: since, Session: link.Session{ID: "a", State: link.Gone, Cause: cause, Since: since}}
 }
 
-// Rules that need an event which comes late, or is folded.
+// Rules that need an event which comes late.
 func TestWillTake(t *testing.T) {
-	const grace = 10 * time.Second
 	zero := time.Now()
 	at := func(seconds int) time.Time { return zero.Add(time.Duration(seconds) * time.Second) }
 	type step struct {
@@ -162,43 +158,31 @@ func TestWillTake(t *testing.T) {
 	for name, steps := range map[string][]step{
 		"the end of the old session comes after the will of the new one": {
 			{say: "old", at: 0}, {say: "new", at: 21},
-			{e: gone(link.Away, 0, at(5), at(20), link.Clean), want: "old"},
-			{e: gone(link.Away, 0, at(30), at(40), link.Path), want: "new"},
+			{e: gone(false, at(20), link.Clean), want: "old"},
+			{e: gone(false, at(40), link.Path), want: "new"},
 		},
 		"the goodbye of the old session comes after the will of the new one": {
 			{say: "old", at: 0}, {say: "new", at: 21},
-			{e: gone(link.Up, 0, at(20), at(20), link.Clean)},
-			{e: gone(link.Away, 0, at(30), at(40), link.Path), want: "new"},
+			{e: gone(true, at(20), link.Clean)},
+			{e: gone(false, at(40), link.Path), want: "new"},
 		},
 		"the same end twice": {
 			{say: "x", at: 0},
-			{e: gone(link.Away, 0, at(5), at(20), link.Clean), want: "x"},
-			{e: gone(link.Away, 0, at(5), at(20), link.Clean)},
-		},
-		"a crash whose way to the end was missed": {
-			{say: "x", at: 0}, {e: gone(link.Up, 1, at(5), at(16), link.Clean), want: "x"},
-		},
-		"a goodbye before which a suspicion was missed": {
-			{say: "x", at: 0}, {e: gone(link.Up, 2, at(16), at(16), link.Clean)},
-		},
-		"a goodbye after a return that was missed": {
-			{say: "x", at: 0}, {e: gone(link.Away, 1, at(16), at(16), link.Clean)},
+			{e: gone(false, at(20), link.Clean), want: "x"},
+			{e: gone(false, at(20), link.Clean)},
 		},
 		"a later will takes the place of the one before": {
 			{say: "x", at: 0}, {say: "y", at: 1},
-			{e: gone(link.Away, 0, at(5), at(16), link.Clean), want: "y"},
+			{e: gone(false, at(16), link.Clean), want: "y"},
 		},
-		"nobody left a will": {{e: gone(link.Away, 0, at(5), at(16), link.Clean)}},
+		"nobody left a will": {{e: gone(false, at(16), link.Clean)}},
 		"an end that is no end": {
 			{say: "x", at: 0},
 			{e: link.Event{From: link.Up, At: at(3), Session: link.Session{ID: "a", State: link.Away}}},
 		},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			w, err := newWills(grace)
-			if err != nil {
-				t.Fatal(err)
-			}
+			w := newWills()
 			for i, s := range steps {
 				if s.say != "" {
 					if err := w.say("a", []byte(s.say), at(s.at)); err != nil {
@@ -216,13 +200,7 @@ func TestWillTake(t *testing.T) {
 }
 
 func TestWillLimits(t *testing.T) {
-	if _, err := newWills(0); err == nil {
-		t.Error("wills without a grace")
-	}
-	w, err := newWills(time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newWills()
 	if w.say("a", make([]byte, maxWill+1), time.Now()) == nil || w.kept() != 0 {
 		t.Error("a will that is too long was kept")
 	}
@@ -235,7 +213,7 @@ func TestWillLimits(t *testing.T) {
 	if n := len(w.said["a"]); n > maxSayings {
 		t.Errorf("%d sayings are kept of one session", n)
 	}
-	if last, _ := w.take(gone(link.Away, 0, now, now.Add(time.Minute), link.Clean)); string(last.Message) != "999" {
+	if last, _ := w.take(gone(false, now.Add(time.Minute), link.Clean)); string(last.Message) != "999" {
 		t.Errorf("delivered %q", last.Message)
 	}
 	if w.kept() != 0 {
