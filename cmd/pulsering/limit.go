@@ -62,6 +62,9 @@ type slotConn struct {
 // NetConn is the connection below, of which the kernel is asked why it is silent.
 func (c *slotConn) NetConn() net.Conn { return c.Conn }
 
+// BareConn tells ws.Handler that reading and writing are left to the connection below.
+func (c *slotConn) BareConn() net.Conn { return c.Conn }
+
 // SyscallConn implements syscall.Conn: nothing of a slotConn is above the socket.
 func (c *slotConn) SyscallConn() (syscall.RawConn, error) {
 	socket, ok := c.Conn.(syscall.Conn)

@@ -46,9 +46,10 @@ type conn struct {
 	text      bool    // messages are written as text
 	sending   bool    // a goroutine writes messages
 
-	looked   uint64        // Transport.Written at the last call of progress
-	lookedIn uint64        // received, likewise
-	gotOn    time.Duration // when progress saw something get on, since begun
+	looked      uint64        // Transport.Written at the last call of progress
+	lookedAcked uint64        // Acked, likewise; 0: nothing was being written
+	lookedIn    uint64        // received, likewise
+	gotOn       time.Duration // when progress saw something get on, since begun
 
 	quick quickPinger // t; nil: it always takes a goroutine to ping
 	seq   uint64      // of the latest beat
@@ -303,17 +304,22 @@ func (c *conn) answered(seq uint64, now time.Time) bool {
 
 // progress looks whether a message got on since the last look, one that is being written or one that is coming, and tells
 // whether one was seen to within d. An end that is slow to read is not dead; but what the kernel takes at once says
-// nothing of the other end.
+// nothing of the other end. The kernel takes more in large steps only: what the other host acknowledges says it sooner.
 func (c *conn) progress(now time.Time, d time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before, beforeIn := c.looked, max(c.lookedIn, c.whole.Load())
-	c.looked = c.t.Written()
+	before, beforeIn, beforeAcked := c.looked, max(c.lookedIn, c.whole.Load()), c.lookedAcked
+	writing := c.sending || c.beat != nil
+	c.looked, c.lookedAcked = c.t.Written(), 0
+	if a, ok := c.t.(acker); ok && writing {
+		c.lookedAcked = a.Acked()
+	}
 	if c.received != nil {
 		c.lookedIn = c.received.Received()
 	}
 	at := now.Sub(c.begun)
-	if (c.sending || c.beat != nil) && c.looked > before || c.lookedIn >= beforeIn+minReceived {
+	acked := beforeAcked > 0 && c.lookedAcked > beforeAcked
+	if writing && c.looked > before || acked || c.lookedIn >= beforeIn+minReceived {
 		c.gotOn = at
 	}
 	return c.gotOn > 0 && at-c.gotOn <= d

@@ -32,9 +32,8 @@
 //   - Names and secrets are sent as they are: use TLS.
 //   - A client that is not heard is Away, whatever the reason. The cause is a hint: behind a proxy the kernel speaks of the proxy.
 //   - Sessions are in memory: a server that restarts knows none.
-//   - A message gets on when the kernel takes more of it, in steps of a third of the socket's send buffer on Linux. Who takes less than
-//     that from one beat to the next is Suspect or Away, Slow: at 1 s and loopback's buffers one who read 1 MB/s was suspect for a
-//     second, and one who read 100 KB/s was Away after 3.7 s of a message of 20 MB.
+//   - A message gets on when the other host acknowledges more of it (Linux), or the kernel takes more, which it does in steps of a
+//     third of the socket's send buffer. Elsewhere, who takes less than that from one beat to the next is Suspect or Away, Slow.
 //   - In TLS a record counts as come when it is whole: one who sends long messages at less than 16 KB from one beat to the next is
 //     not heard meanwhile.
 //

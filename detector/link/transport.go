@@ -39,6 +39,7 @@ type Frame struct {
 //	Evidence(silence, interval time.Duration) Cause // why nothing was heard for so long, where beats are interval apart
 //	Ended(read, write error) Cause                  // what the errors of both directions mean
 //	Unread() bool                                   // bytes came that Read has not taken
+//	Acked() uint64                                  // bytes that the other host has acknowledged so far
 //
 // One on which nothing has to be said for long, so that a spare connection may sleep on it (see package nat), has a method
 // Quiet() error: from then on nothing is sent but what Write is given, and TCP keep-alive is off.
@@ -63,6 +64,9 @@ type Transport interface {
 	// Close ends the connection at once, also while others read and write. Read and Write return. A second Close is harmless.
 	Close() error
 }
+
+// acker is a Transport that tells how many bytes the other host has acknowledged.
+type acker interface{ Acked() uint64 }
 
 // quickPinger is a Transport on a socket that most often takes a ping at once, so that pinging needs no
 // goroutine that may have to wait.

@@ -66,3 +66,6 @@ func (c *Conn) Ended(read, write error) link.Cause { return EndCause(c.NetConn()
 
 // Unread is Unread of the socket.
 func (c *Conn) Unread() bool { return Unread(c.NetConn()) }
+
+// Acked is how many bytes of the socket the other host has acknowledged so far; 0 where nobody can say.
+func (c *Conn) Acked() uint64 { return Acked(c.NetConn()) }

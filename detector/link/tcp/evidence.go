@@ -77,6 +77,16 @@ func Unread(conn net.Conn) bool {
 	return err == nil && unread(socket)
 }
 
+// Acked is how many bytes of a connection the peer's kernel has acknowledged; 0 where nobody can
+// say.
+func Acked(conn net.Conn) uint64 {
+	info, err := ReadInfo(conn)
+	if err != nil {
+		return 0
+	}
+	return info.BytesAcked
+}
+
 // Verdict is why a peer's application is silent, as far as the kernel can tell.
 type Verdict uint8
 

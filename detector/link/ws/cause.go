@@ -20,3 +20,6 @@ func (c *Conn) Ended(read, write error) link.Cause { return tcp.EndCause(c.conn,
 
 // Unread is tcp.Unread of the socket.
 func (c *Conn) Unread() bool { return tcp.Unread(c.conn) }
+
+// Acked is tcp.Acked of the socket.
+func (c *Conn) Acked() uint64 { return tcp.Acked(c.conn) }

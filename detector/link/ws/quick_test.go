@@ -227,3 +227,30 @@ func readFrame(r io.Reader) (f ws.Frame, err error) {
 	_, err = io.ReadFull(r, f.Payload)
 	return f, err
 }
+
+// counting is a wrapper that does something when it is read, and bare one that does not.
+type (
+	counting struct{ net.Conn }
+	bare     struct{ net.Conn }
+)
+
+func (b bare) BareConn() net.Conn { return b.Conn }
+
+// What wraps a socket has its own Read and Write called, unless it says that it needs none.
+func TestOnlyBareSocketsAreRaw(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for what, raw := range map[net.Conn]bool{conn: true, bare{conn}: true, bare{bare{conn}}: true, counting{conn}: false, bare{counting{conn}}: false} {
+		if got := rawConn(what) != nil; got != raw {
+			t.Errorf("%T is raw: %v, want %v", what, got, raw)
+		}
+	}
+}

@@ -15,7 +15,7 @@ import (
 )
 
 // rawConn is the socket of a connection that is nothing but a socket: what wraps one may do more
-// when it is read or written.
+// when it is read or written, unless it says that it does not (see Handler).
 func rawConn(conn net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	switch c := conn.(type) {
@@ -23,6 +23,8 @@ func rawConn(conn net.Conn) syscall.RawConn {
 		raw, _ = c.SyscallConn()
 	case *net.UnixConn:
 		raw, _ = c.SyscallConn()
+	case interface{ BareConn() net.Conn }:
+		return rawConn(c.BareConn())
 	}
 	return raw
 }

@@ -19,6 +19,9 @@ import (
 )
 
 // Handler upgrades requests to WebSocket and hands the connections to a server. It is an http.Handler.
+//
+// A plain TCP connection costs the least. A listener that wraps its connections, and does nothing when they are read or written, has
+// them say so with a method BareConn() net.Conn, which returns what they wrap.
 type Handler struct {
 	// Server judges the sessions.
 	Server *link.Server
