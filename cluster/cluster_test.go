@@ -111,8 +111,8 @@ func TestUnheardMemberIsFoundDead(t *testing.T) {
 			w.close(v)
 		}
 		begin := time.Now()
-		for _, v := range victims {
-			w.within(3*time.Second, v+" down everywhere", w.everywhere(v, cluster.StateDown))
+		for _, v := range victims { // 1.9 s in the median of 200, 3.2 s at most
+			w.within(5*time.Second, v+" down everywhere", w.everywhere(v, cluster.StateDown))
 		}
 		t.Logf("died with its %d observers: down everywhere after %v", len(victims)-1, time.Since(begin))
 		w.quiet(victims...)
