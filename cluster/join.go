@@ -474,23 +474,28 @@ func (n *Node) answers(ctx context.Context, g gossipMember) bool {
 	if err != nil {
 		return false
 	}
-	replies := make(chan bool, askTries)
-	n.mu.Lock()
-	for i := range askTries {
-		ok := n.background(func() {
-			if !pause(n.ctx, time.Duration(i)*askSpacing) {
-				replies <- false
-				return
-			}
-			_, err := n.ml.Ping(g.name, addr)
-			replies <- err == nil
-		})
-		if !ok {
+	replies := make(chan bool, askTries+1)
+	try := func(answered func() bool) {
+		if !n.background(func() { replies <- answered() }) {
 			replies <- false
 		}
 	}
+	n.mu.Lock()
+	for i := range askTries {
+		try(func() bool {
+			if !pause(n.ctx, time.Duration(i)*askSpacing) {
+				return false
+			}
+			_, err := n.ml.Ping(g.name, addr)
+			return err == nil
+		})
+	}
+	try(func() bool { // one that took this node's name sends it nothing of memberlist's any more, but answers this
+		h := n.whoIs(ctx, g.addr)
+		return h != nil && h.Process == g.name
+	})
 	n.mu.Unlock()
-	for range askTries {
+	for range askTries + 1 {
 		select {
 		case ok := <-replies:
 			if ok {
