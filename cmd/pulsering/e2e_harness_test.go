@@ -101,17 +101,21 @@ func free(addr string) error {
 	return udp.Close()
 }
 
-// freshAddr returns a loopback address that is free.
+// freshAddr returns a loopback address that is free, and that no other test got: its process may not listen there yet.
 func freshAddr(t *testing.T) string {
 	t.Helper()
-	addrs, err := freeAddrs(1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	usedMu.Lock()
 	defer usedMu.Unlock()
-	used = append(used, addrs...)
-	return addrs[0]
+	for {
+		addrs, err := freeAddrs(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(used, addrs[0]) {
+			used = append(used, addrs[0])
+			return addrs[0]
+		}
+	}
 }
 
 // member is a node that runs as a process, and the test's view of what it prints.
