@@ -239,7 +239,8 @@ func TestGatewayTellsWhy(t *testing.T) {
 				c.signal(syscall.SIGSTOP)
 				from := g.from
 				for _, kind := range []string{"suspect", "away"} {
-					if l := g.expect(kind, name); l.Cause != "stuck" {
+					early := kind == "suspect" // the kernel may not know yet
+					if l := g.expect(kind, name); l.Cause != "stuck" && !(early && l.Cause == "silent") {
 						t.Errorf("%s is stopped, and %s: %q", name, kind, l.Cause)
 					}
 				}
