@@ -350,6 +350,7 @@ func TestClosedOutput(t *testing.T) {
 		want := exitFailed
 		if when == "never" {
 			want = 0
+			time.Sleep(time.Second) // the news reach it too, and it tries to print them
 			must(t, cmd.Process.Signal(syscall.SIGTERM))
 		}
 		ant.expect("left", when)
