@@ -176,14 +176,16 @@ func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 		signal.Notify(hangups, syscall.SIGHUP)
 	}
 	go func() {
+		var why error
 		select {
 		case s := <-signals:
-			cancel(signalled{s})
+			why = signalled{s}
 		case s := <-hangups:
-			cancel(signalled{s})
+			why = signalled{s}
 		case <-ctx.Done():
 		}
-		signal.Stop(signals)
+		signal.Stop(signals) // first: whoever sees that it ends may send the second signal at once
+		cancel(why)
 	}()
 	return ctx, func() {
 		cancel(nil)
