@@ -58,8 +58,9 @@ type dialed struct {
 	*conn
 	key uint64
 
+	every time.Duration // between the server's beats: changed by the goroutine that reads, with Client.mu
+
 	// What the goroutine that reads alone uses.
-	every   time.Duration
 	seq     uint64    // of the latest beat that came
 	stood   uint64    // how many times since then messages stood for one
 	samples uint64    // all of them, which is how the detector numbers them
@@ -281,12 +282,12 @@ func (c *Client) pinged(l *dialed, b Beat, now time.Time) {
 	}
 	l.seq, l.stood = max(l.seq, b.Seq), 0
 	c.heartbeat(l, n, now)
+	c.out.ack(b.Ack)
+	c.mu.Lock()
 	if every := c.cfg.possible(b.Every); b.Every > 0 && every != l.every {
 		l.every = every
 		c.det.SetInterval(l.key, l.every)
 	}
-	c.out.ack(b.Ack)
-	c.mu.Lock()
 	if b.RTT > 0 {
 		c.phase.rtt = b.RTT
 	}
@@ -431,18 +432,18 @@ func (c *Client) judged(e detector.Event[uint64]) {
 		if state, watched := c.det.State(l.key); !watched || state != e.To { // it has changed meanwhile, of which news comes
 			return
 		}
-		if at := l.excused(now, c.cfg.Interval, false); !at.IsZero() {
+		if at := l.excused(now, l.every, false); !at.IsZero() {
 			c.det.Alive(l.key, at)
 			return
 		}
 		if e.To == detector.Suspect {
 			if c.state == Up {
-				c.change(Suspect, evidence(l.t, silence, c.cfg.Interval), false, now)
+				c.change(Suspect, evidence(l.t, silence, l.every), false, now)
 			}
 			return
 		}
 		l.mu.Lock()
-		l.cause = evidence(l.t, silence, c.cfg.Interval)
+		l.cause = evidence(l.t, silence, l.every)
 		l.mu.Unlock()
 		l.close(CodeSilent, fmt.Sprintf("nothing was heard for %v", silence.Round(time.Millisecond)))
 	}

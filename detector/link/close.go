@@ -1,8 +1,6 @@
 package link
 
-import (
-	"sync"
-)
+import "sync"
 
 // Close tells all clients to come back later, at moments spread over Config.Grace, or over 1 s or 30 s where that is less or more,
 // ends their connections, and returns when all calls of Serve have returned. The sessions are forgotten. A second Close is harmless.
@@ -41,7 +39,7 @@ func (s *Server) sendAway(links []*served) {
 			for l := range waiting {
 				l.write(control{Type: typeRetry, After: millis(jitter(spread(s.cfg.Grace)))}.frame())
 				s.drop(l, Local, CodeGoingAway, "the server goes away")
-				l.told()
+				l.parted()
 			}
 		})
 	}

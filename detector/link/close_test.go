@@ -16,7 +16,7 @@ func (w wedged) Write(Frame) error {
 	return context.Canceled
 }
 
-// Close waits for those that do not take its goodbye, but for many at a time.
+// Close waits for those that do not take its goodbye: for many at a time, but not for all, as each takes a goroutine.
 func TestCloseWaitsForManyAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := NewServer(Config{})
@@ -37,7 +37,7 @@ func TestCloseWaitsForManyAtATime(t *testing.T) {
 		synctest.Wait()
 		begin := time.Now()
 		s.Close()
-		if took := time.Since(begin); took < closeWait || took > 4*closeWait {
+		if took := time.Since(begin); took < 2*closeWait || took > 4*closeWait {
 			t.Errorf("%d connections, of which half are wedged, are closed after %v", 3*partingAtOnce, took)
 		}
 		wg.Wait()

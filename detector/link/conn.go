@@ -165,7 +165,7 @@ func (c *conn) closed() bool {
 // reason may be lost with it.
 func (c *conn) refuse(code uint16, reason string) {
 	c.close(code, reason)
-	if !c.told() {
+	if !c.parted() {
 		return
 	}
 	if socket := c.t.NetConn(); socket != nil {
@@ -176,9 +176,9 @@ func (c *conn) refuse(code uint16, reason string) {
 	}
 }
 
-// told returns when the last frame is written, or cannot be, at most closeWait after close. It reports false if the connection had
+// parted returns when the last frame is written, or cannot be, at most closeWait after close. It reports false if the connection had
 // failed before close.
-func (c *conn) told() bool {
+func (c *conn) parted() bool {
 	c.mu.Lock()
 	over := c.over
 	c.mu.Unlock()
@@ -327,11 +327,11 @@ func (c *conn) progress(now time.Time, d time.Duration) bool {
 
 // came takes when a beat that came was sent, by the other end's clock.
 func (c *conn) came(sent time.Duration, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if sent == 0 {
+	if sent == 0 { // it says none
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.drift == nil {
 		c.drift = &drift{}
 	}

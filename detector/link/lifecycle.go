@@ -11,10 +11,7 @@ func (s *Server) change(one *session, to State, cause Cause, resumed bool, now t
 	if from == to && one.cause == cause && !resumed {
 		return
 	}
-	network := one.network
-	if one.link != nil {
-		network = s.outages.of(one.lately.remote)
-	}
+	network := one.lately.network
 	news, hush := s.outages.move(one.network, network, standingOf(from, one.cause), standingOf(to, cause), now)
 	if from != to {
 		one.since = now
@@ -38,14 +35,24 @@ func (s *Server) publish(one *session, resumed bool, now time.Time) {
 	s.hub.Publish(about{session: one.id}, Event{Session: s.snapshot(one, now), From: from.state, Resumed: resumed, Goodbye: one.bye, At: now})
 }
 
-// catchUp tells what changed of the sessions of a network during its outage, and holds after it.
-func (s *Server) catchUp(n *network, now time.Time) {
-	for _, one := range s.list() {
-		one.mu.Lock()
-		if (n == s.outages.all || one.network == n) && one.state != 0 && !s.outages.hushed(one.network) {
-			s.publish(one, one.state == Up && one.shown.state == Away, now)
+// catchUp tells, after each outage, what changed meanwhile of the network's sessions and still holds, until the server ends. It has
+// a goroutine of its own, as it looks at all sessions.
+func (s *Server) catchUp() {
+	for {
+		select {
+		case <-s.outages.wake:
+		case <-s.ctx.Done():
+			return
 		}
-		one.mu.Unlock()
+		for _, n := range s.outages.takeOver() {
+			for _, one := range s.list() {
+				one.mu.Lock()
+				if (n == s.outages.all || one.network == n) && one.shown != (shown{one.state, one.cause}) && !s.outages.hushed(one.network) {
+					s.publish(one, one.state == Up && one.shown.state == Away, time.Now())
+				}
+				one.mu.Unlock()
+			}
+		}
 	}
 }
 

@@ -25,9 +25,6 @@ func (s *Server) loop() {
 			s.round(l, now)
 			due[i] = nil
 		}
-		for _, n := range s.outages.takeOver() {
-			s.catchUp(n, now)
-		}
 		if at := s.expire(now); !at.IsZero() {
 			if soon := now.Add(pauseFrom); at.After(soon) { // or else a pause before then would not be noticed
 				at = soon
@@ -45,7 +42,6 @@ func (s *Server) loop() {
 		case <-timer.C:
 		case <-s.rounds.wake:
 		case <-s.expiry.wake:
-		case <-s.outages.wake:
 		case <-s.ctx.Done():
 			return
 		}

@@ -28,7 +28,7 @@ func (s *Server) hello(l *served, c control, now time.Time) error {
 	}
 	before := one.link
 	one.boot, one.nth = c.Boot, c.Nth
-	one.link, one.lately = l, lately{remote: l.t.Remote(), transport: l.t.Kind()}
+	one.link, one.lately = l, lately{remote: l.t.Remote(), transport: l.t.Kind(), network: s.outages.of(l.t.Remote())}
 	l.session.Store(one)
 	if before != nil {
 		before.stop(Local, CodeReplaced, "its owner has connected again")

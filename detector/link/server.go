@@ -116,6 +116,7 @@ func NewServer(cfg Config) (*Server, error) {
 	})
 	s.wg.Go(s.loop)
 	s.wg.Go(s.report)
+	s.wg.Go(s.catchUp)
 	return s, nil
 }
 

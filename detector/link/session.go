@@ -91,6 +91,7 @@ type lately struct {
 	remote, transport string
 	heard             time.Time
 	rtt, drift, every time.Duration
+	network           *network // of its address; nil: none
 }
 
 func newSecret() (s [16]byte) {

@@ -16,15 +16,11 @@ func (s *Server) Send(id string, data []byte) error {
 	if len(data) > s.cfg.MaxMessage {
 		return fmt.Errorf("link: Send: a message of %d bytes, want at most Config.MaxMessage, %d", len(data), s.cfg.MaxMessage)
 	}
-	one := s.find(id)
-	if one == nil {
-		return fmt.Errorf("%w: %q", ErrUnknownSession, id)
+	one, err := s.living(id)
+	if err != nil {
+		return err
 	}
-	one.mu.Lock()
 	defer one.mu.Unlock()
-	if one.state == Gone {
-		return fmt.Errorf("%w: %q is gone", ErrUnknownSession, id)
-	}
 	if err := one.out.add(data, s.cfg.MaxWaiting); err != nil {
 		return fmt.Errorf("%w: session %q", err, id)
 	}
@@ -36,15 +32,11 @@ func (s *Server) Send(id string, data []byte) error {
 
 // End ends a session: the other end is told goodbye.
 func (s *Server) End(id string) error {
-	one := s.find(id)
-	if one == nil {
-		return fmt.Errorf("%w: %q", ErrUnknownSession, id)
+	one, err := s.living(id)
+	if err != nil {
+		return err
 	}
-	one.mu.Lock()
 	defer one.mu.Unlock()
-	if one.state == Gone {
-		return fmt.Errorf("%w: %q is gone", ErrUnknownSession, id)
-	}
 	if l := one.link; l != nil {
 		s.snapshot(one, time.Now())
 		one.link = nil
@@ -53,6 +45,20 @@ func (s *Server) End(id string) error {
 	one.bye = true
 	s.gone(one, Local, time.Now())
 	return nil
+}
+
+// living returns a session that is not Gone, locked.
+func (s *Server) living(id string) (*session, error) {
+	one := s.find(id)
+	if one == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownSession, id)
+	}
+	one.mu.Lock()
+	if one.state == Gone {
+		one.mu.Unlock()
+		return nil, fmt.Errorf("%w: %q is gone", ErrUnknownSession, id)
+	}
+	return one, nil
 }
 
 func (s *Server) find(id string) *session {
