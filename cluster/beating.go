@@ -15,16 +15,18 @@ type edge struct {
 	courtesyUntil time.Time // it observes this node by its own reckoning, so it gets heartbeats until then at least
 
 	// From the member.
-	watched    bool // the detector knows it
-	heardEdge  uint64
-	heardSeq   uint64
-	heardEpoch uint64
-	heardAt    time.Time     // the last heartbeat
-	jumpedSeq  uint64        // of one after it that was too far ahead to be believed; 0: none
-	interval   time.Duration // promised with it
-	every      time.Duration // the member's own Beat
-	late       time.Duration // mean deviation of arrivals from the promise
-	pace       pace.Pace
+	watched     bool // the detector knows it
+	heardEdge   uint64
+	heardSeq    uint64
+	heardEpoch  uint64
+	heardAt     time.Time     // the last heartbeat
+	jumpedSeq   uint64        // of one after it that was too far ahead to be believed; 0: none
+	interval    time.Duration // promised with it
+	every       time.Duration // the member's own Beat
+	late        time.Duration // mean deviation of arrivals from the promise
+	mean        time.Duration // mean time between two that arrived; 0: there were none. For people to read, as are:
+	heard, lost uint64        // heartbeats that arrived, and that did not
+	pace        pace.Pace
 
 	loss      pathLoss
 	lastHeard time.Time // the last packet of the member itself
@@ -36,6 +38,14 @@ type edge struct {
 	streamAt  time.Time // when a stream last crossed
 	shutAt    time.Time // when a knock was last in vain
 	refused   bool      // it was refused
+}
+
+// meet takes the time between two heartbeats that arrived one after the other.
+func (e *edge) meet(gap time.Duration) {
+	if e.mean == 0 {
+		e.mean = gap
+	}
+	e.mean += (gap - e.mean) / 8
 }
 
 // awaits returns how many heartbeats of r after the latest known one the next that comes here is due; 0: none come.
@@ -149,11 +159,15 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		// This machine slept, and what was lost meanwhile nobody knows.
 	default:
 		e.loss.observe(now, n-1)
+		e.lost += n - 1
+		c.count.lost.Add(n - 1)
 		if n == 1 {
 			// More than a stall may take is no lateness of the path: it was cut off, or one of the two stood still.
 			e.late += (min(now.Sub(e.heardAt.Add(e.interval)).Abs(), c.cfg.StallAllowance) - e.late) / 8
+			e.meet(now.Sub(e.heardAt))
 		}
 	}
+	e.heard++
 	e.heardEdge, e.heardEpoch, e.heardSeq, e.heardAt, e.jumpedSeq = b.Edge, b.Epoch, b.Seq, now, 0
 	e.every = duration(b.Every)
 	if b.Interval == 0 {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,6 +36,7 @@ const (
 	minObservers, maxObservers   = 2, 64
 	minIsolated, maxIsolated     = time.Second, 30 * 24 * time.Hour
 	maxName                      = 128
+	maxExpect                    = 10_000
 )
 
 // Heartbeats selects what φ listens to.
@@ -78,6 +80,21 @@ type Config struct {
 	// Seeds are "host:port" addresses of members to join through; any one is enough. Names are resolved at every try, and all
 	// their addresses tried side by side. Seeds of two clusters make them one.
 	Seeds []string
+	// Discover returns more seeds, in the same form: where a directory, a file or a command says where the members are (see
+	// package discovery). Join calls it until a member answers, every half to five seconds, and the node every five seconds while
+	// it knows no member that is up, every minute later, one call at a time. It has to return when its context ends, after ten
+	// seconds at most. An error is logged and means that nothing is known, so that a node does not begin a cluster of its own; an empty list
+	// means that there is nobody. Nil: Seeds are all.
+	Discover func(ctx context.Context) ([]string, error)
+	// Remembered are members that an earlier run of this node knew last: only Name and Addr count. They are tried too, for about three
+	// seconds where nothing else is left, and exchanged with only where a member of that name answers at that address.
+	Remembered []Member
+	// LastBoot is the boot that this member had last, where that is known: the new one is higher, whatever the clock says. Zero: not known.
+	LastBoot uint64
+	// Expect is how many members, itself included, have to have met before Join returns, so that no silent islands begin where
+	// seeds name only this node for the first seconds. Members that are down or have left count: it is about beginnings. 0 to
+	// 10,000; 0 and 1: this node is enough.
+	Expect int
 	// Tags are labels that the others see in Member. Encoded they share memberlist's 512 bytes of metadata.
 	Tags map[string]string
 
@@ -125,10 +142,12 @@ func (c Config) Validate() error {
 // prepared is a Config whose every field holds a checked value.
 type prepared struct {
 	Config
-	seeds []hostPort
-	bind  hostPort
-	adv   hostPort // zero host: to be found
-	log   logger   // to Logger
+	seeds   []hostPort
+	found   []hostPort // what Discover said before the node was started
+	unfound error      // or why it did not
+	bind    hostPort
+	adv     hostPort // zero host: to be found
+	log     logger   // to Logger
 }
 
 type hostPort struct {
@@ -197,6 +216,9 @@ func (c Config) prepare() (*prepared, error) {
 			bad(fmt.Sprintf("Keys[%d]", i), "%d bytes long: want 16, 24 or 32", len(k))
 		}
 	}
+	if len(p.Keys) > mostKeys {
+		bad("Keys", "%d keys: want at most %d", len(p.Keys), mostKeys)
+	}
 	if len(p.Label) > memberlist.LabelMaxSize {
 		bad("Label", "%d bytes long: want at most %d", len(p.Label), memberlist.LabelMaxSize)
 	}
@@ -215,13 +237,14 @@ func (c Config) prepare() (*prepared, error) {
 			}
 		}
 	}
-	for i, s := range p.Seeds {
-		hp, err := parseHostPort(s)
-		if err != nil {
-			bad(fmt.Sprintf("Seeds[%d]", i), "%q %w", s, err)
-			continue
-		}
-		p.seeds = append(p.seeds, hp)
+	if p.seeds, err = parseSeeds("Seeds", p.Seeds); err != nil {
+		errs = append(errs, err)
+	}
+	if p.Expect < 0 || p.Expect > maxExpect {
+		bad("Expect", "%d is out of range: want 0 to %d", p.Expect, maxExpect)
+	}
+	if p.LastBoot > maxForeignBoot {
+		bad("LastBoot", "%d is out of range: want at most %d", p.LastBoot, uint64(maxForeignBoot))
 	}
 	if len(errs) == 0 { // the room for tags depends on nothing that may be wrong
 		if _, err := encodeMeta(meta{Boot: ^uint64(0), Tags: p.Tags}); err != nil {

@@ -47,7 +47,7 @@ func TestConfigRefused(t *testing.T) {
 		{Config{Heartbeats: 9}, []string{"Heartbeats", "9", "Ring or Probes"}},
 		{Config{Keys: [][]byte{make([]byte, 16), make([]byte, 15)}}, []string{"Keys[1]", "15", "16, 24 or 32"}},
 		{Config{Label: strings.Repeat("x", 256)}, []string{"Label", "256", "255"}},
-		{Config{Tags: map[string]string{"k": strings.Repeat("x", 600)}}, []string{"Tags", "605", "at most 487"}},
+		{Config{Tags: map[string]string{"k": strings.Repeat("x", 600)}}, []string{"Tags", "605", "at most 486"}},
 	} {
 		if tt.cfg.Name == "" {
 			tt.cfg.Name = "a"

@@ -34,8 +34,10 @@ type core struct {
 	seq        uint64      // heartbeats so far
 	sentAt     [64]sending // the latest of them
 	tags       map[string]string
+	health     Health
 	since      time.Time
-	left       bool
+	left       bool   // it said goodbye,
+	death      string // or where this is not empty, of what it died
 
 	members  map[string]*record // the others, by name
 	byGossip map[string]*record // the same, by their present name in memberlist
@@ -114,6 +116,8 @@ type output struct {
 	fetch      string         // the address of a member to exchange tables with
 	hellos     []greeting     // answers to hellos
 	met        []*hello       // answers that came
+	orders     []*order       // to be carried out
+	reports    []*report      // on orders of this node's
 }
 
 // burial is all that is kept of a member that was forgotten.
@@ -133,6 +137,7 @@ type record struct {
 	plain      bool   // runs memberlist alone: no boot, judged by memberlist
 	gossipName string // its name in memberlist; empty where memberlist does not know it
 	tags       map[string]string
+	health     Health
 	placed     bool // in the graph
 	lives      bool // there, and not down
 
@@ -184,9 +189,8 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
-	for _, s := range cfg.seeds {
-		c.atSeed[s.String()] = nil
-	}
+	c.before = cfg.LastBoot
+	c.noteSeeds(slices.Concat(cfg.seeds, cfg.found))
 	c.place(&record{claim: claim{Name: cfg.Name}}, true, true) // which is all that this record is for
 	return c
 }
@@ -254,6 +258,9 @@ func (c *core) heldUp(now time.Time) {
 		return
 	}
 	hold := c.askEvery()
+	if late >= c.askEvery() {
+		c.count.pauses.Add(1)
+	}
 	if late > c.cfg.StallAllowance { // what held it up may have held up others, and let go of them later
 		hold = longHold
 	}
@@ -462,11 +469,22 @@ func (c *core) assume(boot uint64) {
 
 // selfClaim is what this node says of itself.
 func (c *core) selfClaim() claim {
-	state := StateUp
-	if c.left {
-		state = StateLeft
+	cl := claim{Name: c.cfg.Name, Boot: c.boot, Epoch: c.epoch, Seq: c.seq, State: c.selfState(), Addr: c.addr}
+	if c.death != "" {
+		cl.Basis = &basis{By: []string{c.cfg.Name}, Exit: c.death}
 	}
-	return claim{Name: c.cfg.Name, Boot: c.boot, Epoch: c.epoch, Seq: c.seq, State: state, Addr: c.addr}
+	return cl
+}
+
+// selfState is what this node says of itself.
+func (c *core) selfState() State {
+	switch {
+	case c.death != "":
+		return StateDown
+	case c.left:
+		return StateLeft
+	}
+	return StateUp
 }
 
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
@@ -504,7 +522,9 @@ func (c *core) state(now time.Time) []byte {
 // since the latest sign of life where r is up.
 func (r *record) aged(now time.Time) claim {
 	known := r.claim
-	known.Basis = nil // the news carry it, once
+	if known.exit() == "" {
+		known.Basis = nil // the news carry it, once
+	}
 	switch {
 	case known.State != StateUp:
 		known.Age = micros(now.Sub(r.since))
@@ -546,6 +566,9 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	if state == r.shown {
 		return
 	}
+	if r.shown == StateDown && (state == StateUp || state == StateSuspect) {
+		c.count.retracted.Add(1)
+	}
 	r.shown, r.since = state, now
 	if c.transportKnows(r) {
 		c.who.note(r.Name, c.over(r))
@@ -562,6 +585,9 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	args := []any{"member", r.Name, "boot", r.Boot, "addr", r.Addr, "reason", reason, "phi", level.Phi(e.Phi)}
 	if e.Threshold > 0 {
 		args = append(args, "threshold", level.Phi(e.Threshold), "by", e.By)
+	}
+	if e.Detail != "" {
+		args = append(args, "detail", e.Detail)
 	}
 	c.log.Info("member is "+state.String(), args...)
 }
@@ -587,6 +613,9 @@ func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
 			e.Phi, e.Threshold, e.By = float64(b.Phi)/100, float64(b.Threshold)/100, b.By
 		}
 	}
+	if kind == Down && reason == ReasonExited {
+		e.Phi, e.Detail = 0, r.exit()
+	}
 	return e
 }
 
@@ -594,7 +623,7 @@ func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
 func (c *core) member(r *record) Member {
 	m := Member{
 		Name: r.Name, Addr: r.Addr, Boot: r.Boot, Epoch: r.Epoch, Tags: maps.Clone(r.tags),
-		State: r.shown, Since: r.since,
+		State: r.shown, Since: r.since, Health: r.health,
 	}
 	if r.edge.watched {
 		m.Observed = true
@@ -606,13 +635,9 @@ func (c *core) member(r *record) Member {
 }
 
 func (c *core) selfMember() Member {
-	state := StateUp
-	if c.left {
-		state = StateLeft
-	}
 	return Member{
 		Name: c.cfg.Name, Addr: c.addr, Boot: c.boot, Epoch: c.epoch, Tags: maps.Clone(c.tags),
-		State: state, Since: c.since,
+		State: c.selfState(), Since: c.since, Health: c.health,
 	}
 }
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 )
 
 // Stats are counts since Join. Their keys are for people and dashboards; new ones may appear in any release.
@@ -14,6 +15,21 @@ type Stats struct {
 	// Dropped counts what was not acted upon, by cause. Those under "memberlist: …" never got past memberlist: wrong
 	// key, wrong label, noise. An attack or a misconfigured member shows here.
 	Dropped map[string]uint64
+
+	// Packets and Bytes are what went out on the transport, memberlist's own traffic included: packets, and the bytes of packets and
+	// streams, without the headers of UDP, TCP and IP.
+	Packets, Bytes uint64
+	// Lost counts heartbeats that were sent to this node and did not arrive.
+	Lost uint64
+	// Verdicts counts the members that this node called down, Retracted those that it held for down, by whose verdict ever, and that
+	// turned out to live.
+	Verdicts, Retracted uint64
+	// Pauses counts how often this node stood still for a quarter of its StallAllowance (100 ms at most) or more.
+	Pauses uint64
+
+	// Gossip is how many messages wait in memberlist's queue now, Inquiries how many members are being asked about, Unheard how
+	// many are reached by streams only, and Deaf how many are suspect because they hear nobody.
+	Gossip, Inquiries, Unheard, Deaf int
 }
 
 // Why something received was dropped.
@@ -39,6 +55,8 @@ const (
 type counters struct {
 	mu                      sync.Mutex
 	sent, received, dropped map[string]uint64
+
+	packets, bytes, lost, verdicts, retracted, pauses atomic.Uint64
 }
 
 func newCounters() *counters {
@@ -58,5 +76,9 @@ func (c *counters) add(m map[string]uint64, key string) {
 func (c *counters) stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Stats{Sent: maps.Clone(c.sent), Received: maps.Clone(c.received), Dropped: maps.Clone(c.dropped)}
+	return Stats{
+		Sent: maps.Clone(c.sent), Received: maps.Clone(c.received), Dropped: maps.Clone(c.dropped),
+		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Lost: c.lost.Load(),
+		Verdicts: c.verdicts.Load(), Retracted: c.retracted.Load(), Pauses: c.pauses.Load(),
+	}
 }

@@ -23,7 +23,7 @@ const (
 	Down
 	// Left: the member said goodbye.
 	Left
-	// Updated: the member changed its tags.
+	// Updated: the member changed its tags or its health.
 	Updated
 	// Isolated: this node hears none of the others; Member is the node itself. Not with Config.Heartbeats Probes.
 	Isolated
@@ -80,6 +80,10 @@ const (
 	ReasonLeft = "left"
 	// ReasonTags: the tags changed.
 	ReasonTags = "tags"
+	// ReasonHealth: the health changed (Node.SetHealth).
+	ReasonHealth = "health"
+	// ReasonExited: Down of a member that said so itself: the service beside it died (Node.Fail). Event.Detail says of what.
+	ReasonExited = "exited"
 	// ReasonIsolated: Down at a node that was Isolated for Config.IsolatedDownAfter. Whether the
 	// others died or this node was cut off cannot be known here; nobody else is told.
 	ReasonIsolated = "isolated"
@@ -110,6 +114,8 @@ type Event struct {
 	Since time.Time
 	// Reason is one of the Reason constants.
 	Reason string
+	// Detail is, for a Down with ReasonExited, of what the member died, in its own words: up to 64 bytes that print. Empty otherwise.
+	Detail string
 	// Folded counts the changes of this member that were left out before this one, because the subscriber was
 	// slower than they came. The last state is never left out, nor that a boot which the subscriber knew is over.
 	Folded int

@@ -11,6 +11,10 @@ func (c *core) received(now time.Time, buf []byte) {
 		c.greeted(now, buf)
 		return
 	}
+	if len(buf) > 0 && (buf[0] == orderMark || buf[0] == reportMark) {
+		c.ordered(buf)
+		return
+	}
 	p, err := decodePacket(buf)
 	if err != nil {
 		c.count.drop(dropCause(err))
@@ -107,7 +111,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 			cl.Age = 0
 			r := &record{claim: cl}
 			c.members[cl.Name] = r
-			c.show(now, r, reasonOf(cl.State))
+			c.show(now, r, cl.reason())
 			r.since = now.Add(-age)
 			continue
 		}
@@ -218,7 +222,7 @@ func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok boo
 		}
 		c.restart(now, r, cl.Boot)
 		r.claim = cl
-		c.show(now, r, reasonOf(cl.State))
+		c.show(now, r, cl.reason())
 		c.spread(now, cl)
 	case order > 0:
 		c.adopt(now, from, r, cl, heard)
@@ -238,7 +242,7 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 		if cl.State == StateLeft {
 			c.unwatch(now, r)
 		}
-		c.show(now, r, reasonOf(cl.State))
+		c.show(now, r, cl.reason())
 	case from == r:
 		c.alive(now, r)
 	default:
@@ -403,9 +407,21 @@ func (c *core) gossip(cl claim) {
 	}
 }
 
-func reasonOf(s State) string {
-	if s == StateLeft {
+// reason is that of an event about a claim of the end of a boot.
+func (c claim) reason() string {
+	switch {
+	case c.State == StateLeft:
 		return ReasonLeft
+	case c.exit() != "":
+		return ReasonExited
 	}
 	return ReasonVerdict
+}
+
+// exit is of what the member died, where it said so itself.
+func (c claim) exit() string {
+	if c.State != StateDown || c.Basis == nil {
+		return ""
+	}
+	return c.Basis.Exit
 }

@@ -86,11 +86,15 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)
 	case m.Boot == r.Boot:
-		changed := !maps.Equal(r.tags, m.Tags)
+		changed, sick := !maps.Equal(r.tags, m.Tags), r.health != m.Health
 		fresh := r.gossipName == "" && r.State != StateUp // known from claims so far, and to nobody as up without its tags
 		c.introduce(now, r, g, m)
-		if changed && !fresh {
+		switch {
+		case fresh:
+		case changed:
 			c.publish(name, c.event(now, r, Updated, ReasonTags))
+		case sick:
+			c.publish(name, c.event(now, r, Updated, ReasonHealth))
 		}
 	case c.cfg.Heartbeats == Ring:
 		c.who.replaced(now, name, g.name)
@@ -105,7 +109,7 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	if r.Addr != g.addr && c.atAddr[r.Addr] == r {
 		delete(c.atAddr, r.Addr)
 	}
-	r.gossipName, r.Addr, r.tags = g.name, g.addr, m.Tags
+	r.gossipName, r.Addr, r.tags, r.health = g.name, g.addr, m.Tags, min(m.Health, HealthWedged)
 	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)
 	if r.met.IsZero() {

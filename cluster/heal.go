@@ -25,7 +25,9 @@ func (n *Node) heal() {
 	var before int
 	var busy, anew time.Time // the last target, the last time that the back-off began
 	wait := time.Second
+	asked := time.Now() // Config.Discover
 	for pause(n.ctx, wait) {
+		asked = n.rediscover(asked)
 		now := time.Now()
 		targets := n.lost()
 		if now.Sub(busy) > quiet || len(targets) > before && now.Sub(anew) > quiet {
@@ -37,6 +39,9 @@ func (n *Node) heal() {
 			continue
 		}
 		busy, wait = now, retry.NextBackOff()
+		if n.island() { // seeds may name nobody else for the first moments of a cluster
+			wait = min(wait, aloneEvery)
+		}
 		var tries sync.WaitGroup
 		for range min(healSide, len(targets)) {
 			i := choose(len(targets), rand.Float64())
@@ -48,15 +53,28 @@ func (n *Node) heal() {
 	}
 }
 
+// island tells whether this node never met anybody, as far as it remembers.
+func (n *Node) island() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.core.members) == 0
+}
+
 // healSide is how many are tried side by side: two who are left of a few then find each other with the first try after a cut has
 // healed, whoever died beside them.
 const healSide = 8
 
 // revisit exchanges tables with who is at a member's last address, or at a seed's, if that is no stranger.
 func (n *Node) revisit(target hostPort) {
-	seed, met := slices.Contains(n.cfg.seeds, target), n.ml.NumMembers()
+	n.mu.Lock()
+	seed, name := n.seeds.has(target), n.seeds.last[target]
+	n.mu.Unlock()
+	met := n.ml.NumMembers()
 	o := n.trySeed(n.ctx, target, func(ctx context.Context, addr string) error {
 		tenants := n.tenants(addr)
+		if len(tenants) == 0 && !seed && name != "" {
+			return n.expectName(ctx, addr, name)
+		}
 		if len(tenants) == 0 {
 			return nil // a seed, or a member that has come back meanwhile
 		}
@@ -110,8 +128,15 @@ func (n *Node) lost() []hostPort {
 			add(r)
 		}
 	}
-	for _, s := range n.cfg.seeds {
+	for _, s := range n.seeds.all() {
 		if !n.isUp(s.String()) && !n.selves[s] { // a seed under a DNS name is tried now and then, which does no harm
+			addrs = append(addrs, s)
+		}
+	}
+	for s, name := range n.seeds.last {
+		if r := n.core.members[name]; r != nil {
+			delete(n.seeds.last, s) // who has been met is remembered as a member
+		} else if s.String() != n.core.addr {
 			addrs = append(addrs, s)
 		}
 	}

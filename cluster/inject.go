@@ -25,8 +25,8 @@ type deadNotice struct {
 // memberlistHandle encodes as memberlist does, with names of fields.
 var memberlistHandle codec.MsgpackHandle
 
-// encodeDeparture returns a packet as it would come from a member with that label and those keys.
-func encodeDeparture(d departure, label string, keys [][]byte) ([]byte, error) {
+// encodeDeparture returns a packet as it would come from a member with that label and that key; nil: it does not encrypt.
+func encodeDeparture(d departure, label string, key []byte) ([]byte, error) {
 	notice := deadNotice{Incarnation: d.incarnation, Node: d.process, From: "pulsering"}
 	if d.left {
 		notice.From = d.process
@@ -36,8 +36,8 @@ func encodeDeparture(d departure, label string, keys [][]byte) ([]byte, error) {
 		return nil, err
 	}
 	buf := append([]byte{deadMessage}, body...)
-	if len(keys) > 0 {
-		block, err := aes.NewCipher(keys[0])
+	if key != nil {
+		block, err := aes.NewCipher(key)
 		if err != nil {
 			return nil, err
 		}

@@ -243,6 +243,7 @@ const mostLearnt = 8
 // condemn gives the verdict: r is down, on the latest evidence that this node or anybody it asked has.
 func (c *core) condemn(now time.Time, r *record, reason string) {
 	c.endInquiry(r)
+	c.count.verdicts.Add(1)
 	c.accused(now, r, r.claim, r.claim)
 	r.State = StateDown
 	c.show(now, r, reason)

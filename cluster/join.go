@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -49,10 +50,39 @@ func (n *Node) enter(ctx context.Context) error {
 	}
 
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.background(n.heal)
 	if n.reach.guessed {
 		n.background(n.watchAddress)
+	}
+	n.mu.Unlock()
+	return n.meetAll(ctx)
+}
+
+// expectEvery is how often a node looks whether as many members have met as Config.Expect says.
+const expectEvery = 50 * time.Millisecond
+
+// meetAll waits until as many members have met as Config.Expect says.
+func (n *Node) meetAll(ctx context.Context) error {
+	met := func() int {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return 1 + len(n.core.members)
+	}
+	said := time.Now()
+	for met() < n.cfg.Expect {
+		if time.Since(said) >= seedPatience {
+			said = time.Now()
+			n.cfg.log.Warn("waiting for the members that Expect says", "met", met(), "expected", n.cfg.Expect)
+		}
+		if !pause(ctx, expectEvery) {
+			err := fmt.Errorf("cluster: Expect: %d of %d members have met: %w", met(), n.cfg.Expect, context.Cause(ctx))
+			goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWait)
+			defer cancel()
+			return errors.Join(err, n.Leave(goodbye)) // the others have met this one
+		}
+		if n.ctx.Err() != nil {
+			return n.Err()
+		}
 	}
 	return nil
 }
@@ -106,98 +136,197 @@ const (
 
 // joinSeeds returns the address of the first member that has answered, or "" where every seed is this node itself.
 func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
-	if len(n.cfg.seeds) == 0 {
+	if n.seedCount() == 0 && n.cfg.Discover == nil {
 		return "", nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-
-	type report struct {
-		seed int
-		outcome
-		alone bool // this seed is nobody but this node
-	}
-	reports := make(chan report)
 	n.mu.Lock()
-	for i, seed := range n.cfg.seeds {
-		n.background(func() {
-			retry := backoff.NewExponentialBackOff() // 0.5 s, growing by half, half of it jitter
-			retry.MaxInterval = 5 * time.Second
-			again := backoff.NewExponentialBackOff()
-			again.InitialInterval, again.MaxInterval = selfPause, maxSelfPause
-			selves := 0
-			for {
-				o := n.trySeed(ctx, seed, nil)
-				if !o.self {
-					selves = 0
-					again.Reset()
-				} else {
-					selves++
-				}
-				select {
-				case reports <- report{i, o, o.self && (o.sure || selves >= selfTries)}:
-				case <-ctx.Done():
-					return
-				}
-				wait := retry.NextBackOff()
-				if o.self && !o.sure {
-					wait = again.NextBackOff()
-				}
-				if o.member != "" || !pause(ctx, wait) {
-					return
-				}
-			}
-		})
-	}
+	wanted, last := n.seeds.all(), maps.Clone(n.seeds.last)
 	n.mu.Unlock()
 
-	last := make([]error, len(n.cfg.seeds))
-	alone := make([]bool, len(n.cfg.seeds))
+	tries := map[hostPort]*seedTry{}
+	reports := make(chan seedReport)
+	look := make(chan discovery)
+	begin := func(seed hostPort, name string) {
+		if tries[seed] == nil {
+			tries[seed] = &seedTry{last: errors.New("no answer yet"), hint: name != ""}
+			n.keepTrying(ctx, seed, name, reports)
+		}
+	}
+	for _, seed := range wanted {
+		begin(seed, "")
+	}
+	for seed, name := range last {
+		begin(seed, name)
+	}
+	var undiscovered error
+	if n.cfg.Discover != nil {
+		undiscovered = errors.New("nothing found yet")
+		n.mu.Lock()
+		n.background(func() { n.keepDiscovering(ctx, look) })
+		n.mu.Unlock()
+	}
+	// alone tells whether nothing is left to wait for.
+	alone := func() bool {
+		for seed, t := range tries {
+			if !t.alone && (t.hint || slices.Contains(wanted, seed)) {
+				return false
+			}
+		}
+		return undiscovered == nil
+	}
 	patience := time.NewTicker(seedPatience)
 	defer patience.Stop()
 	for {
 		select {
 		case <-patience.C:
-			n.cfg.log.Warn("no seed answers yet; still trying", "seeds", n.cfg.Seeds, "last", errors.Join(last...))
+			n.cfg.log.Warn("no seed answers yet; still trying", "seeds", n.seedNames(), "last", errors.Join(append(lastErrors(tries), undiscovered)...))
+		case f := <-look:
+			if undiscovered = f.err; f.err == nil {
+				n.takeFound(f.seeds)
+				n.mu.Lock()
+				wanted = n.seeds.all()
+				n.mu.Unlock()
+				for _, seed := range wanted {
+					begin(seed, "")
+				}
+			}
+			if alone() {
+				n.beginAlone()
+				return "", nil
+			}
 		case r := <-reports:
 			if r.member != "" {
 				return r.member, nil
 			}
-			last[r.seed], alone[r.seed] = r.err, r.alone
+			t := tries[r.seed]
+			t.last, t.alone = r.err, r.alone
 			if r.self {
-				last[r.seed] = errors.New("leads back to this node itself")
-				if s := n.cfg.seeds[r.seed]; r.sure && net.ParseIP(s.host) != nil {
+				t.last = errors.New("leads back to this node itself")
+				if r.sure && net.ParseIP(r.seed.host) != nil {
 					n.mu.Lock()
-					n.selves[s] = true
+					n.selves[r.seed] = true
 					n.mu.Unlock()
 				}
 			}
-			n.cfg.log.Debug("seed is no other member", "seed", n.cfg.Seeds[r.seed], "error", last[r.seed])
-			if !slices.Contains(alone, false) {
+			n.cfg.log.Debug("seed is no other member", "seed", r.seed.String(), "error", t.last)
+			if alone() {
 				n.beginAlone()
 				return "", nil
 			}
 		case <-ctx.Done():
-			for i, err := range last {
-				if err == nil {
-					err = errors.New("no answer yet")
-				}
-				last[i] = fmt.Errorf("seed %s: %w", n.cfg.Seeds[i], err)
-			}
-			return "", fmt.Errorf("cluster: Join: no seed answered: %w", errors.Join(append([]error{context.Cause(ctx)}, last...)...))
+			errs := append([]error{context.Cause(ctx)}, lastErrors(tries)...)
+			return "", fmt.Errorf("cluster: Join: no seed answered: %w", errors.Join(append(errs, undiscovered)...))
 		}
+	}
+}
+
+// seedTry is what is known of one seed while a node joins.
+type seedTry struct {
+	last  error // of the last try
+	alone bool  // it is nobody but this node, or a hint that leads nowhere
+	hint  bool  // a member of an earlier run
+}
+
+// lastErrors are those of the seeds, sorted by seed.
+func lastErrors(tries map[hostPort]*seedTry) []error {
+	var errs []error
+	seeds := slices.SortedFunc(maps.Keys(tries), func(a, b hostPort) int { return strings.Compare(a.String(), b.String()) })
+	for _, seed := range seeds[:min(len(seeds), 2*maxTold)] {
+		errs = append(errs, fmt.Errorf("seed %s: %w", seed, tries[seed].last))
+	}
+	return errs
+}
+
+// seedReport is what came of a try at one seed.
+type seedReport struct {
+	seed hostPort
+	outcome
+	alone bool // see seedTry
+}
+
+// hintTries is how often a member of an earlier run is tried before Join goes on without it.
+const hintTries = 3
+
+// keepTrying tries a seed until it answers, and reports each try. With a name it is that of the member that has to be there.
+func (n *Node) keepTrying(ctx context.Context, seed hostPort, name string, reports chan<- seedReport) {
+	var allowed func(context.Context, string) error
+	if name != "" {
+		allowed = func(ctx context.Context, addr string) error { return n.expectName(ctx, addr, name) }
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.background(func() {
+		retry := backoff.NewExponentialBackOff() // 0.5 s, growing by half, half of it jitter
+		retry.MaxInterval = 5 * time.Second
+		again := backoff.NewExponentialBackOff()
+		again.InitialInterval, again.MaxInterval = selfPause, maxSelfPause
+		selves := 0
+		for tried := 1; ; tried++ {
+			o := n.trySeed(ctx, seed, allowed)
+			if !o.self {
+				selves = 0
+				again.Reset()
+			} else {
+				selves++
+			}
+			alone := o.self && (o.sure || selves >= selfTries) || name != "" && tried >= hintTries
+			select {
+			case reports <- seedReport{seed, o, alone}:
+			case <-ctx.Done():
+				return
+			}
+			wait := retry.NextBackOff()
+			if o.self && !o.sure {
+				wait = again.NextBackOff()
+			}
+			if o.member != "" || !pause(ctx, wait) {
+				return
+			}
+		}
+	})
+}
+
+// discovery is what Config.Discover said.
+type discovery struct {
+	seeds []hostPort
+	err   error
+}
+
+// keepDiscovering asks Config.Discover again and again. What it said before the node was started comes first.
+func (n *Node) keepDiscovering(ctx context.Context, found chan<- discovery) {
+	retry := backoff.NewExponentialBackOff()
+	retry.MaxInterval = 5 * time.Second
+	d := discovery{n.cfg.found, n.cfg.unfound}
+	for {
+		select {
+		case found <- d:
+		case <-ctx.Done():
+			return
+		}
+		if !pause(ctx, retry.NextBackOff()) {
+			return
+		}
+		d.seeds, d.err = n.cfg.discover(ctx)
 	}
 }
 
 // beginAlone says that there are seeds and nobody is there. The first member of a list that names all of them is so started; whose
 // seeds are 127.0.0.1 or an address that every host has never meets the others.
 func (n *Node) beginAlone() {
-	for i, seed := range n.cfg.seeds {
+	n.mu.Lock()
+	wanted, hints := n.seeds.all(), len(n.seeds.last)
+	n.mu.Unlock()
+	for _, seed := range wanted {
 		if seed.String() != n.core.addr {
 			n.cfg.log.Warn("every seed leads back to this node: it begins a cluster of its own, and goes on trying",
-				"seed", n.cfg.Seeds[i], "addr", n.core.addr)
+				"seed", seed.String(), "addr", n.core.addr)
 			return
 		}
+	}
+	if hints > 0 {
+		n.cfg.log.Warn("none of the members of the last run answers: this node begins a cluster of its own, and goes on trying", "members", hints)
 	}
 }
 
@@ -232,7 +361,7 @@ func (n *Node) trySeed(ctx context.Context, seed hostPort, allowed func(ctx cont
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	timeout := dialTimeout
-	if len(others)+len(n.cfg.seeds) > maxAttempts {
+	if len(others)+n.seedCount() > maxAttempts {
 		timeout = crowdedDialTimeout
 	}
 	outcomes := make(chan outcome, len(others))

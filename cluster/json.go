@@ -14,6 +14,7 @@ type memberJSON struct {
 	Boot      uint64            `json:"boot,string"` // JSON readers that use float64 lose digits beyond 2^53
 	Epoch     uint64            `json:"epoch"`
 	State     State             `json:"state"`
+	Health    Health            `json:"health,omitzero"`
 	Since     time.Time         `json:"since,omitzero"`
 	Observed  bool              `json:"observed"`
 	Phi       level.Phi         `json:"phi"`
@@ -31,6 +32,7 @@ func (m Member) MarshalJSON() ([]byte, error) {
 		Boot:      m.Boot,
 		Epoch:     m.Epoch,
 		State:     m.State,
+		Health:    m.Health,
 		Since:     m.Since.UTC(),
 		Observed:  m.Observed,
 		Phi:       level.Phi(m.Phi),
@@ -56,6 +58,7 @@ func (m *Member) UnmarshalJSON(b []byte) error {
 		Boot:      j.Boot,
 		Epoch:     j.Epoch,
 		State:     j.State,
+		Health:    j.Health,
 		Since:     j.Since,
 		Observed:  j.Observed,
 		Phi:       float64(j.Phi),

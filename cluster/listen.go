@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -115,15 +116,16 @@ const (
 func (r *reach) seedAddrs(ctx context.Context, p *prepared) (addrs []netip.Addr) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	found := make([][]netip.Addr, len(p.seeds))
+	seeds := slices.Concat(p.seeds, p.found, slices.Collect(maps.Keys(remembered(p.Remembered))))
+	found := make([][]netip.Addr, len(seeds))
 	done := make(chan struct{})
-	for i, s := range p.seeds {
+	for i, s := range seeds {
 		go func() {
 			found[i], _ = lookup(ctx, s.host)
 			done <- struct{}{}
 		}()
 	}
-	for range p.seeds {
+	for range seeds {
 		<-done
 	}
 	return slices.Concat(found...)

@@ -75,6 +75,8 @@ type Member struct {
 	Epoch uint64
 	// Tags are the member's own labels (Config.Tags, SetTags).
 	Tags map[string]string
+	// Health is what the member says of its service (SetHealth): nothing, passing or wedged.
+	Health Health
 	// State is up, suspect, down or left.
 	State State
 	// Since is when this node first saw the member in State.

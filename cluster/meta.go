@@ -18,6 +18,8 @@ import (
 type meta struct {
 	Boot uint64            // zero: still joining, nobody's member yet
 	Tags map[string]string // may be nil
+
+	Health Health
 }
 
 const (

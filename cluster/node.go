@@ -63,8 +63,14 @@ type Node struct {
 	core     *core
 	contests map[string]bool        // members under this node's name that are being asked
 	asking   map[uint64]chan *hello // who waits for the answer to a hello, by its number
-	gone     bool                   // no goroutine may be started any more
-	err      error
+
+	seeds      seeds
+	keys       keys
+	collecting map[uint64]chan *report // who waits for reports on an order, by its number
+	reporting  int                     // reports of this node that are being sent
+
+	gone bool // no goroutine may be started any more
+	err  error
 }
 
 // probeInterval is the time between two probes of memberlist, each to one member in turn (its LAN default).
@@ -104,6 +110,11 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		}
 		return nil, err
 	}
+	if p.Discover != nil { // before the node finds out what address it has, which is that of the way to a seed
+		if p.found, p.unfound = p.discover(ctx); p.unfound != nil {
+			p.log.Warn("looking for seeds failed: trying until it works", "error", p.unfound)
+		}
+	}
 	n, err := start(ctx, p)
 	if err != nil {
 		p.log.flush()
@@ -124,13 +135,14 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 		hub:      mailbox.NewHub[string](foldEvents),
 		contests: map[string]bool{},
 		leaving:  make(chan struct{}, 1), goodbye: make(chan struct{}, 1), updating: make(chan struct{}, 1),
-		attempts: make(chan struct{}, maxAttempts), asking: map[uint64]chan *hello{},
+		attempts: make(chan struct{}, maxAttempts), asking: map[uint64]chan *hello{}, collecting: map[uint64]chan *report{},
 		reach: &reach{}, warned: map[hostPort]bool{}, selves: map[hostPort]bool{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	gossipLogger := log.New(gossipLog{p.log.named("memberlist"), n.count}, "", 0)
 
 	inner, adv := p.Transport, hostPort{}
+	var err error
 	if inner == nil {
 		nt, at, err := listen(ctx, p, gossipLogger)
 		if err != nil {
@@ -138,8 +150,14 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 		}
 		inner, adv, n.reach = nt, at.addr, at
 	}
-	n.transport = wrapTransport(inner)
-	n.transport.label, n.transport.keys = p.Label, p.Keys
+	n.transport = wrapTransport(inner, n.count)
+	if len(p.Keys) > 0 {
+		if n.keys.ring, err = memberlist.NewKeyring(p.Keys, p.Keys[0]); err != nil {
+			inner.Shutdown()
+			return nil, fmt.Errorf("cluster: Keys: %w", err)
+		}
+	}
+	n.transport.label, n.transport.key = p.Label, n.keys.primary
 	if ip, port, err := n.transport.FinalAdvertiseAddr(adv.host, adv.port); err != nil || ip.IsUnspecified() {
 		n.transport.Shutdown()
 		if err == nil { // memberlist would go on without itself, as no member can be there: see NotifyAlive
@@ -154,6 +172,7 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	n.det = det
+	n.seeds = seeds{fixed: p.seeds, found: p.found, last: remembered(p.Remembered)}
 	n.core = newCore(p, det, n.count, n.hub.Publish, now)
 	n.core.gossipName = gossipName(p.Name, now)
 	n.transport.who = n.core.who
@@ -190,12 +209,8 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 	conf.Delegate, conf.Events, conf.Ping, conf.Alive = n.delegate, n.delegate, n.delegate, n.delegate
 	conf.Merge = n.delegate
 	conf.Logger = gossipLogger
-	if len(p.Keys) > 0 {
-		conf.Keyring, err = memberlist.NewKeyring(p.Keys, p.Keys[0])
-	}
-	if err == nil {
-		n.ml, err = memberlist.Create(conf)
-	}
+	conf.Keyring = n.keys.ring
+	n.ml, err = memberlist.Create(conf)
 	if err != nil {
 		n.transport.Shutdown()
 		det.Close()
@@ -282,6 +297,12 @@ func (n *Node) perform() {
 	for _, h := range out.met {
 		n.met(h)
 	}
+	for _, o := range out.orders {
+		n.obey(o)
+	}
+	for _, r := range out.reports {
+		n.reported(r)
+	}
 	for _, cl := range out.broadcasts { // in the order of turns: a later claim takes the place of an earlier one in the queue
 		n.broadcast(cl, nil)
 	}
@@ -318,7 +339,7 @@ func (n *Node) perform() {
 func (n *Node) publishSelf(changed bool) error {
 	c := n.core
 	if changed {
-		m, err := encodeMeta(meta{Boot: c.boot, Tags: c.tags})
+		m, err := encodeMeta(meta{Boot: c.boot, Tags: c.tags, Health: c.health})
 		if err != nil {
 			return err
 		}
@@ -427,32 +448,32 @@ func (n *Node) Isolated() bool {
 	return n.core.isolated
 }
 
-// Stats returns what was sent, received and dropped since Join.
-func (n *Node) Stats() Stats { return n.count.stats() }
+// Stats returns what happened since Join, and what waits now.
+func (n *Node) Stats() Stats {
+	s := n.count.stats()
+	s.Gossip = n.delegate.queue.NumQueued()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.Inquiries = len(n.core.inquiries)
+	for _, r := range n.core.members {
+		if r.unheard && r.State == StateUp {
+			s.Unheard++
+		}
+		if r.suspicion.deaf && r.shown == StateSuspect {
+			s.Deaf++
+		}
+	}
+	return s
+}
 
 // SetTags replaces the node's tags and hands them to the gossip; it does not wait for the others, which see them as Updated
 // within about a second. Tags that are too large are an error (ErrConfig) and change nothing; so are any
 // after Leave, for nobody would see them. After Close: ErrClosed.
 func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("cluster: SetTags: %w", err)
-	}
 	if _, err := encodeMeta(meta{Boot: maxBoot, Tags: tags}); err != nil {
 		return refused{fmt.Errorf("cluster: Tags: %w", err)}
 	}
-	n.mu.Lock()
-	if n.gone {
-		n.mu.Unlock()
-		return ErrClosed
-	}
-	if n.core.left {
-		n.mu.Unlock()
-		return errors.New("cluster: SetTags: this node has left")
-	}
-	n.core.tags = maps.Clone(tags)
-	n.core.out.meta = true
-	n.perform()
-	return nil
+	return n.announce(ctx, "SetTags", func(c *core) { c.tags = maps.Clone(tags) })
 }
 
 // leaveWait is how long Leave waits for the gossip where ctx has more time: the goodbye is sent retransmitMult times for each decade
@@ -462,14 +483,17 @@ const leaveWait = 2 * time.Second
 // Leave says goodbye, so that the others see this node as Left and not as Down, and waits until the goodbye has been
 // gossiped: about half a second. The node stays and answers until Close. If ctx ends first its error is
 // returned; the goodbye has been sent to this node's observers all the same. Leave again: nil. After Close: ErrClosed.
-func (n *Node) Leave(ctx context.Context) error {
+func (n *Node) Leave(ctx context.Context) error { return n.part(ctx, "Leave", "") }
+
+// part is Leave, and where there is a cause of death Fail.
+func (n *Node) part(ctx context.Context, what, death string) error {
 	select {
 	case n.leaving <- struct{}{}: // also where ctx has ended: the goodbye itself takes no time
 	default:
 		select {
 		case n.leaving <- struct{}{}:
 		case <-ctx.Done():
-			return fmt.Errorf("cluster: Leave: %w", ctx.Err())
+			return fmt.Errorf("cluster: %s: %w", what, ctx.Err())
 		}
 	}
 	defer func() { <-n.leaving }()
@@ -482,6 +506,7 @@ func (n *Node) Leave(ctx context.Context) error {
 		n.mu.Unlock()
 		return nil
 	}
+	n.core.death = death
 	n.core.leave(time.Now())
 	goodbye := n.core.selfClaim()
 	n.perform()
@@ -507,7 +532,7 @@ func (n *Node) Leave(ctx context.Context) error {
 		case <-limit.C:
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("cluster: Leave: %w", ctx.Err())
+			return fmt.Errorf("cluster: %s: %w", what, ctx.Err())
 		case <-n.ctx.Done():
 			return ErrClosed
 		}

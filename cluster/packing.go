@@ -57,7 +57,7 @@ func (a *ask) size() int {
 func (c *claim) size() int {
 	size := 1 + stringSize(c.Name) + uintSize(c.Boot) + uintSize(c.Epoch) + uintSize(c.Seq) + 1 + stringSize(c.Addr) + uintSize(c.Age) + 1
 	if b := c.Basis; b != nil {
-		size += uintSize(b.Phi) + uintSize(b.Threshold) + 3
+		size += uintSize(b.Phi) + uintSize(b.Threshold) + 3 + stringSize(b.Exit)
 		for _, name := range b.By {
 			size += stringSize(name)
 		}

@@ -22,7 +22,7 @@ func TestNothingForProcessesThatAreOver(t *testing.T) {
 		defer network.Close()
 		inner, _ := network.Transport("10.0.0.1:7946")
 		there, _ := network.Transport("10.0.0.2:7946")
-		tr := wrapTransport(inner)
+		tr := wrapTransport(inner, newCounters())
 		defer tr.Shutdown()
 		got := func(name string) (packet, exchange, probe bool) {
 			t.Helper()

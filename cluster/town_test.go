@@ -196,6 +196,18 @@ func (n *citizen) told(about string) []string {
 	return told
 }
 
+// since returns the events from an instant on.
+func (n *citizen) since(t time.Time) (events []cluster.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range n.events {
+		if !e.At.Before(t) {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
 // downs returns whom a node called down since the last forget.
 func (n *citizen) downs() []string {
 	n.mu.Lock()

@@ -27,14 +27,15 @@ type transport struct {
 	// What this node itself has for its memberlist, see inject.
 	injected chan *memberlist.Packet
 	label    string
-	keys     [][]byte
+	key      func() []byte // to encrypt with; nil: there is none
 
 	ctx    context.Context // ends with Shutdown
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	who  *processes // to whom nothing is sent any more
-	seed maphash.Seed
+	count *counters
+	who   *processes // to whom nothing is sent any more
+	seed  maphash.Seed
 
 	mu       sync.Mutex
 	open     map[*stream]struct{} // nil: shut down
@@ -44,11 +45,11 @@ type transport struct {
 	shutdown error
 }
 
-func wrapTransport(inner memberlist.Transport) *transport {
+func wrapTransport(inner memberlist.Transport, count *counters) *transport {
 	t := &transport{
 		streams: make(chan net.Conn), injected: make(chan *memberlist.Packet, maxInjected),
 		open: map[*stream]struct{}{}, calls: map[string]*call{},
-		who: newProcesses(), seed: maphash.MakeSeed(),
+		key: func() []byte { return nil }, count: count, who: newProcesses(), seed: maphash.MakeSeed(),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if aware, ok := inner.(memberlist.NodeAwareTransport); ok {
@@ -159,7 +160,7 @@ func (t *transport) PacketCh() <-chan *memberlist.Packet {
 // inject hands memberlist the news that a process is over, as a packet that it trusts. Its queues may drop it: the core looks
 // whether it was taken in.
 func (t *transport) inject(d departure) {
-	buf, err := encodeDeparture(d, t.label, t.keys)
+	buf, err := encodeDeparture(d, t.label, t.key())
 	if err != nil {
 		return // no random numbers: the machine has other troubles
 	}
@@ -177,6 +178,8 @@ func (t *transport) WriteToAddress(b []byte, addr memberlist.Address) (time.Time
 	if addr.Name != "" && t.who.over(addr.Name) {
 		return time.Now(), nil
 	}
+	t.count.packets.Add(1)
+	t.count.bytes.Add(uint64(len(b)))
 	return t.NodeAwareTransport.WriteToAddress(b, addr)
 }
 
@@ -315,7 +318,9 @@ func (s *stream) Write(p []byte) (int, error) {
 	if s.accepted {
 		s.owner.answered(s, p)
 	}
-	return s.Conn.Write(p)
+	n, err := s.Conn.Write(p)
+	s.owner.count.bytes.Add(uint64(n))
+	return n, err
 }
 
 func (s *stream) Close() error {

@@ -137,6 +137,7 @@ type basis struct {
 	Phi       uint64   // the sum of doubts, in hundredths
 	Threshold uint64   // what it had to reach, likewise
 	By        []string // who doubted, sorted; no more than maxBy
+	Exit      string   // of what the member died, where it said so itself; no more than maxDetail
 }
 
 // maxBy bounds the names in a verdict's basis.
@@ -274,6 +275,9 @@ func (c *claim) check() error {
 		return fmt.Errorf("state in a claim is %v", c.State)
 	}
 	if b := c.Basis; b != nil {
+		if len(b.Exit) > maxDetail || b.Exit != printableCut(b.Exit, maxDetail) {
+			return fmt.Errorf("cause of death of %d bytes: want at most %d that print", len(b.Exit), maxDetail)
+		}
 		if len(b.By) > maxBy {
 			return fmt.Errorf("verdict by %d members: want at most %d", len(b.By), maxBy)
 		}

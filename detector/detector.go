@@ -263,6 +263,21 @@ func (d *Detector[K]) Timeout(id K) (silence time.Duration, ok bool) {
 	return silence, ok
 }
 
+// Reaches returns the first instant at which a peer's φ is at least phi if nothing more is heard of it: see
+// [phiaccrual.Estimator.Reaches]. It reports false where that is never, and for a peer that is not watched or was not heard yet.
+// A pause of this process in between makes it later.
+func (d *Detector[K]) Reaches(id K, phi float64) (at time.Time, ok bool) {
+	d.see(id, func(s *shard[K], p *peer[K]) {
+		if !p.heard {
+			return
+		}
+		if at = p.est.Reaches(phi); !at.IsZero() {
+			at, ok = at.Add(p.deaf), true
+		}
+	})
+	return at, ok
+}
+
 // State returns what the detector thinks of a peer, as the latest event about it says, and whether it is watched.
 func (d *Detector[K]) State(id K) (state State, watched bool) {
 	watched = d.see(id, func(_ *shard[K], p *peer[K]) { state = p.state })
