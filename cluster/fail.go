@@ -33,5 +33,5 @@ func printableCut(s string, most int) string {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
 	}
-	return s
+	return strings.TrimSpace(s)
 }

@@ -57,6 +57,8 @@ const (
 	maxReports = 64
 	// mostKeys bounds the keys of a node: each packet under a wrong key is tried with all of them.
 	mostKeys = 16
+	// maxKeyID bounds the identifier of a key.
+	maxKeyID = 16
 )
 
 // ordered acts on an order or a report that came.
@@ -82,7 +84,8 @@ func (c *core) ordered(buf []byte) {
 			c.count.drop(dropCause(err))
 			return
 		}
-		if badName(r.Name) != "" || r.Name == "" || len(r.Keys) > mostKeys {
+		odd := func(id string) bool { return len(id) > maxKeyID || id != printableCut(id, maxKeyID) }
+		if badName(r.Name) != "" || r.Name == "" || len(r.Keys) > mostKeys || slices.ContainsFunc(r.Keys, odd) {
 			c.count.drop(dropMalformed)
 			return
 		}

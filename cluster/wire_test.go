@@ -22,6 +22,8 @@ func samplePackets() []*packet {
 		{From: "ä", Boot: 9, Claims: []claim{
 			{Name: "b", Boot: 2, Epoch: 1, Seq: 77, State: StateDown, Addr: "10.0.0.2:7946"},
 			{Name: "c", Boot: 3, State: StateLeft, Addr: "[fd00::1]:7946"},
+			{Name: "d", Boot: 4, State: StateDown, Basis: &basis{Phi: 870, Threshold: 830, By: []string{"a", "b"}}},
+			{Name: "e", Boot: 5, State: StateDown, Basis: &basis{By: []string{"e"}, Exit: "exit status 3"}},
 		}},
 	}
 }

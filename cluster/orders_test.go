@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+)
+
+// Whatever an order or a report holds, it is carried out or counted as dropped, once, and nothing of it reaches a log as it came.
+func FuzzOrder(f *testing.F) {
+	for _, v := range []any{
+		&order{Nonce: 1, Addr: "10.0.0.1:7946", Op: addKey, Key: make([]byte, 32)},
+		&order{Nonce: 2, Addr: "10.0.0.1:7946", Op: forgetMember, Name: "b", Boot: 7},
+		&report{Nonce: 3, Name: "b", Boot: 7, Failed: "no", Keys: []string{"x"}},
+	} {
+		body, err := encode(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(byte(orderMark), body)
+		f.Add(byte(reportMark), body)
+	}
+	f.Fuzz(func(t *testing.T, mark byte, body []byte) {
+		if mark != orderMark && mark != reportMark {
+			return
+		}
+		c := loner(t, time.Now(), Config{Name: "a"})
+		buf := binary.BigEndian.AppendUint32(body[:len(body):len(body)], crc32.Checksum(body, castagnoli))
+		c.received(time.Now(), append([]byte{mark}, buf...))
+		var dropped uint64
+		for _, n := range c.count.stats().Dropped {
+			dropped += n
+		}
+		if done := len(c.out.orders) + len(c.out.reports); done+int(dropped) != 1 {
+			t.Fatalf("%d carried out, %d dropped", done, dropped)
+		}
+		for _, r := range c.out.reports {
+			if a := r.answer(); a.Err != nil && strings.ContainsFunc(a.Err.Error(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Fatalf("%q", a.Err)
+			}
+			for _, id := range r.Keys {
+				if len(id) > 16 || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) }) {
+					t.Fatalf("key %q", id)
+				}
+			}
+		}
+	})
+}
+
+func TestPrintableCut(t *testing.T) {
+	for in, want := range map[string]string{
+		"exit status 3":          "exit status 3",
+		" \x1b[31mred\x07\n":     ".[31mred.",
+		strings.Repeat("ä", 100): strings.Repeat("ä", 32),
+		"\xff\xfe":               "..",
+		"  ":                     "",
+	} {
+		got := printableCut(in, maxDetail)
+		if got != want || printableCut(got, maxDetail) != got {
+			t.Errorf("%q is cut to %q, want %q", in, got, want)
+		}
+	}
+}
