@@ -263,18 +263,6 @@ func (d *Detector[K]) Timeout(id K) (silence time.Duration, ok bool) {
 	return silence, ok
 }
 
-// TimeoutAt returns what Timeout would be for a peer that beats every interval, on the same link: see
-// [phiaccrual.Estimator.TimeoutAt].
-func (d *Detector[K]) TimeoutAt(id K, interval time.Duration) (silence time.Duration, ok bool) {
-	d.see(id, func(s *shard[K], p *peer[K]) {
-		if p.heard && interval > 0 {
-			_, down := s.rules.phi.of(interval)
-			silence, ok = p.est.TimeoutAt(interval, down)
-		}
-	})
-	return silence, ok
-}
-
 // Reaches returns the first instant at which a peer's φ is at least phi if nothing more is heard of it: see
 // [phiaccrual.Estimator.Reaches]. It reports false where that is never, and for a peer that is not watched or was not heard yet.
 // A pause of this process in between makes it later.

@@ -50,15 +50,6 @@ func (e *Estimator) Timeout(phi float64) (time.Duration, bool) {
 	return e.reaches(phi, false)
 }
 
-// TimeoutAt is what Timeout would be if the peer sent a heartbeat every interval, on the same link: where most of the
-// time-out is for heartbeats that come late, shorter intervals make it little shorter.
-func (e *Estimator) TimeoutAt(interval time.Duration, phi float64) (time.Duration, bool) {
-	e.ready()
-	twin := *e
-	twin.interval = interval
-	return twin.reaches(phi, false)
-}
-
 // PhiAfter is the inverse of Timeout: φ after so much silence since a heartbeat.
 func (e *Estimator) PhiAfter(silence time.Duration) float64 {
 	e.ready()

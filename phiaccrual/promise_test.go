@@ -81,30 +81,3 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 }
-
-// Where what is lost decides, half the interval takes half as long; where lateness does, hardly less.
-func TestTimeoutAt(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for _, tc := range []struct {
-		loss     float64
-		lateness time.Duration
-		low, top float64
-	}{{0.3, 0, 0.45, 0.55}, {0, 700 * time.Millisecond, 0.65, 1}} {
-		e, err := New(Config{Interval: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := time.Unix(1e9, 0)
-		for seq := range uint64(5000) {
-			if at = at.Add(time.Second); rng.Float64() >= tc.loss {
-				e.HeartbeatSeq(at.Add(time.Duration(rng.Int64N(int64(tc.lateness)+1))), seq+1)
-			}
-		}
-		whole, _ := e.Timeout(6)
-		same, _ := e.TimeoutAt(time.Second, 6)
-		half, ok := e.TimeoutAt(time.Second/2, 6)
-		if share := float64(half) / float64(whole); !ok || same != whole || share < tc.low || share > tc.top {
-			t.Errorf("loss %v, lateness %v: %v at 1 s (%v), %v at half of it", tc.loss, tc.lateness, whole, same, half)
-		}
-	}
-}

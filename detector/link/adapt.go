@@ -15,10 +15,6 @@ const (
 	hysteresis = 0.05
 	// step is how much it changes at a time: the silence since the latest beat is to stay an ordinary one.
 	step = 0.2
-	// worth is how much sooner a death has to be found by beating twice as often, as a share, for a session to beat more often, and
-	// half of that for it to stay where it is. Where answers are late by more than the interval, most of the silence that is waited for is
-	// theirs, whatever the interval.
-	worth = 0.06
 	// mostFaster is how many times more often than on a clean link it beats at most: where that is not enough, nothing is.
 	mostFaster = 8
 )
@@ -33,14 +29,6 @@ func (s *Server) adapt(l *served, every time.Duration, now time.Time) time.Durat
 		return every
 	}
 	ratio := aim * float64(s.cfg.Within) / float64(timeout)
-	if half, ok := s.det.TimeoutAt(l.key, every/2); ok {
-		switch gain := 1 - float64(half)/float64(timeout); {
-		case gain < worth/2:
-			ratio = 1 + step
-		case gain < worth:
-			ratio = max(ratio, 1)
-		}
-	}
 	if ratio > 1-hysteresis && ratio < 1+hysteresis {
 		return every
 	}
