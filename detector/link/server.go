@@ -73,8 +73,9 @@ type served struct {
 	spare   *sleeper // nil: it is no spare connection. The goroutine that reads owns it
 
 	// What the loop alone uses.
-	skipped int // pings in a row
-	turns   uint
+	skipped uint8 // pings in a row
+	turns   uint8 // of adaptEvery
+	blocked bool  // a ping, since overloaded looked
 
 	session atomic.Pointer[session] // set once
 
