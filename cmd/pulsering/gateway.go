@@ -353,7 +353,7 @@ func gatewayStatus(server *link.Server) http.Handler {
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		n := server.Stats()
 		serveJSON(w, map[string]any{
-			"connections": n.Connections.Load(), "beats": n.Beats.Load(), "pings": n.Pings.Load(), "skipped": n.Skipped.Load(),
+			"connections": n.Connections.Load(), "spares": n.Spares.Load(), "beats": n.Beats.Load(), "pings": n.Pings.Load(), "skipped": n.Skipped.Load(),
 			"blocked": n.Blocked.Load(), "unasked": n.Unasked.Load(), "too_fast": n.TooFast.Load(), "refused": n.Refused.Load(),
 			"duplicates": n.Duplicates.Load(),
 		})

@@ -47,9 +47,10 @@ type Server struct {
 	wg      sync.WaitGroup
 }
 
-// Counters count what happened since a Server began. All but Connections only grow.
+// Counters count what happened since a Server began. All but Connections and Spares only grow.
 type Counters struct {
 	Connections atomic.Int64  // that are open
+	Spares      atomic.Int64  // of these, those that are spare: see package nat
 	Beats       atomic.Uint64 // answered pings and one-way beats, which are samples of φ
 	Pings       atomic.Uint64 // sent
 	Skipped     atomic.Uint64 // pings that were not sent, as data said the same
@@ -152,7 +153,10 @@ func (s *Server) begin(ctx context.Context, t Transport) (l *served, err error) 
 
 func (s *Server) finish(l *served, err error) error {
 	l.release()
-	l.spare.stop()
+	if l.spare != nil {
+		l.spare.stop()
+		s.count.Spares.Add(-1)
+	}
 	if code, reason := refusal(err); code != 0 {
 		s.count.Refused.Add(1)
 		l.refuse(code, reason)
