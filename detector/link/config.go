@@ -133,8 +133,8 @@ func (c Config) withDefaults() (Config, error) {
 	number("MaxSessions", &c.MaxSessions, DefaultMaxSessions, 1, 100_000_000)
 	sessions := max(1, c.MaxSessions) // of which something else is said where it is less
 	number("MaxSpares", &c.MaxSpares, min(DefaultMaxSpares, sessions), 1, sessions)
-	if len(c.Session) > maxName {
-		bad("Session", fmt.Sprintf("%d bytes", len(c.Session)), fmt.Sprintf("at most %d", maxName))
+	if len(c.Session) > MaxName {
+		bad("Session", fmt.Sprintf("%d bytes", len(c.Session)), fmt.Sprintf("at most %d", MaxName))
 	}
 	if len(c.State64) > MaxState {
 		bad("State64", fmt.Sprintf("%d bytes", len(c.State64)), fmt.Sprintf("at most %d", MaxState))
