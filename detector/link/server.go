@@ -55,7 +55,7 @@ type Counters struct {
 	Pings       atomic.Uint64 // sent
 	Skipped     atomic.Uint64 // pings that were not sent, as data said the same
 	Blocked     atomic.Uint64 // pings that were not sent, as the one before was not written
-	Unasked     atomic.Uint64 // answers to pings that were not sent, or answered already
+	Unasked     atomic.Uint64 // answers to pings that were not sent, or answered already, and acknowledgements of no message
 	TooFast     atomic.Uint64 // pings beyond the rate that was told
 	Refused     atomic.Uint64 // connections that were refused or ended for what they sent
 	Duplicates  atomic.Uint64 // messages that came again
@@ -326,11 +326,18 @@ func (s *Server) told(l *served, b Beat, now time.Time) {
 	if one == nil {
 		return
 	}
-	one.out.ack(b.Ack)
+	s.acked(one, b.Ack)
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	if one.link == l && string(one.own) != string(b.State) {
 		one.own = slices.Clone(b.State)
+	}
+}
+
+// acked takes an acknowledgement. One of a message that was not sent counts for nothing: it may be of a session before.
+func (s *Server) acked(one *session, last uint64) {
+	if !one.out.ack(last) {
+		s.count.Unasked.Add(1)
 	}
 }
 
@@ -383,7 +390,7 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 	}
 	c, ok, err := parseControl(p)
 	if err != nil {
-		return &protocolError{CodeProtocol, err.Error()}
+		return &protocolError{CodeProtocol, strings.TrimPrefix(err.Error(), "link: ")}
 	}
 	if !ok {
 		return &protocolError{CodeProtocol, "text that is neither JSON nor PING"}
@@ -403,7 +410,7 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 		}
 		return s.hello(l, c, now)
 	case typeAck:
-		l.session.Load().out.ack(c.Last)
+		s.acked(l.session.Load(), c.Last)
 	case typeEvery:
 		if err := s.asked(l, now); err != nil {
 			return err
