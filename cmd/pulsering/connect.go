@@ -44,7 +44,13 @@ func (connectCmd) Help() string {
 }
 
 // wrong returns what is wrong with flags that go together.
-func (c *connectCmd) wrong() []error { return c.trusted.wrong(c.URL) }
+func (c *connectCmd) wrong() []error {
+	errs := c.trusted.wrong(c.URL)
+	if n := len(c.Session); n > link.MaxName {
+		errs = append(errs, fmt.Errorf("--session: %d bytes: want at most %d", n, link.MaxName))
+	}
+	return errs
+}
 
 // gatewayURL says where a gateway is, and how it is spoken to.
 type gatewayURL struct{ at *url.URL }

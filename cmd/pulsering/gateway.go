@@ -30,7 +30,7 @@ type gatewayCmd struct {
 	TCP    address `name:"tcp" placeholder:"IP:PORT" any:"" help:"Serve framed TCP, and plain PING and PONG, here. Default: off."`
 	HTTP   address `name:"http" placeholder:"IP:PORT" any:"" help:"Serve /sessions, /stats and /healthz here. Default: off."`
 	Origin []text  `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of the host that they ask; * for all, also for pages from files. Repeatable."`
-	Cert   text    `placeholder:"FILE" help:"Certificates (PEM), the gateway's own first: --listen and --tcp then speak TLS, wss:// and tls://. With --key."`
+	Cert   text    `placeholder:"FILE" help:"Certificates (PEM), the gateway's own first: --listen and --tcp then speak TLS, wss:// and tls://. It is read again when it changes. With --key."`
 	Key    text    `placeholder:"FILE" help:"The private key (PEM) of --cert."`
 
 	Interval        span        `default:"1s" min:"10ms" max:"1h" help:"Time between two beats. At most half of what NAT and balancers on the way let a connection sleep."`
@@ -75,8 +75,8 @@ func (c *gatewayCmd) wrong() []error {
 	return errs
 }
 
-// certificate is how --listen and --tcp speak TLS; nil: they do not.
-func (c *gatewayCmd) certificate() (*tls.Config, error) {
+// certificate is what --listen and --tcp speak TLS with; nil: they do not.
+func (c *gatewayCmd) certificate() (*keyPair, error) {
 	switch {
 	case c.Cert == "" && c.Key == "":
 		return nil, nil
@@ -85,11 +85,7 @@ func (c *gatewayCmd) certificate() (*tls.Config, error) {
 	case c.Key == "":
 		return nil, errors.New("--cert: there is no --key: give the file with its private key too, or neither")
 	}
-	pair, err := tls.LoadX509KeyPair(string(c.Cert), string(c.Key))
-	if err != nil {
-		return nil, fmt.Errorf("--cert %s, --key %s: %w: want a certificate and its private key, both in PEM", c.Cert, c.Key, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+	return readKeyPair(string(c.Cert), string(c.Key))
 }
 
 // keepAlive is how the kernel looks after the connections to --listen and --tcp.
@@ -207,12 +203,13 @@ func (c *gatewayCmd) Run(ctx context.Context, con console) error {
 		}
 		return limit(watchedListener{l, c.keepAlive(), log}, most, func(bool) {}), nil
 	}
-	secure, err := c.certificate()
+	pair, err := c.certificate()
 	if err != nil {
 		return err
 	}
 	inTLS, webScheme, streamScheme := func(l net.Listener) net.Listener { return l }, "ws://", "tcp://"
-	if secure != nil {
+	if pair != nil {
+		secure := pair.config(log)
 		inTLS, webScheme, streamScheme = func(l net.Listener) net.Listener { return tls.NewListener(l, secure) }, "wss://", "tls://"
 	}
 
@@ -272,7 +269,7 @@ func (c *gatewayCmd) Run(ctx context.Context, con console) error {
 		server.Close()
 		return err
 	case <-ctx.Done():
-		log.Info("ending: the clients are told to come back", "cause", context.Cause(ctx), "sessions", len(server.Sessions()))
+		log.Info("ending: the clients are told to come back", "cause", context.Cause(ctx), "connections", server.Stats().Connections.Load())
 	}
 	web.Close()
 	server.Close()
@@ -353,7 +350,7 @@ func gatewayStatus(server *link.Server) http.Handler {
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		n := server.Stats()
 		serveJSON(w, map[string]any{
-			"connections": n.Connections.Load(), "beats": n.Beats.Load(), "pings": n.Pings.Load(), "skipped": n.Skipped.Load(),
+			"connections": n.Connections.Load(), "spares": n.Spares.Load(), "beats": n.Beats.Load(), "pings": n.Pings.Load(), "skipped": n.Skipped.Load(),
 			"blocked": n.Blocked.Load(), "unasked": n.Unasked.Load(), "too_fast": n.TooFast.Load(), "refused": n.Refused.Load(),
 			"duplicates": n.Duplicates.Load(),
 		})

@@ -69,6 +69,7 @@ func TestFlagsOfSessions(t *testing.T) {
 		{[]string{"connect", "tls://127.0.0.1:1", "--ca", key}, []string{"--ca", "holds no certificate"}},
 		{[]string{"connect", "wss://127.0.0.1:1/ws", "--ca", cert + "x"}, []string{"--ca", "no such file"}},
 		{[]string{"connect", "tls://127.0.0.1"}, []string{"want host:port"}},
+		{[]string{"connect", "ws://127.0.0.1:1/ws", "--session", strings.Repeat("x", 129)}, []string{"--session: 129 bytes: want at most 128"}},
 		{[]string{"gateway", "--origin", "https://pages.example"}, []string{"--origin", "want HOST or HOST:PORT"}},
 		{[]string{"gateway", "--user-timeout", "999ms"}, []string{"--user-timeout", "1s to 24h"}},
 		{[]string{"gateway", "--user-timeout", "25h"}, []string{"--user-timeout", "1s to 24h"}},

@@ -180,6 +180,8 @@ func (c *natCmd) explain(err error) error {
 		return fmt.Errorf("this machine does not permit a connection to %s: look at its firewall: %w", at, err)
 	case errors.Is(err, nat.ErrRestless):
 		return fmt.Errorf("%s: %w: run a gateway of this version there", c.Gateway, err)
+	case errors.Is(err, nat.ErrFull):
+		return fmt.Errorf("%s: %w: try again in a while", c.Gateway, err)
 	case errors.Is(err, nat.ErrNoServer):
 		return fmt.Errorf("%s: %w: is it the address of a pulsering gateway, and does it still run?", c.Gateway, err)
 	}

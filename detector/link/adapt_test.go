@@ -12,7 +12,8 @@ import (
 )
 
 // The death of a client is found within Config.Within, also on a link whose answers come late at random. Nobody who lives is
-// suspected for it, and when the link is good again, it is pinged as seldom as on one that always was.
+// suspected for it, and when the link is good again, it is pinged as seldom as on one that always was. A link whose answers take 0.4 s
+// each carries 2.5 a second: one that is pinged nearly as often gets later and later, is pinged more often for that, and stays so.
 func TestWithin(t *testing.T) {
 	for _, lateness := range []time.Duration{0, 200 * time.Millisecond, 800 * time.Millisecond} {
 		t.Run(lateness.String(), func(t *testing.T) {
@@ -58,7 +59,7 @@ func TestWithin(t *testing.T) {
 				if took > 3*time.Second+lateness {
 					t.Errorf("the last death is found after %v", took)
 				}
-				if calm > 1.4 || lateness == 0 && late > 1.4 || lateness > 500*time.Millisecond && late < 1.5 {
+				if calm > 1.4 || lateness == 0 && late > 1.4 || lateness > 500*time.Millisecond && (late < 1.4 || late > 1.85) {
 					t.Errorf("%.2f pings a second, and %.2f when the links are good again", late, calm)
 				}
 			})

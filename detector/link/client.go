@@ -45,6 +45,7 @@ type Client struct {
 	every   time.Duration // between the beats that SetInterval asked for; 0: as before
 	err     error         // why there is no session any more, or why the latest try failed
 	ended   bool
+	bye     bool          // the server said goodbye
 	first   chan struct{} // closed with the first welcome, or the end
 	started bool          // first is closed
 
@@ -135,7 +136,7 @@ func (c *Client) run() {
 		}
 		var closed *CloseError
 		if errors.As(err, &closed) && (closed.Code == CodeWrongSecret || closed.Code == CodeReplaced || closed.Code == CodeNormal) {
-			c.lost(err)
+			c.lost(err, closed.Code == CodeNormal)
 			return
 		}
 		wait := c.wait(err, tries, time.Now())
@@ -459,7 +460,7 @@ func (c *Client) change(to State, cause Cause, resumed bool, now time.Time) {
 		c.since = now
 	}
 	c.state, c.cause = to, cause
-	c.hub.Publish("", Event{Session: c.snapshot(), From: from, Resumed: resumed, At: now})
+	c.hub.Publish("", Event{Session: c.snapshot(), From: from, Resumed: resumed, Goodbye: c.bye, At: now})
 }
 
 // snapshot is what the outside sees. It needs c.mu.
@@ -474,11 +475,11 @@ func (c *Client) snapshot() Session {
 	return v
 }
 
-// lost ends the client: its session is over.
-func (c *Client) lost(err error) {
+// lost ends the client: its session is over, by a goodbye of the server or as somebody else has it.
+func (c *Client) lost(err error, bye bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.err = err
+	c.err, c.bye = err, bye
 	if c.state != 0 {
 		c.change(Gone, Clean, false, time.Now())
 	}

@@ -41,6 +41,10 @@ type Config struct {
 	// MaxSessions is how many sessions and connections a Server has at most, 1 to 100 million; default 1 million.
 	MaxSessions int
 
+	// MaxSpares is how many spare connections a Server has asleep at most, 1 to MaxSessions: each holds a socket for up to an hour and
+	// is not judged. Default 1000, or MaxSessions where that is less. See package nat.
+	MaxSpares int
+
 	// Session is the name that a Client asks for, at most 128 bytes; empty: the server makes one up. Secret resumes a session of
 	// that name, of this client's process before: see [Client.Secret].
 	Session, Secret string
@@ -64,6 +68,7 @@ const (
 	DefaultGone            = 2 * time.Minute
 	DefaultMaxMessage      = 1 << 20
 	DefaultMaxSessions     = 1_000_000
+	DefaultMaxSpares       = 1000
 )
 
 const (
@@ -126,8 +131,10 @@ func (c Config) withDefaults() (Config, error) {
 	number("MaxMessage", &c.MaxMessage, DefaultMaxMessage, 1, 1<<30)
 	number("MaxWaiting", &c.MaxWaiting, min(4*c.MaxMessage, maxWaiting), c.MaxMessage, maxWaiting)
 	number("MaxSessions", &c.MaxSessions, DefaultMaxSessions, 1, 100_000_000)
-	if len(c.Session) > maxName {
-		bad("Session", fmt.Sprintf("%d bytes", len(c.Session)), fmt.Sprintf("at most %d", maxName))
+	sessions := max(1, c.MaxSessions) // of which something else is said where it is less
+	number("MaxSpares", &c.MaxSpares, min(DefaultMaxSpares, sessions), 1, sessions)
+	if len(c.Session) > MaxName {
+		bad("Session", fmt.Sprintf("%d bytes", len(c.Session)), fmt.Sprintf("at most %d", MaxName))
 	}
 	if len(c.State64) > MaxState {
 		bad("State64", fmt.Sprintf("%d bytes", len(c.State64)), fmt.Sprintf("at most %d", MaxState))

@@ -44,8 +44,8 @@ const (
 // version is that of the protocol.
 const version = 1
 
-// maxName is how long the name of a session may be, in bytes.
-const maxName = 128
+// MaxName is how long the name of a session may be, in bytes.
+const MaxName = 128
 
 func (c control) frame() Frame {
 	b, err := json.Marshal(c)
@@ -74,8 +74,8 @@ func parseControl(p []byte) (c control, ok bool, err error) {
 		return control{}, false, fmt.Errorf("%w: state of %d bytes, want at most %d", ErrFrame, len(c.State), MaxState)
 	case c.Sleep < 0 || c.Sleep > int64(maxInterval/time.Millisecond):
 		return control{}, false, fmt.Errorf("%w: sleep_ms %d, want 0 to %d", ErrFrame, c.Sleep, int64(maxInterval/time.Millisecond))
-	case len(c.Session) > maxName:
-		return control{}, false, fmt.Errorf("%w: session name of %d bytes, want at most %d", ErrFrame, len(c.Session), maxName)
+	case len(c.Session) > MaxName:
+		return control{}, false, fmt.Errorf("%w: session name of %d bytes, want at most %d", ErrFrame, len(c.Session), MaxName)
 	}
 	return c, true, nil
 }

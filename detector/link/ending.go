@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"io"
-	"syscall"
 	"time"
 )
 
@@ -55,19 +54,14 @@ func endCause(c *conn, err error) (Cause, error) {
 			return cause, errors.Join(err, failure)
 		}
 	}
-	closed := func(err error) bool {
-		if err == nil {
-			return true
-		}
-		for _, one := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
-			if errors.Is(err, one) {
-				return true
-			}
-		}
-		return false
-	}
-	if closed(err) && closed(failure) {
+	if streamEnded(err) && streamEnded(failure) {
 		return Clean, err
 	}
 	return Silent, errors.Join(err, failure)
+}
+
+// streamEnded tells whether err says no more than that a stream is over; nil: it says nothing. What the errors of sockets mean is for
+// the transport to say (see Transport.Ended).
+func streamEnded(err error) bool {
+	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
 }

@@ -41,7 +41,7 @@ func FuzzParseControl(f *testing.F) {
 			}
 			return
 		}
-		if c.Type == "" || c.Every < 0 || fromMillis(c.Every) > maxEvery || c.After < 0 || fromMillis(c.After) > maxEvery || len(c.Session) > maxName {
+		if c.Type == "" || c.Every < 0 || fromMillis(c.Every) > maxEvery || c.After < 0 || fromMillis(c.After) > maxEvery || len(c.Session) > MaxName {
 			t.Fatalf("%q is %+v", p, c)
 		}
 		if d, ok, err := parseControl(c.frame().Payload); !ok || err != nil || c != d {

@@ -582,6 +582,33 @@ func TestNumbersOfMessages(t *testing.T) {
 	})
 }
 
+// An acknowledgement of a message that was not sent is counted, and nothing is forgotten for it: whichever way it comes.
+func TestAcknowledgementOfNoMessage(t *testing.T) {
+	inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {
+		p := h.peer(nil)
+		p.say(`{"type":"hello","session":"ann"}`)
+		if err := h.server.Send("ann", []byte("one")); err != nil {
+			t.Fatal(err)
+		}
+		p.say(`{"type":"ack","last":2}`)
+		p.say(`{"type":"beat","last":7}`)
+		p.Write(link.Frame{Type: link.Ping, Payload: beat(t, link.Beat{Seq: 1, Ack: 1 << 60})})
+		synctest.Wait()
+		if n := h.server.Stats().Unasked.Load(); n != 3 {
+			t.Errorf("%d were counted, want 3", n)
+		}
+		p.wantOpen()
+		again := h.peer(nil)
+		again.say(`{"type":"hello","session":"ann","secret":"%s"}`, p.told("welcome")["secret"])
+		if got := again.got(link.Data); len(got) != 1 {
+			t.Errorf("%d messages come again, want 1", len(got))
+		}
+		if n := h.server.Stats().Unasked.Load(); n != 3 {
+			t.Errorf("%d were counted, want 3", n)
+		}
+	})
+}
+
 // What a hostile end sends, and what it is told.
 func TestBadFrames(t *testing.T) {
 	text := func(s string) []byte {
@@ -621,6 +648,11 @@ func TestBadFrames(t *testing.T) {
 				p := h.peer(nil)
 				h.wg.Go(func() { p.pipe.Write(test.bytes) })
 				p.wantClose(test.code, test.word)
+				for _, f := range p.got(link.Close) {
+					if strings.HasPrefix(string(f.Payload), "link:") {
+						t.Errorf("the reason is %q: a client need not know of Go's packages", f.Payload)
+					}
+				}
 				if n := h.server.Stats().Refused.Load(); n != 1 {
 					t.Errorf("%d refused", n)
 				}

@@ -79,6 +79,7 @@ func (s *Server) round(l *served, now time.Time) {
 		s.count.Pings.Add(1)
 	} else {
 		s.count.Blocked.Add(1)
+		l.blocked = true
 		if progress {
 			s.det.Alive(l.key, now)
 		}

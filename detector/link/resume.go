@@ -46,7 +46,7 @@ func (s *Server) hello(l *served, c control, now time.Time) error {
 }
 
 // claim returns the session of a name, locked, and whether it was there: who comes with its secret may resume it. The name of
-// a session that is gone is free.
+// a session that is gone is free; but who comes with the secret of one that this end ended is told so, as the goodbye was lost.
 func (s *Server) claim(name string, c control) (one *session, resumed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,11 @@ func (s *Server) claim(name string, c control) (one *session, resumed bool, err 
 		if one.state != Gone {
 			return one, true, nil
 		}
+		dismissed := one.dismissed && one.knows(c.Secret)
 		one.mu.Unlock()
+		if dismissed {
+			return nil, false, &protocolError{CodeNormal, dismissal}
+		}
 	}
 	if !listed && len(s.sessions) >= s.cfg.MaxSessions {
 		return nil, false, &protocolError{CodeTryAgain, fmt.Sprintf("%d sessions, and Config.MaxSessions is as many", len(s.sessions))}

@@ -47,14 +47,15 @@ type Server struct {
 	wg      sync.WaitGroup
 }
 
-// Counters count what happened since a Server began. All but Connections only grow.
+// Counters count what happened since a Server began. All but Connections and Spares only grow.
 type Counters struct {
 	Connections atomic.Int64  // that are open
+	Spares      atomic.Int64  // of these, those that are spare: see package nat
 	Beats       atomic.Uint64 // answered pings and one-way beats, which are samples of φ
 	Pings       atomic.Uint64 // sent
 	Skipped     atomic.Uint64 // pings that were not sent, as data said the same
 	Blocked     atomic.Uint64 // pings that were not sent, as the one before was not written
-	Unasked     atomic.Uint64 // answers to pings that were not sent, or answered already
+	Unasked     atomic.Uint64 // answers to pings that were not sent, or answered already, and acknowledgements of no message
 	TooFast     atomic.Uint64 // pings beyond the rate that was told
 	Refused     atomic.Uint64 // connections that were refused or ended for what they sent
 	Duplicates  atomic.Uint64 // messages that came again
@@ -73,8 +74,9 @@ type served struct {
 	spare   *sleeper // nil: it is no spare connection. The goroutine that reads owns it
 
 	// What the loop alone uses.
-	skipped int // pings in a row
-	turns   uint
+	skipped uint8 // pings in a row
+	turns   uint8 // of adaptEvery
+	blocked bool  // a ping, since overloaded looked
 
 	session atomic.Pointer[session] // set once
 
@@ -151,7 +153,10 @@ func (s *Server) begin(ctx context.Context, t Transport) (l *served, err error) 
 
 func (s *Server) finish(l *served, err error) error {
 	l.release()
-	l.spare.stop()
+	if l.spare != nil {
+		l.spare.stop()
+		s.count.Spares.Add(-1)
+	}
 	if code, reason := refusal(err); code != 0 {
 		s.count.Refused.Add(1)
 		l.refuse(code, reason)
@@ -321,11 +326,18 @@ func (s *Server) told(l *served, b Beat, now time.Time) {
 	if one == nil {
 		return
 	}
-	one.out.ack(b.Ack)
+	s.acked(one, b.Ack)
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	if one.link == l && string(one.own) != string(b.State) {
 		one.own = slices.Clone(b.State)
+	}
+}
+
+// acked takes an acknowledgement. One of a message that was not sent counts for nothing: it may be of a session before.
+func (s *Server) acked(one *session, last uint64) {
+	if !one.out.ack(last) {
+		s.count.Unasked.Add(1)
 	}
 }
 
@@ -378,7 +390,7 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 	}
 	c, ok, err := parseControl(p)
 	if err != nil {
-		return &protocolError{CodeProtocol, err.Error()}
+		return &protocolError{CodeProtocol, strings.TrimPrefix(err.Error(), "link: ")}
 	}
 	if !ok {
 		return &protocolError{CodeProtocol, "text that is neither JSON nor PING"}
@@ -398,7 +410,7 @@ func (s *Server) text(l *served, p []byte, now time.Time) error {
 		}
 		return s.hello(l, c, now)
 	case typeAck:
-		l.session.Load().out.ack(c.Last)
+		s.acked(l.session.Load(), c.Last)
 	case typeEvery:
 		if err := s.asked(l, now); err != nil {
 			return err

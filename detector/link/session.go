@@ -51,9 +51,10 @@ type session struct {
 	in     atomic.Uint64 // the latest message that came; changed under mu
 	own    []byte        // State64
 
-	network *network // as outages counts it; nil: none
-	bye     bool     // either end said goodbye
-	shown   shown    // what subscribers know of it
+	network   *network // as outages counts it; nil: none
+	bye       bool     // either end said goodbye
+	dismissed bool     // this end did
+	shown     shown    // what subscribers know of it
 
 	// A message is handed on: one on a new connection waits for one on the connection before.
 	handing bool

@@ -30,7 +30,8 @@ func (s *Server) Send(id string, data []byte) error {
 	return nil
 }
 
-// End ends a session: the other end is told goodbye.
+// End ends a session for good: the other end is told goodbye, or when it comes back within Config.Gone. What was sent and is not
+// acknowledged may be lost. Who comes with another secret may have the name.
 func (s *Server) End(id string) error {
 	one, err := s.living(id)
 	if err != nil {
@@ -40,12 +41,15 @@ func (s *Server) End(id string) error {
 	if l := one.link; l != nil {
 		s.snapshot(one, time.Now())
 		one.link = nil
-		l.stop(Local, CodeNormal, "the server ends this session")
+		l.stop(Local, CodeNormal, dismissal)
 	}
-	one.bye = true
+	one.bye, one.dismissed = true, true
 	s.gone(one, Local, time.Now())
 	return nil
 }
+
+// dismissal is what the other end of a session is told that End ended.
+const dismissal = "the server has ended this session"
 
 // living returns a session that is not Gone, locked.
 func (s *Server) living(id string) (*session, error) {

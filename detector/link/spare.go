@@ -33,12 +33,9 @@ const spareLinger = time.Minute
 // sleeper is what a spare connection has.
 type sleeper struct{ wake, end *time.Timer }
 
-// stop is for nil too.
 func (s *sleeper) stop() {
-	if s != nil {
-		s.wake.Stop()
-		s.end.Stop()
-	}
+	s.wake.Stop()
+	s.end.Stop()
 }
 
 // sleep makes l a spare connection.
@@ -49,6 +46,10 @@ func (s *Server) sleep(l *served, c control, now time.Time) error {
 	}
 	if err := q.Quiet(); err != nil {
 		return &protocolError{CodeRestless, fmt.Sprintf("a connection cannot sleep undisturbed here: %v", err)}
+	}
+	if n := s.count.Spares.Add(1); n > int64(s.cfg.MaxSpares) {
+		s.count.Spares.Add(-1)
+		return &protocolError{CodeTryAgain, fmt.Sprintf("%d spare connections, and Config.MaxSpares is as many", s.cfg.MaxSpares)}
 	}
 	s.rounds.remove(l)
 	s.det.Forget(l.key)

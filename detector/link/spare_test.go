@@ -65,6 +65,40 @@ func TestSpareSaysOtherThings(t *testing.T) {
 	}
 }
 
+// Spare connections are bounded, and counted. Who is one too many is told, and may try again.
+func TestTooManySpares(t *testing.T) {
+	inHarbour(t, link.Config{MaxSpares: 2}, func(t *testing.T, h *harbour) {
+		spares := func() int64 { return h.server.Stats().Spares.Load() }
+		var held []*peer
+		for range 2 {
+			p := h.peer(silent)
+			p.say(`{"type":"hello","v":1,"sleep_ms":60000}`)
+			held = append(held, p)
+		}
+		third := h.peer(silent)
+		third.say(`{"type":"hello","v":1,"sleep_ms":60000}`)
+		time.Sleep(2 * time.Second)
+		third.wantClose(link.CodeTryAgain, "2 spare connections", "MaxSpares")
+		if n, refused := spares(), h.server.Stats().Refused.Load(); n != 2 || refused != 1 {
+			t.Errorf("%d spare connections, %d refused; want 2 and 1", n, refused)
+		}
+		for _, p := range held {
+			p.wantOpen()
+		}
+		held[0].pipe.Close()
+		synctest.Wait()
+		fourth := h.peer(silent)
+		fourth.say(`{"type":"hello","v":1,"sleep_ms":60000}`)
+		if fourth.told("welcome") == nil {
+			t.Error("a spare connection ended, and there is no room for another")
+		}
+		time.Sleep(3 * time.Minute)
+		if n := spares(); n != 0 {
+			t.Errorf("%d spare connections are left", n)
+		}
+	})
+}
+
 // A sleep has a limit, which the error names.
 func TestSpareOutOfRange(t *testing.T) {
 	inHarbour(t, link.Config{}, func(t *testing.T, h *harbour) {

@@ -37,7 +37,7 @@ type Frame struct {
 // each of which returns zero for what it does not know:
 //
 //	Evidence(silence, interval time.Duration) Cause // why nothing was heard for so long, where beats are interval apart
-//	Ended(read, write error) Cause                  // what the errors of both directions mean
+//	Ended(read, write error) Cause                  // what the errors of both directions mean: see tcp.EndCause
 //	Unread() bool                                   // bytes came that Read has not taken
 //	Acked() uint64                                  // bytes that the other host has acknowledged so far
 //

@@ -265,6 +265,8 @@ func TestConfig(t *testing.T) {
 		{Config{MaxMessage: -1}, "Config.MaxMessage = -1: want 1 to 1073741824"},
 		{Config{MaxMessage: 1 << 30, MaxWaiting: 1}, "Config.MaxWaiting = 1: want 1073741824 to 1073741824"},
 		{Config{MaxSessions: -5}, "Config.MaxSessions = -5: want 1 to 100000000"},
+		{Config{MaxSpares: -1}, "Config.MaxSpares = -1: want 1 to 1000000"},
+		{Config{MaxSessions: 10, MaxSpares: 11}, "Config.MaxSpares = 11: want 1 to 10"},
 		{Config{Session: strings.Repeat("x", 129)}, "Config.Session = 129 bytes: want at most 128"},
 		{Config{State64: make([]byte, 65)}, "Config.State64 = 65 bytes: want at most 64"},
 	} {

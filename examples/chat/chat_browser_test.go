@@ -157,3 +157,22 @@ func TestPathIsDead(t *testing.T) {
 		t.Errorf("the session is %v", v.State)
 	}
 }
+
+// A page that is left may be kept for the Back button, and its browser goes on to answer pings: the
+// page says itself that nobody is there, and goes on where it was when somebody comes back.
+func TestPageIsLeft(t *testing.T) {
+	s := newStand(t, link.Config{Interval: 500 * time.Millisecond, Grace: patience})
+	ann, bob := s.open("ann"), s.open("bob")
+	bob.sees("ann", "online")
+	bob.watch("ann")
+	ann.do(chromedp.Navigate("about:blank"))
+	bob.until("document.querySelector('#people [data-name=ann] small')?.textContent", "away: the connection was closed")
+	bob.says("Where are you?")
+	bob.until(messages, "Where are you?")
+	ann.eval("history.back()")
+	bob.sees("ann", "online")
+	ann.until(messages, "Where are you?")
+	if got, want := bob.eval(states), "online away online"; got != want {
+		t.Errorf("bob saw %q, want %q", got, want)
+	}
+}

@@ -147,7 +147,7 @@ func (r *room) session(e link.Event) {
 		}
 	case link.Away, link.Gone:
 		r.pages.Forget(name)
-		u.bye = e.Session.State == link.Gone && e.From != link.Away && e.Session.Cause == link.Clean
+		u.bye = e.Goodbye
 	}
 	r.mu.Unlock()
 	r.change()

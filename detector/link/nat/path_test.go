@@ -28,8 +28,9 @@ const (
 
 // world is a server, and a path to it that forgets, in memory and in virtual time.
 type world struct {
-	t  *testing.T
-	wg sync.WaitGroup
+	cfg link.Config // of the servers
+	t   *testing.T
+	wg  sync.WaitGroup
 
 	mu     sync.Mutex
 	server *link.Server
@@ -56,7 +57,7 @@ func inWorld(t *testing.T, how forgets, limit time.Duration, story func(*testing
 
 // start starts a server process, in the place of the one before.
 func (w *world) start() {
-	server, err := link.NewServer(link.Config{})
+	server, err := link.NewServer(w.cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -19,6 +19,9 @@ var (
 	// nothing can be measured there.
 	ErrRestless = errors.New("nat: a connection cannot sleep undisturbed")
 
+	// ErrFull says that the server has no room for another connection that sleeps: it may have later.
+	ErrFull = errors.New("nat: the server has no room")
+
 	errClock    = errors.New("nat: the clock was set during the sleep, or this machine was suspended")
 	errDisturbs = errors.New("nat: something was said during the sleep")
 	errOther    = errors.New("nat: another server process answers than the one that slept: it was started anew, or a balancer chose another")
@@ -122,6 +125,8 @@ func (s *spare) welcome(ctx context.Context, sleep time.Duration) error {
 		switch {
 		case errors.As(f.err, &closed) && closed.Code == link.CodeRestless:
 			return fmt.Errorf("%w: %s", ErrRestless, closed.Reason)
+		case errors.As(f.err, &closed) && closed.Code == link.CodeTryAgain:
+			return fmt.Errorf("%w: %s", ErrFull, closed.Reason)
 		case f.err != nil:
 			return fmt.Errorf("%w: %w", ErrNoServer, f.err)
 		case f.Type != "welcome": // a ping that was due before the hello came

@@ -96,6 +96,29 @@ func TestCableIsPulled(t *testing.T) {
 	})
 }
 
+// A server without room says so, and sleeps that it refuses count for nothing.
+func TestServerIsFull(t *testing.T) {
+	inWorld(t, dropping, 0, func(t *testing.T, w *world) {
+		w.cfg.MaxSpares = 1
+		w.start()
+		var first sync.WaitGroup
+		first.Go(func() {
+			if got := w.try(time.Minute); got.Outcome != Held {
+				t.Errorf("the first: %+v", got)
+			}
+		})
+		time.Sleep(time.Second)
+		got := w.try(time.Minute)
+		if got.Outcome != Unclear || !errors.Is(got.Err, ErrFull) || !strings.Contains(got.Err.Error(), "MaxSpares") {
+			t.Errorf("%+v, want unclear, as the server is full", got)
+		}
+		first.Wait()
+		if got := w.try(time.Minute); got.Outcome != Held {
+			t.Errorf("there is room again: %+v", got)
+		}
+	})
+}
+
 // What can be said at once needs no sleep.
 func TestProbeThatCannotBegin(t *testing.T) {
 	inWorld(t, dropping, 0, func(t *testing.T, w *world) {

@@ -26,13 +26,9 @@ func SilenceCause(conn net.Conn, silence, interval time.Duration) link.Cause {
 	return 0
 }
 
-// EndCause is why a connection over conn ended, by the errors of both directions; zero where these do not tell. A reset counts as
-// closed by the other end, as that is what most are: a process that ended with data unread. The errors of TLS are those of the
-// socket below it.
-func EndCause(conn net.Conn, read, write error) link.Cause {
-	if _, err := socketOf(conn); err != nil {
-		return 0
-	}
+// EndCause is why a connection ended, by the errors of both directions as HowEnded joins them; zero where these do not tell. A reset
+// counts as closed by the other end, as that is what most are: a process that ended with data unread.
+func EndCause(read, write error) link.Cause {
 	switch HowEnded(read, write) {
 	case EndClean, EndReset:
 		return link.Clean
@@ -61,8 +57,8 @@ func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
 	return SilenceCause(c.NetConn(), silence, interval)
 }
 
-// Ended is EndCause of the socket.
-func (c *Conn) Ended(read, write error) link.Cause { return EndCause(c.NetConn(), read, write) }
+// Ended is EndCause.
+func (c *Conn) Ended(read, write error) link.Cause { return EndCause(read, write) }
 
 // Unread is Unread of the socket.
 func (c *Conn) Unread() bool { return Unread(c.NetConn()) }

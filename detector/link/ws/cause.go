@@ -15,8 +15,8 @@ func (c *Conn) Evidence(silence, interval time.Duration) link.Cause {
 // Quiet keeps the kernel from sending anything of its own: see tcp.Quiet.
 func (c *Conn) Quiet() error { return tcp.Quiet(c.conn) }
 
-// Ended tells how the socket ended: see tcp.EndCause.
-func (c *Conn) Ended(read, write error) link.Cause { return tcp.EndCause(c.conn, read, write) }
+// Ended is tcp.EndCause.
+func (c *Conn) Ended(read, write error) link.Cause { return tcp.EndCause(read, write) }
 
 // Unread is tcp.Unread of the socket.
 func (c *Conn) Unread() bool { return tcp.Unread(c.conn) }

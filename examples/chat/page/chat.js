@@ -138,6 +138,10 @@ const now = () => { if (timer) connect(); };
 addEventListener("online", now);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) now(); });
 
+// A page that is left may be kept for the Back button, with its connection, on which the browser goes
+// on to answer: so the page ends it. Whoever comes back looks at it, and it connects.
+addEventListener("pagehide", () => { if (socket) drop(); });
+
 // over ends the session: whoever comes in next begins a new one.
 function over(why) {
   const s = socket;
