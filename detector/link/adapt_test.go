@@ -56,10 +56,11 @@ func TestWithin(t *testing.T) {
 				}
 				took := time.Since(begin)
 				t.Logf("%.2f pings a second, %.2f when the links are good again; the last death is found after %v", late, calm, took)
-				if took > 3*time.Second+lateness {
+				// The last answers are on their way, and what the link is like again is being learnt: 3.9 s at most of 150 at 800 ms.
+				if took > 3*time.Second+3*lateness/2 {
 					t.Errorf("the last death is found after %v", took)
 				}
-				if calm > 1.4 || lateness == 0 && late > 1.4 || lateness > 500*time.Millisecond && (late < 1.4 || late > 1.85) {
+				if calm > 1.5 || lateness == 0 && late > 1.4 || lateness > 500*time.Millisecond && (late < 1.4 || late > 1.85) {
 					t.Errorf("%.2f pings a second, and %.2f when the links are good again", late, calm)
 				}
 			})
