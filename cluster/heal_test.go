@@ -27,7 +27,7 @@ func TestOrderOfKnocks(t *testing.T) {
 	c.condemn(now.Add(2*time.Second), people["late"], ReasonSilent)
 
 	var got []string
-	for _, hp := range (&Node{cfg: c.cfg, core: c}).lost() {
+	for _, hp := range (&Node{cfg: c.cfg, core: c, seeds: seeds{fixed: c.cfg.seeds}}).lost() {
 		got = append(got, hp.String())
 	}
 	want := []string{people["buried"].Addr, "10.0.0.99:7946", people["late"].Addr, people["early"].Addr}
