@@ -66,7 +66,7 @@ func (h *history) add(e cluster.Event) {
 
 // detected tells how long it took to find out by silence that an observed member is dead.
 func detected(e cluster.Event) (time.Duration, bool) {
-	if e.Kind != cluster.Down || !e.Member.Observed || e.Member.LastHeard.IsZero() {
+	if e.Kind != cluster.Down || e.Member.LastHeard.IsZero() { // zero: not observed, or never heard
 		return 0, false
 	}
 	switch e.Reason {
