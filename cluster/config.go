@@ -83,8 +83,8 @@ type Config struct {
 	// Discover returns more seeds, in the same form: where a directory, a file or a command says where the members are (see
 	// package discovery). Join calls it until a member answers, every half to five seconds, and the node every five seconds while
 	// it knows no member that is up, every minute later, one call at a time. It has to return when its context ends, after ten
-	// seconds at most. An error is logged and means that nothing is known, so that a node does not begin a cluster of its own; an empty list
-	// means that there is nobody. Nil: Seeds are all.
+	// seconds at most. An error is logged and means that there may be more than what was returned with it, so that a node does not
+	// begin a cluster of its own; an empty list without one means that there is nobody. Nil: Seeds are all.
 	Discover func(ctx context.Context) ([]string, error)
 	// Remembered are members that an earlier run of this node knew last: only Name and Addr count. They are tried too, for about three
 	// seconds where nothing else is left, and exchanged with only where a member of that name answers at that address.

@@ -183,7 +183,7 @@ func (n *Node) joinSeeds(ctx context.Context) (member string, err error) {
 		case <-patience.C:
 			n.cfg.log.Warn("no seed answers yet; still trying", "seeds", n.seedNames(), "last", errors.Join(append(lastErrors(tries), undiscovered)...))
 		case f := <-look:
-			if undiscovered = f.err; f.err == nil {
+			if undiscovered = f.err; f.err == nil || len(f.seeds) > 0 {
 				n.takeFound(f.seeds)
 				n.mu.Lock()
 				wanted = n.seeds.all()

@@ -101,18 +101,20 @@ const (
 	aloneEvery      = 5 * time.Second
 )
 
-// discover asks Config.Discover where other members may be.
+// discover asks Config.Discover where other members may be. What it found holds also where there is an error.
 func (p *prepared) discover(ctx context.Context) ([]hostPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverTime)
 	defer cancel()
 	list, err := p.Discover(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("cluster: Discover: %w", err)
+		err = fmt.Errorf("cluster: Discover: %w", err)
 	}
 	if len(list) > mostFound {
-		return nil, fmt.Errorf("cluster: Discover: %d addresses: want at most %d", len(list), mostFound)
+		err = errors.Join(err, fmt.Errorf("cluster: Discover: %d addresses: want at most %d", len(list), mostFound))
+		list = list[:mostFound]
 	}
-	return parseSeeds("Discover", list)
+	found, wrong := parseSeeds("Discover", list)
+	return found, errors.Join(err, wrong)
 }
 
 // takeFound takes what Config.Discover said.
@@ -133,9 +135,10 @@ func (n *Node) rediscover(asked time.Time) time.Time {
 		return asked
 	}
 	found, err := n.cfg.discover(n.ctx)
-	if err == nil {
+	if err == nil || len(found) > 0 {
 		n.takeFound(found)
-	} else if n.ctx.Err() == nil {
+	}
+	if err != nil && n.ctx.Err() == nil {
 		n.cfg.log.Debug("looking for seeds failed", "error", err)
 	}
 	return time.Now()
