@@ -86,7 +86,7 @@ func (n *Node) Explain(name string) (Explanation, bool) {
 	now := time.Now()
 	if name == n.cfg.Name {
 		e := Explanation{Member: n.core.selfMember(), Threshold: n.core.downPhi, StallThreshold: n.core.stallPhi}
-		e.Observers = memberNames(n.core.observers)
+		e.Observers = memberNames(n.core.duty)
 		return e, true
 	}
 	r := n.core.members[name]
