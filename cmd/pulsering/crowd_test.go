@@ -78,7 +78,7 @@ func (v *visitor) asks(path string, patience time.Duration) int {
 func crowd(t *testing.T, most int, story func(t *testing.T, door *pipes, f *fakeRing)) {
 	synctest.Test(t, func(t *testing.T) {
 		door, f := newPipes(), newFakeRing()
-		a := serveAPI(door, most, hclog.NewNullLogger())
+		a := serveAPI(door, nil, most, hclog.NewNullLogger())
 		a.joined(f)
 		defer a.close()
 		defer close(f.closed)
@@ -233,7 +233,7 @@ func TestHTTPFollowersAreBounded(t *testing.T) {
 func TestHTTPListenerFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		a := serveAPI(brokenListener{newPipes()}, 8, hclog.New(&hclog.LoggerOptions{Output: &log}))
+		a := serveAPI(brokenListener{newPipes()}, nil, 8, hclog.New(&hclog.LoggerOptions{Output: &log}))
 		synctest.Wait()
 		a.close()
 		if !strings.Contains(log.String(), "HTTP has ended") || !strings.Contains(log.String(), "no such device") {

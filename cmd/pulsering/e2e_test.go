@@ -583,7 +583,7 @@ func TestSecondSignal(t *testing.T) {
 
 // beStuck is the process of TestSecondSignal: it never gets done with stopping.
 func beStuck() {
-	ctx, _ := untilSignal(context.Background())
+	ctx, _, _ := untilSignal(context.Background())
 	fmt.Print("r")
 	<-ctx.Done()
 	fmt.Print("s")

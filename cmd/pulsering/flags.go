@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,74 +10,11 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/pulsering/pulsering/cluster"
 )
 
 // A flag that is given says something: zero or empty is no way to ask for the default, as it is in the library, where
 // a field cannot be left out. So each type below refuses it. An empty variable in --join "$SEEDS" would otherwise start
 // a second cluster without a word.
-
-// reader reads flags and keeps what is wrong with them, so that all of it can be said at once: kong stops at the first error.
-type reader struct {
-	wrong []error
-}
-
-// options make kong read the types of flags below.
-func (r *reader) options() []kong.Option {
-	return []kong.Option{
-		reads(r, parseSpan),
-		reads(r, parseSpanOrNever),
-		reads(r, parseWholeSpan),
-		reads(r, parseEven),
-		reads(r, parseCount),
-		reads(r, func(s string, _ *kong.Tag, t *text) error { *t = text(s); return nil }),
-		reads(r, parseChoice),
-		reads(r, func(s string, tag *kong.Tag, a *address) (err error) {
-			*a, err = parseAddress(s, tag.Has("any"))
-			return err
-		}),
-		reads(r, parseAddresses),
-		reads(r, parseTags),
-		reads(r, parseGatewayURL),
-		reads(r, parseGatewayAt),
-		reads(r, func(s string, _ *kong.Tag, k *keyFile) (err error) { *k, err = readKeyFile(s); return err }),
-		kong.ValueFormatter(helpWithRange),
-	}
-}
-
-// reads makes parse the reader of a type. Kong sees only what it alone knows to be wrong, such as a value that is missing.
-func reads[T any](r *reader, parse func(s string, tag *kong.Tag, to *T) error) kong.Option {
-	return kong.TypeMapper(reflect.TypeFor[T](), kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
-		var s string
-		if err := ctx.Scan.PopValueInto("a", &s); err != nil {
-			return err
-		}
-		name, err := "--"+ctx.Value.Name, errors.New("is empty: give it a value, or leave the flag out")
-		if ctx.Value.Flag == nil { // an argument without a flag
-			name, err = ctx.Value.Name, errors.New("is empty: give it a value")
-		}
-		if s != "" {
-			err = parse(s, ctx.Value.Tag, target.Addr().Interface().(*T))
-		}
-		for _, err := range each(err) {
-			r.wrong = append(r.wrong, fmt.Errorf("%s: %w", name, err))
-		}
-		return nil
-	}))
-}
-
-// each takes joined errors apart.
-func each(err error) []error {
-	var several interface{ Unwrap() []error }
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &several):
-		return several.Unwrap()
-	}
-	return []error{err}
-}
 
 // span is a duration between the tags min and max.
 type span time.Duration
@@ -199,38 +133,17 @@ func parseAddress(s string, listens bool) (address, error) {
 	return address(s), nil
 }
 
-// seeds is a list of members to join through, with commas or from several flags. Without a port it is the default one.
-type seeds []address
-
-func parseAddresses(list string, _ *kong.Tag, to *seeds) error {
-	var errs []error
-	for s := range strings.SplitSeq(list, ",") {
-		a, err := parseSeed(strings.TrimSpace(s))
-		if err != nil {
-			errs = append(errs, err)
-		} else if !slices.Contains(*to, a) {
-			*to = append(*to, a)
-		}
+// parseBool takes the words that kong takes.
+func parseBool(s string, _ *kong.Tag, to *bool) error {
+	switch strings.ToLower(s) {
+	case "true", "yes", "1":
+		*to = true
+	case "false", "no", "0":
+		*to = false
+	default:
+		return fmt.Errorf("%q: want true or false", s)
 	}
-	return errors.Join(errs...)
-}
-
-// defaultPort is the port of a node without --bind.
-var defaultPort = cluster.DefaultBind[strings.LastIndexByte(cluster.DefaultBind, ':')+1:]
-
-func parseSeed(s string) (address, error) {
-	if s == "" {
-		return "", errors.New(`"" is no address: want host or host:port`)
-	}
-	bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
-	_, notIP := netip.ParseAddr(bare)
-	switch {
-	case notIP == nil && (bare == s || len(bare) == len(s)-2): // an IP address, also an IPv6 one with or without brackets
-		return address(net.JoinHostPort(bare, defaultPort)), nil
-	case !strings.ContainsAny(s, ":[]"):
-		return address(net.JoinHostPort(s, defaultPort)), nil
-	}
-	return parseAddress(s, false)
+	return nil
 }
 
 // tags are key=value pairs, each from a flag of its own.

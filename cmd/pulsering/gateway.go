@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pulsering/pulsering/detector/link"
@@ -29,7 +30,7 @@ type gatewayCmd struct {
 	Listen address `default:"127.0.0.1:9000" placeholder:"IP:PORT" any:"" help:"Serve WebSocket here, at /ws; port 0 takes a free one."`
 	TCP    address `name:"tcp" placeholder:"IP:PORT" any:"" help:"Serve framed TCP, and plain PING and PONG, here. Default: off."`
 	HTTP   address `name:"http" placeholder:"IP:PORT" any:"" help:"Serve /sessions, /stats and /healthz here. Default: off."`
-	Origin []text  `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of the host that they ask; * for all, also for pages from files. Repeatable."`
+	Origin origins `placeholder:"HOST[:PORT]" help:"Pages of this host may connect too, beside those of the host that they ask; * for all, also for pages from files. Repeatable."`
 	Cert   text    `placeholder:"FILE" help:"Certificates (PEM), the gateway's own first: --listen and --tcp then speak TLS, wss:// and tls://. It is read again when it changes. With --key."`
 	Key    text    `placeholder:"FILE" help:"The private key (PEM) of --cert."`
 
@@ -41,7 +42,8 @@ type gatewayCmd struct {
 
 	JSON         bool   `name:"json" help:"Print events as JSON, one object a line."`
 	OnOutputFail choice `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the gateway: closed, once its reader has gone; any, also on a full disk; never. Default: closed."`
-	LogLevel     choice `of:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
+	logFlags
+	configFlags
 }
 
 func (gatewayCmd) Help() string {
@@ -59,11 +61,6 @@ func (c *gatewayCmd) wrong() []error {
 	var errs []error
 	if _, err := c.certificate(); err != nil {
 		errs = append(errs, err)
-	}
-	for _, o := range c.Origin {
-		if strings.ContainsAny(string(o), "/ ") {
-			errs = append(errs, fmt.Errorf("--origin: %q: want HOST or HOST:PORT, without a scheme or path, or *", string(o)))
-		}
 	}
 	if c.UserTimeout > 0 {
 		if err := c.keepAlive().Validate(); err != nil {
@@ -183,9 +180,10 @@ func (c *gatewayCmd) config() link.Config {
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 
 // Run serves sessions until ctx ends.
-func (c *gatewayCmd) Run(ctx context.Context, con console) error {
+func (c *gatewayCmd) Run(ctx context.Context, con console, set *settings) error {
 	signal.Ignore(syscall.SIGPIPE)
-	log := newLogger(con, c.LogLevel)
+	log := c.logger(con)
+	set.warn(log)
 	server, err := link.NewServer(c.config())
 	if err != nil {
 		return err
@@ -371,4 +369,18 @@ type sessionStatus struct {
 	Since     time.Time `json:"since"`
 	LastHeard time.Time `json:"last_heard"`
 	State64   []byte    `json:"state64,omitempty"`
+}
+
+// origins are hosts whose pages may connect, with commas or from several flags.
+type origins []text
+
+func parseOrigins(list string, _ *kong.Tag, to *origins) error {
+	for o := range strings.SplitSeq(list, ",") {
+		o = strings.TrimSpace(o)
+		if o == "" || strings.ContainsAny(o, "/ ") {
+			return fmt.Errorf("%q: want HOST or HOST:PORT, without a scheme or path, or *", o)
+		}
+		*to = append(*to, text(o))
+	}
+	return nil
 }

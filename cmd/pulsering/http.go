@@ -17,7 +17,7 @@ import (
 	"github.com/pulsering/pulsering/cluster"
 )
 
-// The read-only HTTP interface of a node. It says what the node sees and changes nothing; there is no authentication.
+// The read-only HTTP interface of a node. It says what the node sees and changes nothing.
 //
 //	GET /members   a JSON array, sorted by name
 //	GET /events    one JSON object a line, from every member's present state on, until the client goes
@@ -56,21 +56,27 @@ const (
 type api struct {
 	server    *http.Server
 	listener  net.Listener
+	guard     *guard
 	ring      atomic.Pointer[ring]
 	followers chan struct{} // those that follow events: half of the connections at most
 }
 
-// listenAPI starts to serve on addr.
-func listenAPI(addr string, log hclog.Logger) (*api, error) {
-	listener, err := net.Listen("tcp", addr)
+// listenAPI starts to serve where the flags say, to whom they say.
+func listenAPI(flags httpFlags, log hclog.Logger) (*api, error) {
+	guard, err := newGuard(flags)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", string(flags.HTTP))
 	if err != nil {
 		return nil, fmt.Errorf("--http: %w: choose another address, or end what listens there", err)
 	}
-	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		log.Warn("HTTP is open to other machines and has no authentication: anyone there can list the members",
-			"addr", listener.Addr(), "safer", fmt.Sprintf("--http 127.0.0.1:%d", tcp.Port))
+	guarded, err := guard.listener(listener)
+	if err != nil {
+		listener.Close()
+		return nil, err
 	}
-	return serveAPI(listener, clientLimit(), log), nil
+	return serveAPI(guarded, guard, clientLimit(), log), nil
 }
 
 // clientLimit is how many connections a process may give to clients.
@@ -82,10 +88,10 @@ func clientLimit() int {
 }
 
 // serveAPI serves on a listener, with a bound on the connections.
-func serveAPI(listener net.Listener, most int, log hclog.Logger) *api {
-	a := &api{followers: make(chan struct{}, most/2)}
+func serveAPI(listener net.Listener, guard *guard, most int, log hclog.Logger) *api {
+	a := &api{guard: guard, followers: make(chan struct{}, most/2)}
 	a.server = &http.Server{
-		Handler:        a.handler(),
+		Handler:        guard.handler(a.handler()),
 		ReadTimeout:    askPatience,
 		WriteTimeout:   readPatience,
 		IdleTimeout:    idlePatience,

@@ -44,19 +44,21 @@ type cli struct {
 	ShowVersion versionFlag `name:"version" help:"Print the version of this binary."`
 }
 
-// console is where a command writes to.
+// console is where a command writes to, and what it is asked from there.
 type console struct {
 	out, err io.Writer
 	outTTY   bool // out is a terminal: it may be redrawn
 	outColor bool // and colours are wanted there
 	errColor bool
 	together bool // out and err are the same terminal, pipe or file: what both tell is told twice
+
+	hangups *hangups // what a SIGHUP asks for; nil: nothing
 }
 
 func main() {
-	ctx, stop := untilSignal(context.Background())
+	ctx, hangups, stop := untilSignal(context.Background())
 	errs := newPatientWriter(os.Stderr)
-	con := console{out: os.Stdout, err: errs}
+	con := console{out: os.Stdout, err: errs, hangups: hangups}
 	con.outTTY = isTerminal(os.Stdout)
 	con.outColor = con.outTTY && os.Getenv("NO_COLOR") == ""
 	con.errColor = isTerminal(os.Stderr) && os.Getenv("NO_COLOR") == ""
@@ -74,60 +76,43 @@ const (
 
 // run does what the arguments say and returns the exit code.
 func run(ctx context.Context, args []string, con console) int {
-	var c cli
-	var flags reader
-	var done bool
-	parser, err := kong.New(&c, append(flags.options(),
-		kong.Name("pulsering"),
-		kong.Description("Tells the members of a cluster which of them are up, suspect, down or gone, within a second.\n\n"+
-			"New here? Run: pulsering demo"),
-		kong.Writers(con.out, con.err),
-		kong.Exit(func(int) { done = true }), // only --help and --version call it, and parsing goes on
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(con))...)
-	if err != nil {
-		panic(err) // the grammar above is wrong, whatever the arguments
-	}
-	if len(args) == 0 {
-		parser.Stdout = con.err
-		parser.Parse([]string{"--help"})
+	s := parse(ctx, args, con)
+	switch {
+	case len(args) == 0:
+		return exitUsage
+	case s.done:
+		return 0
+	case s.broken != nil:
+		complain(con, s.broken)
+		return exitFailed
+	case len(s.wrong) > 0:
+		complain(con, s.wrong...)
+		hint(con, s.command)
 		return exitUsage
 	}
-	command, err := parser.Parse(args)
-	if done {
+	if s.wantsPrint() {
+		for _, warning := range s.warnings {
+			fmt.Fprintf(con.err, "pulsering: warning: %s\n", warning)
+		}
+		if err := s.print(con.out); err != nil {
+			complain(con, err)
+			return exitFailed
+		}
 		return 0
 	}
-	var unparsed *kong.ParseError
-	if err != nil && (!errors.As(err, &unparsed) || unparsed.ExitCode() == exitFailed) {
-		complain(con, err) // a hook of kong's failed: --help could not be written
-		return exitFailed
-	}
-	wrong := flags.wrong
-	if err != nil {
-		command = unparsed.Context
-		wrong = append(wrong, err)
-	} else if cmd, ok := command.Selected().Target.Addr().Interface().(interface{ wrong() []error }); ok {
-		wrong = append(wrong, cmd.wrong()...)
-	}
-	if len(wrong) > 0 {
-		complain(con, wrong...)
-		hint(con, command)
-		return exitUsage
-	}
 
-	err = command.Run()
+	err := s.command.Run()
 	if err == nil {
 		return 0
 	}
-	complain(con, err)
-	var s signalled
+	complain(con, s.named(err))
+	var signal signalled
 	switch {
 	case errors.Is(err, cluster.ErrConfig):
-		hint(con, command)
+		hint(con, s.command)
 		return exitUsage
-	case errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &s):
-		return s.exitCode()
+	case errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &signal):
+		return signal.exitCode()
 	}
 	return exitFailed
 }
@@ -164,31 +149,36 @@ func (s signalled) exitCode() int {
 	return exitFailed
 }
 
-// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM has its
-// usual effect, so that whatever hangs can be stopped at once. A second SIGHUP has none: a terminal that closes may send two
-// of them, and a service manager one right after its SIGTERM. A SIGHUP that was ignored at the start stays ignored: the
-// program was started by nohup.
-func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP, but for a SIGHUP that is taken for a reload.
+// A second SIGINT or SIGTERM has its usual effect, so that whatever hangs can be stopped at once. A second SIGHUP has none: a
+// terminal that closes may send two of them, and a service manager one right after its SIGTERM. A SIGHUP that was ignored at
+// the start stays ignored: the program was started by nohup.
+func untilSignal(parent context.Context) (ctx context.Context, hups *hangups, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	signals, hangups := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signals, hung := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(hangups, syscall.SIGHUP)
+		hups = newHangups()
+		signal.Notify(hung, syscall.SIGHUP)
 	}
 	go func() {
 		var why error
-		select {
-		case s := <-signals:
-			why = signalled{s}
-		case s := <-hangups:
-			why = signalled{s}
-		case <-ctx.Done():
+		for why == nil && ctx.Err() == nil {
+			select {
+			case s := <-signals:
+				why = signalled{s}
+			case s := <-hung:
+				if hups.ends() {
+					why = signalled{s}
+				}
+			case <-ctx.Done():
+			}
 		}
 		signal.Stop(signals) // first: whoever sees that it ends may send the second signal at once
 		cancel(why)
 	}()
-	return ctx, func() {
+	return ctx, hups, func() {
 		cancel(nil)
-		signal.Stop(hangups)
+		signal.Stop(hung)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,10 +24,12 @@ type nodeCmd struct {
 	KeyFile   keyFile `placeholder:"FILE" help:"File of base64 keys that encrypt all traffic, one a line; see: pulsering keygen."`
 	Tag       tags    `placeholder:"K=V" help:"Label of this member that the others see. Repeatable."`
 
-	HTTP         address `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve /members, /events, /stats and /healthz here. Default: off."`
-	JSON         bool    `name:"json" help:"Print events as JSON, one object a line."`
-	OnOutputFail choice  `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the node: closed, once its reader has gone; any, also on a full disk; never. What does not end it is tried again. Default: closed."`
-	LogLevel     choice  `of:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
+	httpFlags
+
+	JSON         bool   `name:"json" help:"Print events as JSON, one object a line."`
+	OnOutputFail choice `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the node: closed, once its reader has gone; any, also on a full disk; never. What does not end it is tried again. Default: closed."`
+	logFlags
+	configFlags
 
 	Beat              span        `default:"125ms" min:"5ms" max:"10s" help:"Time between two heartbeats: the dial between traffic and speed."`
 	StallAllowance    span        `default:"400ms" min:"1ms" max:"1m" help:"How long a member may stall and never be called down for it."`
@@ -33,14 +37,23 @@ type nodeCmd struct {
 	ForgetAfter       span        `default:"24h" min:"1m" max:"87600h" help:"How long members that are down or have left are remembered."`
 	IsolatedDownAfter spanOrNever `default:"30s" min:"1s" max:"720h" help:"How long this node may hear nobody before it shows the others as down, to its own readers alone; or never."`
 	Observers         even        `default:"8" min:"2" max:"64" help:"How many members listen to each one; the same in the whole cluster. An even number."`
+	Expect            count       `hidden:"" placeholder:"N" min:"1" max:"100000" help:"Not ready, and nobody told to be up, before so many members have met, this one counted."`
 	Heartbeats        choice      `of:"ring,probes" default:"ring" placeholder:"WHICH" help:"What suspicion listens to: ring, heartbeats of our own; probes, only memberlist's, for small clusters that can wait. Default: ring."`
+
+	stateFlags
+	eventFlags
+	checkFlags
+	serviceArgs
 }
 
 func (nodeCmd) Help() string {
-	return `Prints an event a line on standard output, beginning with itself ("joined") and every member's present state, and logs on standard error. Ctrl-C says goodbye to the others and ends, as SIGTERM and SIGHUP do; a second Ctrl-C ends at once, which looks like a crash to them.
+	return `Prints an event a line on standard output, beginning with itself ("joined") and every member's present state, and logs on standard error. Ctrl-C says goodbye to the others and ends, as SIGTERM does; a second Ctrl-C ends at once, which looks like a crash to them.
+
+Each flag may stand in the file of --config, and in the environment: PULSERING_STALL_ALLOWANCE=400ms. SIGHUP reads --config, --key-file, --http-token-file and --http-cert anew, changes what can be changed while the node runs (seeds, keys, tags, log level, token, certificate), and logs what needs a restart; a wrong file changes nothing. A node with none of these files leaves at SIGHUP, and so does one whose terminal was closed; under nohup SIGHUP does nothing.
 
     pulsering node --name a --bind 127.0.0.1:7946 --http 127.0.0.1:8080
     pulsering node --name b --bind 127.0.0.1:7947 --join 127.0.0.1:7946 --json
+    pulsering node --config /etc/pulsering.yaml --print-config
 
 On a real network give --advertise an address that the others can reach, and all members a --key-file: without one, anyone who can send a packet to a member can have any member declared down.
 `
@@ -51,6 +64,7 @@ func (c *nodeCmd) config(log hclog.Logger) cluster.Config {
 		Name:              string(c.Name),
 		Bind:              string(c.Bind),
 		Advertise:         string(c.Advertise),
+		Seeds:             c.Join.addresses(),
 		Label:             string(c.Label),
 		Tags:              c.Tag,
 		Beat:              time.Duration(c.Beat),
@@ -62,35 +76,45 @@ func (c *nodeCmd) config(log hclog.Logger) cluster.Config {
 		Keys:              c.KeyFile.keys,
 		Logger:            log,
 	}
-	for _, seed := range c.Join {
-		cfg.Seeds = append(cfg.Seeds, string(seed))
-	}
 	if string(c.Heartbeats) == cluster.Probes.String() {
 		cfg.Heartbeats = cluster.Probes
 	}
 	return cfg
 }
 
-// wrong is what the library would refuse.
-func (c *nodeCmd) wrong() []error { return each(c.config(nil).Validate()) }
+// wrong is what the library would refuse, and what is wrong with flags that go together.
+func (c *nodeCmd) wrong() []error {
+	return slices.Concat(c.serviceArgs.wrong(), each(c.config(nil).Validate()), c.httpFlags.wrong(), c.stateFlags.wrong(), c.checkFlags.wrong())
+}
 
 // goodbye is how long a node may take to tell the others that it leaves.
 const goodbye = 5 * time.Second
 
 // Run takes part in the cluster until ctx ends.
-func (c *nodeCmd) Run(ctx context.Context, con console) error {
+func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error to act upon here, not a sudden death
-	log := newLogger(con, c.LogLevel)
+	log := c.logger(con)
+	set.warn(log)
+	var hangup <-chan struct{}
+	if set.rereads() {
+		hangup = con.hangups.reload()
+	}
 	if c.KeyFile.exposed {
 		log.Warn("others may read the key file: chmod 600 it", "file", c.KeyFile.path)
 	}
 	var web *api
 	if c.HTTP != "" {
 		var err error
-		if web, err = listenAPI(string(c.HTTP), log); err != nil {
+		if web, err = listenAPI(c.httpFlags, log); err != nil {
 			return err
 		}
 		defer web.close()
+	}
+	if service := c.command(); len(service) > 0 {
+		return fmt.Errorf("-- %s: services are not started yet", printable(service[0])) // the seam for a supervisor
+	}
+	if lookups := c.Join.lookups(); len(lookups) > 0 {
+		return fmt.Errorf("--join: %s: seeds are not looked up yet: give addresses", printable(lookups[0])) // the seam for a discovery
 	}
 	if len(c.Join) > 0 {
 		log.Info("joining: this goes on until a seed answers", "seeds", c.Join)
@@ -138,6 +162,14 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 		unprinted, failed = out.run(trying, lines)
 	}()
 
+	reloading, noReload := context.WithCancel(ctx)
+	var reloads sync.WaitGroup
+	reloads.Go(func() {
+		(&reloader{now: set, apply: nodeAppliers(reloading, node, web, log), log: log}).follow(reloading, hangup)
+	})
+	defer reloads.Wait()
+	defer noReload()
+
 	select {
 	case <-printed: // the output failed, or the node ended by itself
 		if err = failed; err == nil {
@@ -169,21 +201,4 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	case <-time.After(time.Second): // nobody reads the output: what is pending there is lost
 	}
 	return err
-}
-
-// newLogger logs on standard error.
-func newLogger(con console, level choice) hclog.Logger {
-	options := &hclog.LoggerOptions{
-		Name:   "pulsering",
-		Level:  hclog.LevelFromString(string(level)),
-		Output: writerFunc(func(line []byte) (int, error) { return con.err.Write([]byte(inFlags(string(line)))) }),
-		Color:  hclog.ColorOff,
-	}
-	if con.errColor {
-		options.Color = hclog.ForceColor
-	}
-	if con.together {
-		options.Exclude = isNews
-	}
-	return hclog.New(options)
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+)
+
+// httpFlags say where a node is asked over HTTP, and by whom.
+type httpFlags struct {
+	HTTP          address   `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve /members, /events, /stats and /healthz here. An address that other machines reach needs --http-token-file, or --http-cert. Default: off."`
+	HTTPTokenFile tokenFile `name:"http-token-file" placeholder:"FILE" help:"File with the token, of 16 characters or more, that every request over HTTP has to bring: Authorization: Bearer TOKEN. Nobody but its owner may read it. SIGHUP reads it anew."`
+	HTTPCert      pemFile   `name:"http-cert" placeholder:"FILE" help:"Certificates (PEM), the node's own first: --http then speaks HTTPS. With --http-key. SIGHUP reads both anew."`
+	HTTPKey       pemFile   `name:"http-key" placeholder:"FILE" help:"The private key (PEM) of --http-cert."`
+}
+
+// pemFile is a file that is read when the flag is, so that a reload sees when another one has taken its place.
+type pemFile struct{ path, text string }
+
+func readPEMFile(path string) (pemFile, error) {
+	const most = 1 << 20
+	f, err := os.Open(path)
+	if err != nil {
+		return pemFile{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return pemFile{}, err
+	case len(text) > most:
+		return pemFile{}, fmt.Errorf("%s is larger than %d KiB: want PEM", path, most>>10)
+	}
+	return pemFile{path, string(text)}, nil
+}
+
+// wrong returns what is wrong with flags that go together.
+func (f httpFlags) wrong() []error {
+	var errs []error
+	if _, err := f.certificate(); err != nil {
+		errs = append(errs, err)
+	}
+	host, _, _ := net.SplitHostPort(string(f.HTTP))
+	if ip, err := netip.ParseAddr(host); f.HTTP != "" && (host == "" || err == nil && !ip.Unmap().IsLoopback()) {
+		if err := f.unguarded(string(f.HTTP)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if f.HTTP == "" && f.HTTPTokenFile.path != "" {
+		errs = append(errs, errors.New("--http-token-file: there is no --http that it could be for: give that too, or leave it out"))
+	}
+	if f.HTTP == "" && f.HTTPCert.path != "" {
+		errs = append(errs, errors.New("--http-cert: there is no --http that it could be for: give that too, or leave it out"))
+	}
+	return errs
+}
+
+// unguarded is the error about an address that other machines reach; nil: it is guarded.
+func (f httpFlags) unguarded(addr string) error {
+	if f.HTTPTokenFile.path != "" || f.HTTPCert.path != "" {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	return fmt.Errorf("--http: other machines reach %s, and anyone there could ask: give it --http-token-file FILE, or TLS by "+
+		"--http-cert FILE --http-key FILE, or let only this machine ask: --http 127.0.0.1:%s", addr, port)
+}
+
+// certificate is what --http speaks TLS with; nil: it does not.
+func (f httpFlags) certificate() (*tls.Certificate, error) {
+	switch {
+	case f.HTTPCert.path == "" && f.HTTPKey.path == "":
+		return nil, nil
+	case f.HTTPCert.path == "":
+		return nil, errors.New("--http-key: there is no --http-cert: give the file with the certificate too, or neither")
+	case f.HTTPKey.path == "":
+		return nil, errors.New("--http-cert: there is no --http-key: give the file with its private key too, or neither")
+	}
+	pair, err := tls.X509KeyPair([]byte(f.HTTPCert.text), []byte(f.HTTPKey.text))
+	if err != nil {
+		return nil, fmt.Errorf("--http-cert: %s with %s: %w: want a certificate and its private key, both in PEM", f.HTTPCert.path, f.HTTPKey.path, err)
+	}
+	return &pair, nil
+}
+
+// guard keeps strangers from the HTTP interface by what the flags say at the moment. It is safe for concurrent use.
+type guard struct {
+	flags atomic.Pointer[httpFlags]
+	cert  atomic.Pointer[tls.Certificate]
+}
+
+func newGuard(flags httpFlags) (*guard, error) {
+	g := new(guard)
+	return g, g.set(flags)
+}
+
+// set puts other flags in the place of the present ones, or none where they are wrong. The address stays.
+func (g *guard) set(flags httpFlags) error {
+	cert, err := flags.certificate()
+	if err != nil {
+		return err
+	}
+	if before := g.flags.Load(); before != nil && (before.HTTPCert.path == "") != (cert == nil) {
+		return errors.New("with and without TLS are different services: that needs a restart")
+	}
+	g.cert.Store(cert)
+	g.flags.Store(&flags)
+	return nil
+}
+
+// listener speaks TLS where there is a certificate.
+func (g *guard) listener(l net.Listener) (net.Listener, error) {
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		if err := g.flags.Load().unguarded(l.Addr().String()); err != nil {
+			return nil, err
+		}
+	}
+	if g.cert.Load() == nil {
+		return l, nil
+	}
+	return tls.NewListener(l, &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.cert.Load(), nil },
+		NextProtos:     []string{"http/1.1"},
+	}), nil
+}
+
+// handler refuses requests that do not bring the token, where there is one. A nil guard lets everybody in.
+func (g *guard) handler(next http.Handler) http.Handler {
+	if g == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		want := g.flags.Load().HTTPTokenFile.token
+		token, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if want != "" && !(isBearer && sameText(token, want)) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="pulsering"`)
+			http.Error(w, "the token is missing or wrong: send Authorization: Bearer TOKEN, with the token of --http-token-file", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameText takes as long for any two texts: how long it takes tells nothing about one of them.
+func sameText(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// reloadable is what a reload changes of a *cluster.Node.
+type reloadable interface {
+	SetTags(context.Context, map[string]string) error
+	SetSeeds([]string) error
+	SetKeys([][]byte) error // its own alone
+}
+
+// nodeAppliers change what a node can change while it runs. The context bounds what they do; web is nil without --http.
+func nodeAppliers(ctx context.Context, node reloadable, web *api, log hclog.Logger) appliers {
+	apply := appliers{
+		"join":      func(next *cli) error { return node.SetSeeds(next.Node.Join.addresses()) },
+		"key-file":  func(next *cli) error { return node.SetKeys(next.Node.KeyFile.keys) },
+		"tag":       func(next *cli) error { return node.SetTags(ctx, next.Node.Tag) },
+		"log-level": func(next *cli) error { log.SetLevel(next.Node.level()); return nil },
+	}
+	if web != nil {
+		// All three at once: a certificate fits its key, and neither a change of the address.
+		guard := func(next *cli) error { return web.guard.set(next.Node.httpFlags) }
+		apply["http-token-file"], apply["http-cert"], apply["http-key"] = guard, guard, guard
+	}
+	return apply
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// fakeNode is what a reload changes.
+type fakeNode struct {
+	tags  map[string]string
+	seeds []string
+	keys  [][]byte
+	err   error
+}
+
+func (f *fakeNode) SetTags(_ context.Context, tags map[string]string) error {
+	if f.err == nil {
+		f.tags = tags
+	}
+	return f.err
+}
+
+func (f *fakeNode) SetSeeds(seeds []string) error {
+	f.seeds = seeds
+	return f.err
+}
+
+func (f *fakeNode) SetKeys(keys [][]byte) error {
+	f.keys = keys
+	return f.err
+}
+
+// reloading is a reloader of a node with arguments, and what it logs.
+type reloading struct {
+	*reloader
+	t    *testing.T
+	node *fakeNode
+	log  strings.Builder
+}
+
+func newReloading(t *testing.T, web *api, args ...string) *reloading {
+	t.Helper()
+	r := &reloading{t: t, node: new(fakeNode)}
+	log := hclog.New(&hclog.LoggerOptions{Output: &r.log, Level: hclog.Info})
+	r.reloader = &reloader{now: parsed(t, args...), apply: nodeAppliers(t.Context(), r.node, web, log), log: log}
+	return r
+}
+
+// says reloads, and checks what is logged: these texts and no other lines.
+func (r *reloading) says(want ...string) {
+	r.t.Helper()
+	r.log.Reset()
+	r.reload(r.t.Context())
+	lines := strings.Split(strings.TrimSpace(r.log.String()), "\n")
+	if len(lines) != len(want) {
+		r.t.Errorf("want %d lines:\n%s", len(want), r.log.String())
+	}
+	for _, w := range want {
+		if !strings.Contains(r.log.String(), w) {
+			r.t.Errorf("no %q in\n%s", w, r.log.String())
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	file := configFile(t, "tag: {zone: a}\nbeat: 50ms\n")
+	r := newReloading(t, nil, "node", "--config", file, "--label", "blue")
+	r.says("nothing has changed")
+
+	t.Log("what can change does, and what cannot is said, each time anew")
+	write(t, file, "tag: {zone: b}\nbeat: 60ms\nlog-level: debug\nlabel: red\nobservers: 4\n")
+	want := []string{"tag: changed: from=zone=a to=zone=b", "log-level: changed: from=info to=debug", "beat: needs a restart, stays 50ms: wanted=60ms by=" + file + ":2",
+		"observers: needs a restart, stays 8: wanted=4", "reloaded: changed=2"}
+	r.says(want...)
+	if r.node.tags["zone"] != "b" || !r.reloader.log.IsDebug() {
+		t.Errorf("tags %v, debug %v", r.node.tags, r.reloader.log.IsDebug())
+	}
+	r.says(want[2], want[3], "reloaded: changed=0")
+	t.Log("back to what it was at the start")
+	write(t, file, "beat: 50ms\n")
+	r.says("tag: changed: from=zone=b", "log-level: changed: from=debug to=info", "reloaded: changed=2")
+	if len(r.node.tags) != 0 {
+		t.Errorf("tags %v", r.node.tags)
+	}
+
+	t.Log("what the node refuses stays as it was, and is tried again")
+	write(t, file, "beat: 50ms\ntag: {zone: c}\n")
+	r.node.err = errors.New("no more tags")
+	r.says(`tag: cannot be changed: error="no more tags"`)
+	r.node.err = nil
+	r.says("tag: changed: from=\"\" to=zone=c", "reloaded: changed=1")
+}
+
+// A wrong file changes nothing, and all that is wrong is said.
+func TestReloadOfWrongFiles(t *testing.T) {
+	good := "tag: {zone: a}\n"
+	file := configFile(t, good)
+	r := newReloading(t, nil, "node", "--config", file)
+	for text, want := range map[string][]string{
+		"tag: {zone: b}\nbeat: 0s\nnmae: x\n": {`unknown key \"nmae\" in `, ":2: beat: 0s is out of range"},
+		"tag: {zone: b":                       {"no YAML"},
+		"":                                    {"holds no key"},
+		"tag: {zone: b}\nname: a b":           {":2: name: "},
+	} {
+		write(t, file, text)
+		r.log.Reset()
+		r.reload(t.Context())
+		for _, w := range append(want, "nothing is reloaded", fmt.Sprintf("errors=%d", len(want))) {
+			if !strings.Contains(strings.ReplaceAll(r.log.String(), `"nmae"`, `\"nmae\"`), w) {
+				t.Errorf("%q: no %q in\n%s", text, w, r.log.String())
+			}
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	r.says("no such file", "nothing is reloaded")
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.says("is a directory", "nothing is reloaded")
+	if r.node.tags != nil {
+		t.Errorf("tags %v", r.node.tags)
+	}
+	os.Remove(file)
+	write(t, file, good)
+	r.says("nothing has changed")
+}
+
+// Each flag that there is can change, or the log says that it does not: none is forgotten.
+func TestReloadKnowsAllFlags(t *testing.T) {
+	values := samples(t)
+	file := configFile(t, "http: 127.0.0.1:9\n")
+	var applied []string
+	for _, flag := range settable(parsed(t, "node").command.Selected()) {
+		value := values[flag.Name]
+		if value[0] == "" {
+			continue
+		}
+		before := "http: 127.0.0.1:9\n"
+		if flag.Name == "http" {
+			before = ""
+		}
+		write(t, file, before+inYAML(flag.Name, value[0]))
+		r := newReloading(t, nil, "node", "--config", file)
+		write(t, file, before+inYAML(flag.Name, value[1]))
+		r.reload(t.Context())
+		switch log := r.log.String(); {
+		case strings.Contains(log, flag.Name+": changed"):
+			applied = append(applied, flag.Name)
+		case !strings.Contains(log, flag.Name+": needs a restart, stays "):
+			t.Errorf("--%s: %s", flag.Name, log)
+		case !reflect.DeepEqual(flagNamed(r.now, flag.Name).Target.Interface(), flagNamed(parsed(t, "node", "--http=127.0.0.1:9", "--"+flag.Name+"="+value[0]), flag.Name).Target.Interface()):
+			t.Errorf("--%s does not stay", flag.Name)
+		}
+	}
+	if want := []string{"join", "key-file", "tag", "log-level"}; !slices.Equal(applied, want) {
+		t.Errorf("changed: %v; want %v", applied, want)
+	}
+}
+
+// A file that a flag names counts by what it holds.
+func TestReloadReadsKeysAnew(t *testing.T) {
+	values := samples(t)
+	file := filepath.Join(t.TempDir(), "key")
+	write(t, file, "AAECAwQFBgcICQoLDA0ODw==")
+	r := newReloading(t, nil, "node", "--key-file", file)
+	if !r.now.rereads() {
+		t.Error("there is nothing to reload")
+	}
+	write(t, file, "BBECAwQFBgcICQoLDA0ODw==")
+	r.says("key-file: changed: in="+file, "reloaded: changed=1")
+	if len(r.node.keys) != 1 || r.node.keys[0][0] != 4 {
+		t.Errorf("%d keys", len(r.node.keys))
+	}
+	if strings.Contains(r.log.String(), "BBEC") || strings.Contains(r.log.String(), "AAEC") {
+		t.Errorf("the log tells a key:\n%s", r.log.String())
+	}
+	t.Log("a node that takes none")
+	delete(r.apply, "key-file")
+	write(t, file, "CCECAwQFBgcICQoLDA0ODw==")
+	r.says("key-file: needs a restart, stays what was in "+file+" before", "reloaded")
+	write(t, file, "rubbish")
+	r.says("--key-file: "+file+": line 1 is no base64", "nothing is reloaded")
+	for args, want := range map[string]bool{
+		"":                                      false,
+		"--beat 1s":                             false,
+		"--config " + configFile(t, "beat: 1s"): true,
+		"--http 127.0.0.1:1 --http-token-file " + values["http-token-file"][0]: true,
+	} {
+		if got := parsed(t, append([]string{"node"}, strings.Fields(args)...)...).rereads(); got != want {
+			t.Errorf("%s: %v; want %v", args, got, want)
+		}
+	}
+}
+
+// What cannot change may make wrong what can: then nothing does.
+func TestReloadOfMixtures(t *testing.T) {
+	token := samples(t)["http-token-file"][0]
+	file := configFile(t, "http: 0.0.0.0:9\nhttp-token-file: "+token+"\n")
+	web := new(api)
+	r := newReloading(t, web, "node", "--config", file)
+	var err error
+	if web.guard, err = newGuard(r.now.cli.Node.httpFlags); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "http: 127.0.0.1:9\ntag: {zone: a}\n")
+	r.says("http: needs a restart, stays 0.0.0.0:9", "beside what needs a restart, the rest of the new configuration is wrong",
+		"other machines reach 0.0.0.0:9", "nothing is reloaded")
+	if r.node.tags != nil || web.guard.flags.Load().HTTPTokenFile.token == "" {
+		t.Error("something has changed")
+	}
+}
+
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := configFile(t, "tag: {zone: a}\n")
+		r := newReloading(t, nil, "node", "--config", file)
+		ctx, cancel := context.WithCancel(t.Context())
+		asked, done := make(chan struct{}), make(chan struct{})
+		go func() { r.follow(ctx, asked); close(done) }()
+		write(t, file, "tag: {zone: b}\n")
+		asked <- struct{}{}
+		synctest.Wait()
+		if r.node.tags["zone"] != "b" {
+			t.Errorf("tags %v", r.node.tags)
+		}
+		cancel()
+		<-done
+		go r.follow(ctx, nil) // without signals; ctx has ended
+	})
+}
