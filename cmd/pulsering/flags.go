@@ -188,6 +188,10 @@ var fieldFlags = map[string]string{
 	"Observers":         "--observers",
 	"Heartbeats":        "--heartbeats",
 	"Keys":              "--key-file",
+	"Expect":            "--expect",
+	"Discover":          "--join",
+	"Remembered":        "--state-dir",
+	"LastBoot":          "--state-dir",
 }
 
 var (

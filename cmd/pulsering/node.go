@@ -37,7 +37,7 @@ type nodeCmd struct {
 	ForgetAfter       span        `default:"24h" min:"1m" max:"87600h" help:"How long members that are down or have left are remembered."`
 	IsolatedDownAfter spanOrNever `default:"30s" min:"1s" max:"720h" help:"How long this node may hear nobody before it shows the others as down, to its own readers alone; or never."`
 	Observers         even        `default:"8" min:"2" max:"64" help:"How many members listen to each one; the same in the whole cluster. An even number."`
-	Expect            count       `hidden:"" placeholder:"N" min:"1" max:"100000" help:"Not ready, and nobody told to be up, before so many members have met, this one counted."`
+	Expect            count       `placeholder:"N" min:"1" max:"10000" help:"Not joined before so many members have met, this one counted: no silent islands where --join names only this node for the first seconds. Default: this node is enough."`
 	Heartbeats        choice      `of:"ring,probes" default:"ring" placeholder:"WHICH" help:"What suspicion listens to: ring, heartbeats of our own; probes, only memberlist's, for small clusters that can wait. Default: ring."`
 
 	stateFlags
@@ -73,6 +73,7 @@ func (c *nodeCmd) config(log hclog.Logger) cluster.Config {
 		ForgetAfter:       time.Duration(c.ForgetAfter),
 		IsolatedDownAfter: time.Duration(c.IsolatedDownAfter),
 		Observers:         int(c.Observers),
+		Expect:            int(c.Expect),
 		Keys:              c.KeyFile.keys,
 		Logger:            log,
 	}
