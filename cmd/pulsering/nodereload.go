@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -16,7 +17,12 @@ type reloadable interface {
 // nodeAppliers change what a node can change while it runs. The context bounds what they do; web is nil without --http.
 func nodeAppliers(ctx context.Context, node reloadable, web *api, log hclog.Logger) appliers {
 	apply := appliers{
-		"join":      func(next *cli) error { return node.SetSeeds(next.Node.Join.addresses()) },
+		"join": func(next *cli) error {
+			if lookups := next.Node.Join.lookups(); len(lookups) > 0 { // the seam for a discovery, as in Run
+				return fmt.Errorf("%s: seeds are not looked up yet: give addresses", printable(lookups[0]))
+			}
+			return node.SetSeeds(next.Node.Join.addresses())
+		},
 		"key-file":  func(next *cli) error { return node.SetKeys(next.Node.KeyFile.keys) },
 		"tag":       func(next *cli) error { return node.SetTags(ctx, next.Node.Tag) },
 		"log-level": func(next *cli) error { log.SetLevel(next.Node.level()); return nil },

@@ -100,6 +100,16 @@ func TestReload(t *testing.T) {
 		t.Errorf("tags %v", r.node.tags)
 	}
 
+	write(t, file, "beat: 50ms\njoin: [a, 'file:/seeds']\n")
+	r.says("join: cannot be changed")
+	write(t, file, "beat: 50ms\njoin: [a]\n")
+	r.says("join: changed: from=\"\" to=a:7946", "reloaded: changed=1")
+	if !slices.Equal(r.node.seeds, []string{"a:7946"}) {
+		t.Errorf("seeds %v", r.node.seeds)
+	}
+	write(t, file, "beat: 50ms\n")
+	r.says("join: changed", "reloaded: changed=1")
+
 	t.Log("what the node refuses stays as it was, and is tried again")
 	write(t, file, "beat: 50ms\ntag: {zone: c}\n")
 	r.node.err = errors.New("no more tags")
