@@ -34,7 +34,8 @@ func lockDir(dir string) (*lock, error) {
 		return nil, dirError(dir, err)
 	}
 	if !free {
-		return nil, fmt.Errorf("discovery: the state directory %s is in use by %s: give each node a directory of its own, or end that process", dir, l.holder())
+		return nil, fmt.Errorf("discovery: the state directory %s is in use by %s: "+
+			"give each node a directory of its own, or end that process", dir, l.holder())
 	}
 	host, _ := os.Hostname()
 	os.Remove(l.owner) // that of a process that was killed

@@ -97,8 +97,10 @@ func (s *srv) String() string { return s.spec }
 
 // Discover asks for the records, and then for the addresses of all targets side by side.
 func (s *srv) Discover(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.limit, fmt.Errorf("no answer within %v", s.limit))
-	defer cancel()
+	// A deadline instead would pass in the dialer a moment before ctx tells the cause.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer time.AfterFunc(s.limit, func() { cancel(fmt.Errorf("no answer within %v", s.limit)) }).Stop()
 	_, records, err := s.resolver.LookupSRV(ctx, "", "", s.name) // in the order of RFC 2782
 	var errs []error
 	if err != nil {

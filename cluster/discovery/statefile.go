@@ -86,7 +86,8 @@ func decodeState(b []byte) (memory, error) {
 	m := memory{boot: file.Boot}
 	for _, e := range file.Members {
 		if !Member(e).valid() {
-			return memory{}, fmt.Errorf("the member %.128q at %.128q is none: want a name of 1 to %d bytes and host:port", e.Name, e.Addr, maxMemberName)
+			return memory{}, fmt.Errorf("the member %.128q at %.128q is none: want a name of 1 to %d bytes and host:port",
+				e.Name, e.Addr, maxMemberName)
 		}
 		m.members = append(m.members, Member(e))
 	}
@@ -113,7 +114,8 @@ func readState(dir string) (m memory, written []byte, warning error) {
 	if e := os.Rename(path, filepath.Join(dir, badFile)); e != nil {
 		kept = fmt.Sprintf("and it cannot be kept as %s: %v", badFile, e)
 	}
-	return memory{}, nil, fmt.Errorf("discovery: the state file %s is passed over, so that nothing is known of the time before this start, and %s: %w", path, kept, err)
+	return memory{}, nil, fmt.Errorf("discovery: the state file %s is passed over, so that nothing is known of the time before "+
+		"this start, and %s: %w", path, kept, err)
 }
 
 // looseDir warns of a directory that others than its owner may write to: what they put there leads
