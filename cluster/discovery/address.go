@@ -46,7 +46,7 @@ func ParseAddress(s string) (Address, error) {
 			return "", fmt.Errorf("%w: %s", err, want)
 		}
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || port[0] == '+' {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("has port %q: want 1 to 65535", port)
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {

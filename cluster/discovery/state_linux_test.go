@@ -59,6 +59,24 @@ func TestStateOnAFullDisk(t *testing.T) {
 	wantLast(t, s, 3, b1.Addr, c1.Addr)
 }
 
+// TestStateWithPipes: whoever opens one waits for its other end.
+func TestStateWithPipes(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{stateFile, tempFile, ownerFile, lockFile} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Open(dir)
+	wantError(t, err, lockFile, "no regular file")
+	os.Remove(filepath.Join(dir, lockFile))
+	s := open(t, dir)
+	wantError(t, s.Warning(), "want a file", "state.bad")
+	save(t, s, 1, b1)
+	_, err = parse(t, "file:"+filepath.Join(dir, badFile)).Discover(t.Context())
+	wantError(t, err, "want a file")
+}
+
 // TestStateThatMayNotBeUsed runs as a user who may not.
 func TestStateThatMayNotBeUsed(t *testing.T) {
 	parent := t.TempDir()

@@ -53,6 +53,7 @@ func TestStateIsThereAfterARestart(t *testing.T) {
 	if s.Warning() != nil {
 		t.Error(s.Warning())
 	}
+	write(t, filepath.Join(dir, tempFile), "left over")
 	save(t, s, 17, b1, c1)
 	wantLast(t, s, 17, b1.Addr, c1.Addr)
 	s.Close()
