@@ -91,6 +91,9 @@ func TestStateKeepsWhoIsGoneBehindWhoIsUp(t *testing.T) {
 	t.Log("one comes back elsewhere, and another one has its place")
 	save(t, s, 5, Member{"b", "10.0.0.9:7946"}, Member{"d", b1.Addr})
 	wantLast(t, s, 5, b1.Addr, c1.Addr, "10.0.0.9:7946")
+	t.Log("one has the address of one that is gone")
+	save(t, s, 5, Member{"e", c1.Addr})
+	wantLast(t, s, 5, b1.Addr, c1.Addr, "10.0.0.9:7946")
 	t.Log("what is no member is left out")
 	save(t, s, 5, Member{"", "10.0.0.4:1"}, Member{"e", ""}, Member{"f", "10.0.0.4"}, Member{"g", "x\n:1"},
 		Member{strings.Repeat("n", 129), "10.0.0.4:1"}, Member{"\xff", "10.0.0.4:1"})
