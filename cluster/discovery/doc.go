@@ -16,27 +16,28 @@
 //	exec:aws-seeds --region eu-west-1
 //	        a program that prints addresses, one a line or with spaces between them
 //
-// [All] joins several sources into one, and a [State] is the source of last resort: the members
-// that this node knew before it was restarted. In a node:
+// [All] joins several sources into one. A [State] remembers the members that this node knew before
+// it was restarted, and its boot. In a node:
 //
 //	state, err := discovery.Open("/var/lib/pulsering")
 //	…
 //	defer state.Close()
 //	srv, err := discovery.Parse("dns+srv://_pulsering._udp.example")
 //	…
-//	_, boot := state.Last()
-//	node, err := cluster.Join(ctx, cluster.Config{
-//		Discover: discovery.All(srv, state).Discover,
-//		LastBoot: boot,
-//	})
+//	members, boot := state.Last()
+//	cfg := cluster.Config{Discover: srv.Discover, LastBoot: boot}
+//	for _, m := range members {
+//		cfg.Remembered = append(cfg.Remembered, cluster.Member{Name: m.Name, Addr: m.Addr})
+//	}
+//	node, err := cluster.Join(ctx, cfg)
 //	…
-//	go state.Keep(ctx, members, nil) // members: those of node.Members() who are up, without itself
+//	go state.Keep(ctx, up, nil) // see the example of Keep
 //
 // # What comes from outside
 //
 // A source never ends a node: what is wrong with it is an error of one ask. What it gives is used
 // as far as it can be understood, and the error says what was left out. One ask of one source gives
-// at most 256 addresses, reads at most 256 KiB, and takes at most 10 seconds. Everything that comes
+// at most 256 addresses, reads at most 256 KiB, and takes at most 8 seconds. Everything that comes
 // from outside is quoted in errors.
 //
 // A file is read at each ask and not watched by way of the kernel: a link that is turned to another

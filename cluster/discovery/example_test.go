@@ -11,8 +11,8 @@ import (
 	"github.com/pulsering/pulsering/cluster/discovery"
 )
 
-// Two sources and the memory of a directory give the addresses to join through. One source fails,
-// and the others count.
+// Two sources and the memory of a directory give addresses to join through. One source fails, and
+// the others count.
 func Example() {
 	dir, err := os.MkdirTemp("", "discovery")
 	if err != nil {
@@ -49,7 +49,7 @@ func Example() {
 	// discovery: "exec:no-such-program": exec: "no-such-program": executable file not found in $PATH: want a program in PATH, or one with its whole path
 }
 
-// A node remembers whom it knows for as long as it runs.
+// A node knows after a restart whom it knew before.
 func ExampleState_Keep() {
 	state, err := discovery.Open("/var/lib/pulsering")
 	if err != nil {
@@ -59,7 +59,12 @@ func ExampleState_Keep() {
 	if err := state.Warning(); err != nil {
 		log.Print(err)
 	}
-	node, err := cluster.Join(context.Background(), cluster.Config{Name: "orders-7"})
+	members, boot := state.Last()
+	cfg := cluster.Config{Name: "orders-7", LastBoot: boot}
+	for _, m := range members {
+		cfg.Remembered = append(cfg.Remembered, cluster.Member{Name: m.Name, Addr: m.Addr})
+	}
+	node, err := cluster.Join(context.Background(), cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,15 +74,7 @@ func ExampleState_Keep() {
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		state.Keep(ctx, func() (up []discovery.Member, boot uint64) {
-			self := node.Self()
-			for _, m := range node.Members() {
-				if m.Name != self.Name && (m.State == cluster.StateUp || m.State == cluster.StateSuspect) {
-					up = append(up, discovery.Member{Name: m.Name, Addr: m.Addr})
-				}
-			}
-			return up, self.Boot
-		}, func(err error) {
+		state.Keep(ctx, func() ([]discovery.Member, uint64) { return up(node) }, func(err error) {
 			if err != nil {
 				log.Print(err)
 			}
@@ -85,4 +82,15 @@ func ExampleState_Keep() {
 	}()
 	defer func() { stop(); <-kept }()
 	// … the service
+}
+
+// up returns the other members that are up, and the boot of a node.
+func up(node *cluster.Node) (members []discovery.Member, boot uint64) {
+	self := node.Self()
+	for _, m := range node.Members() {
+		if m.Name != self.Name && (m.State == cluster.StateUp || m.State == cluster.StateSuspect) {
+			members = append(members, discovery.Member{Name: m.Name, Addr: m.Addr})
+		}
+	}
+	return members, self.Boot
 }

@@ -14,8 +14,8 @@ const (
 	DefaultPort = "7946"
 
 	// limit is how long one ask of a source may take. The resolver gives a name server 5 s before
-	// it turns to the next one.
-	limit = 10 * time.Second
+	// it turns to the next one, and cluster gives all sources together 10 s.
+	limit = 8 * time.Second
 	// maxAddrs is how many addresses one ask of a source gives: any one is enough to join through.
 	maxAddrs = 256
 	// maxText is how many bytes of a file or of a program's output are read.

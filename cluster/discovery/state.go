@@ -67,20 +67,22 @@ func (s *State) Warning() error { return s.warning }
 // String names the directory.
 func (s *State) String() string { return "state directory " + s.dir }
 
-// Last returns the addresses that are remembered, newest first, and the highest boot of this node;
-// 0: none is known. With what Save was given last, it is what the next process will know.
-func (s *State) Last() (addrs []string, boot uint64) {
+// Last returns the members that are remembered, newest first, and the highest boot of this node;
+// 0: none is known. They are for Remembered and LastBoot of cluster.Config.
+func (s *State) Last() (members []Member, boot uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.memory.members {
-		addrs = append(addrs, m.Addr)
-	}
-	return addrs, s.memory.boot
+	return slices.Clone(s.memory.members), s.memory.boot
 }
 
-// Discover returns the addresses of Last.
+// Discover returns the addresses of Last. As cluster.Config.Remembered the members are better off:
+// an address is no identity, and a node that is the last one left then goes on alone.
 func (s *State) Discover(context.Context) ([]string, error) {
-	addrs, _ := s.Last()
+	members, _ := s.Last()
+	var addrs []string
+	for _, m := range members {
+		addrs = append(addrs, m.Addr)
+	}
 	return addrs, nil
 }
 
