@@ -22,7 +22,7 @@ func Exec(line string) Checker {
 				}
 			},
 		}.Run(ctx)
-		if _, ended := errors.AsType[command.Exit](err); ended && last != "" {
+		if _, ended := errors.AsType[command.ExitError](err); ended && last != "" {
 			return fmt.Errorf("%w: %s", err, last)
 		}
 		return err

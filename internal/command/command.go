@@ -54,7 +54,7 @@ type Command struct {
 var errLimit = errors.New("time is over")
 
 // Run runs the command and waits for its end: for Limit and Grace at most, unless the kernel itself cannot end it. The
-// error is an [Exit] for a command that ended with anything but success, says that it took too long, is the context's
+// error is an [ExitError] for a command that ended with anything but success, says that it took too long, is the context's
 // cause where that ended it, or says why there is no shell to run it.
 func (c Command) Run(ctx context.Context) error {
 	runtime.LockOSThread() // for Tie; Wait would occupy a thread anyway
@@ -104,7 +104,7 @@ func (c Command) Run(ctx context.Context) error {
 	case exit.OK():
 		return nil
 	}
-	return exit
+	return ExitError{exit}
 }
 
 // shell is the system's own way to run a line, see shellArgs.

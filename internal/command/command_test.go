@@ -67,16 +67,16 @@ func TestRun(t *testing.T) {
 		got := ""
 		if err != nil {
 			got = err.Error()
-			if _, ok := errors.AsType[Exit](err); !ok {
-				t.Errorf("%s: %T is no Exit", line, err)
+			if _, ok := errors.AsType[ExitError](err); !ok {
+				t.Errorf("%s: %T is no ExitError", line, err)
 			}
 		}
 		if got != want {
 			t.Errorf("%s: %q; want %q", line, got, want)
 		}
 	}
-	e, _ := errors.AsType[Exit](Command{Line: "kill -TERM $$"}.Run(t.Context()))
-	if want := (Exit{Code: 143, Signal: syscall.SIGTERM}); e != want || e.OK() {
+	e, _ := errors.AsType[ExitError](Command{Line: "kill -TERM $$"}.Run(t.Context()))
+	if want := (Exit{Code: 143, Signal: syscall.SIGTERM}); e.Exit != want || e.OK() {
 		t.Errorf("%#v; want %#v", e, want)
 	}
 }

@@ -31,5 +31,8 @@ func (e Exit) String() string {
 	return "killed by " + SignalName(e.Signal)
 }
 
-// Error implements error for those that did not end well.
-func (e Exit) Error() string { return e.String() }
+// ExitError is the error of a command that did not end well.
+type ExitError struct{ Exit }
+
+// Error implements error: it is the String of the Exit.
+func (e ExitError) Error() string { return e.String() }
