@@ -1,10 +1,11 @@
 // Package check asks a service again and again whether it is well.
 //
-// Think of a nurse on her round. One look that finds the patient out of bed is no alarm; some in a row are. One good look
-// and all is well again. And she never has to look twice at a time, nor stand at the bed for ever.
+// Think of a nurse on her round. One look that finds the patient out of bed is no alarm; some in a
+// row are. One good look and all is well again. And she never has to look twice at a time, nor
+// stand at the bed for ever.
 //
-// A member whose service fails its check is wedged, which is a state of its health and no death: the process is there,
-// and goes on beating.
+// A member whose service fails its check is wedged, which is a state of its health and no death:
+// the process is there, and goes on beating.
 package check
 
 import (
@@ -17,8 +18,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// A Checker looks once. Nil: the service is well. The error says why it is not; it may hold bytes of the service, which
-// [Run] makes printable. A Checker returns soon after ctx ends.
+// A Checker looks once. Nil: the service is well. The error says why it is not; it may hold bytes
+// of the service, which [Run] makes printable. A Checker returns soon after ctx ends.
 type Checker func(ctx context.Context) error
 
 // State says what the checks make of a service.
@@ -27,7 +28,8 @@ type State uint8
 const (
 	// Starting: no check has passed yet, and the tries are not used up.
 	Starting State = iota
-	// Passing: the last check passed, or fewer than Config.Tries in a row have failed since one did.
+	// Passing: the last check passed, or fewer than Config.Tries in a row have failed since one
+	// did.
 	Passing
 	// Wedged: Config.Tries checks in a row have failed.
 	Wedged
@@ -49,7 +51,8 @@ func (s State) String() string {
 // Health is a state and why.
 type Health struct {
 	State State
-	// Reason is why the service is Wedged, printable and at most [MaxReason] bytes long. Empty otherwise.
+	// Reason is why the service is Wedged, printable and at most [MaxReason] bytes long. Empty
+	// otherwise.
 	Reason string
 	// At is when the check ended that showed it.
 	At time.Time
@@ -62,27 +65,30 @@ const (
 	DefaultTries    = 3
 )
 
-// jitter is the part of the interval by which checks are early or late, so that those of many members part.
+// jitter is the part of the interval by which checks are early or late, so that those of many
+// members part.
 const jitter = 0.1
 
 // Config says how often a check runs, and when it has failed.
 type Config struct {
-	// Interval is the time from the end of a check to the beginning of the next, a tenth more or less. Zero:
-	// DefaultInterval.
+	// Interval is the time from the end of a check to the beginning of the next, a tenth more or
+	// less. Zero: DefaultInterval.
 	Interval time.Duration
 	// Limit is how long one check may take; one that takes longer has failed. Zero: DefaultLimit.
 	Limit time.Duration
-	// Tries is how many checks in a row have to fail before the service is wedged. Zero: DefaultTries.
+	// Tries is how many checks in a row have to fail before the service is wedged. Zero:
+	// DefaultTries.
 	Tries int
 	// Log is told of each check that fails, at debug. Nil: nobody is.
 	Log hclog.Logger
 }
 
-// Run checks at once and then at every interval, until ctx ends. It calls changed with Starting before the first check,
-// and then with each change of the state, from its own goroutine: the next check waits until changed has returned.
+// Run checks at once and then at every interval, until ctx ends. It calls changed with Starting
+// before the first check, and then with each change of the state, from its own goroutine: the next
+// check waits until changed has returned.
 //
-// A wedged service that fails for another reason is no change: a change is told to the whole cluster, and a service that
-// flaps between two errors would cost everybody. The log has them all.
+// A wedged service that fails for another reason is no change: a change is told to the whole
+// cluster, and a service that flaps between two errors would cost everybody. The log has them all.
 func Run(ctx context.Context, cfg Config, check Checker, changed func(Health)) {
 	cfg.Interval = cmp.Or(cfg.Interval, DefaultInterval)
 	cfg.Limit = cmp.Or(cfg.Limit, DefaultLimit)

@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// story runs as many checks as results says, "." for a good one and "x" for a bad one, and returns what changed after
-// which of them: "2:wedged".
+// story runs as many checks as results says, "." for a good one and "x" for a bad one, and returns
+// what changed after which of them: "2:wedged".
 func story(t *testing.T, results string, cfg Config) (changes []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

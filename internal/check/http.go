@@ -17,9 +17,10 @@ const (
 	maxBody      = 512 // of a failure: a reason has MaxReason bytes
 )
 
-// HTTP returns a checker that asks for a page: a status of 200 to 299 is well. It goes without a proxy, over a new
-// connection each time, and follows up to three redirects on the same host. The reason of a failure is the status and how
-// the body begins, or why there is none. The error names what is wrong with the URL.
+// HTTP returns a checker that asks for a page: a status of 200 to 299 is well. It goes without a
+// proxy, over a new connection each time, and follows up to three redirects on the same host. The
+// reason of a failure is the status and how the body begins, or why there is none. The error names
+// what is wrong with the URL.
 func HTTP(page string) (Checker, error) {
 	u, err := url.Parse(page)
 	switch {
@@ -68,7 +69,8 @@ func HTTP(page string) (Checker, error) {
 	}, nil
 }
 
-// whyNot leaves out of an error what is the same each time: the URL, which may hold a password, and the address.
+// whyNot leaves out of an error what is the same each time: the URL, which may hold a password, and
+// the address.
 func whyNot(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

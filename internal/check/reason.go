@@ -6,10 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxReason is how long a reason may be, in bytes: it travels with each member's metadata, which has little room.
+// MaxReason is how long a reason may be, in bytes: it travels with each member's metadata, which
+// has little room.
 const MaxReason = 64
 
-// reason is an error's text as others may see it: one line of printable characters, cut with "…" where it is too long.
+// reason is an error's text as others may see it: one line of printable characters, cut with "…"
+// where it is too long.
 func reason(err error) string {
 	var b strings.Builder
 	for word := range strings.FieldsSeq(err.Error()) { // line breaks and tabs are spaces, too

@@ -1,21 +1,26 @@
-// Package command runs the commands that an operator gives: hooks, checks, and whatever else a flag may name.
+// Package command runs the commands that an operator gives: hooks, checks, and whatever else a flag
+// may name.
 //
-// Think of an errand boy with a watch. He is sent with a note, has so long, and is called back when the time is over;
-// who does not come is fetched. Whatever he set in motion on the way ends with the errand.
+// Think of an errand boy with a watch. He is sent with a note, has so long, and is called back when
+// the time is over; who does not come is fetched. Whatever he set in motion on the way ends with
+// the errand.
 //
 // The contract of [Command.Run]:
 //
-//   - A command is a line for the shell: sh -c on Unix, cmd /C on Windows. Data reaches it by its environment and its
-//     standard input alone, never by the line, so that no data is ever obeyed by the shell.
-//   - It runs in a process group of its own (on Windows: a job). When its time is over, or the context ends, the whole
-//     group is asked to end (SIGTERM), and killed after [Command.Grace]. What it leaves behind in its group is killed
-//     when it ends, after a moment to write what it still has to say. Who leaves the group, as a daemon does, is let go.
-//   - Its output is cut into lines of bounded length. Beyond the first 64 KiB it is read at 1 MiB a second: a command
-//     that floods it waits at its own end of the pipe, and costs next to nothing here.
+//   - A command is a line for the shell: sh -c on Unix, cmd /C on Windows. Data reaches it by its
+//     environment and its standard input alone, never by the line, so that no data is ever obeyed
+//     by the shell.
+//   - It runs in a process group of its own (on Windows: a job). When its time is over, or the
+//     context ends, the whole group is asked to end (SIGTERM), and killed after [Command.Grace].
+//     What it leaves behind in its group is killed when it ends, after a moment to write what it
+//     still has to say. Who leaves the group, as a daemon does, is let go.
+//   - Its output is cut into lines of bounded length. Beyond the first 64 KiB it is read at 1 MiB a
+//     second: a command that floods it waits at its own end of the pipe, and costs next to nothing
+//     here.
 //   - It does not outlive this process where the system can see to that, see [Tie].
 //
-// A child inherits which signals are ignored: a process that runs commands should catch SIGPIPE (signal.Notify), not
-// ignore it, or "yes | head -1" will not end as usual.
+// A child inherits which signals are ignored: a process that runs commands should catch SIGPIPE
+// (signal.Notify), not ignore it, or "yes | head -1" will not end as usual.
 package command
 
 import (
@@ -43,19 +48,21 @@ type Command struct {
 	Stdin []byte
 	// Limit is how long it may take. Zero: as long as the context.
 	Limit time.Duration
-	// Grace is how long it has to end once it was asked to, and what it leaves behind to write. Zero: DefaultGrace.
+	// Grace is how long it has to end once it was asked to, and what it leaves behind to write.
+	// Zero: DefaultGrace.
 	Grace time.Duration
-	// Output is told each line that the command writes to its standard output or error, without its end and at most
-	// [MaxLine] bytes long. The bytes are the command's: quote them wherever they are shown. Calls do not overlap, and
-	// none comes after Run has returned. Nil: nobody is told.
+	// Output is told each line that the command writes to its standard output or error, without its
+	// end and at most [MaxLine] bytes long. The bytes are the command's: quote them wherever they
+	// are shown. Calls do not overlap, and none comes after Run has returned. Nil: nobody is told.
 	Output func(line string)
 }
 
 var errLimit = errors.New("time is over")
 
-// Run runs the command and waits for its end: for Limit and Grace at most, unless the kernel itself cannot end it. The
-// error is an [ExitError] for a command that ended with anything but success, says that it took too long, is the context's
-// cause where that ended it, or says why there is no shell to run it.
+// Run runs the command and waits for its end: for Limit and Grace at most, unless the kernel itself
+// cannot end it. The error is an [ExitError] for a command that ended with anything but success,
+// says that it took too long, is the context's cause where that ended it, or says why there is no
+// shell to run it.
 func (c Command) Run(ctx context.Context) error {
 	runtime.LockOSThread() // for Tie; Wait would occupy a thread anyway
 	defer runtime.UnlockOSThread()

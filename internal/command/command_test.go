@@ -209,7 +209,8 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
-// A grandchild that keeps the pipe open holds nobody up, and ends with the command; the command itself did well.
+// A grandchild that keeps the pipe open holds nobody up, and ends with the command; the command
+// itself did well.
 func TestLeftBehind(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{

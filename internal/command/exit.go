@@ -7,7 +7,8 @@ import (
 
 // Exit is how a process ended.
 type Exit struct {
-	// Code is its exit status, and 128 plus the signal's number where a signal killed it, as shells have it.
+	// Code is its exit status, and 128 plus the signal's number where a signal killed it, as shells
+	// have it.
 	Code int
 	// Signal is what killed it. Nil: it ended by itself.
 	Signal os.Signal

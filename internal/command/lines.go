@@ -7,11 +7,14 @@ import (
 )
 
 const (
-	// MaxLine is how long a line of output may be, in bytes; the rest of a longer one is left out, and "…" says so.
+	// MaxLine is how long a line of output may be, in bytes; the rest of a longer one is left out,
+	// and "…" says so.
 	MaxLine = 512
-	// freeOutput is how much a command may print as fast as it can: more than any that does not flood.
+	// freeOutput is how much a command may print as fast as it can: more than any that does not
+	// flood.
 	freeOutput = 64 << 10
-	// outputRate is how fast what follows is read, in bytes a second: one processor reads it in passing.
+	// outputRate is how fast what follows is read, in bytes a second: one processor reads it in
+	// passing.
 	outputRate = 1 << 20
 )
 

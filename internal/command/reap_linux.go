@@ -11,16 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapEvery is how often the dead are looked for. Two looks in a row have to find one before it is buried.
+// reapEvery is how often the dead are looked for. Two looks in a row have to find one before it is
+// buried.
 const reapEvery = 5 * time.Second
 
-// Reap buries the processes that nobody else waits for, until ctx ends. Where this process is the first of a container
-// (PID 1) the kernel makes it the parent of all that lose theirs, and they stay as zombies until it waits for them.
-// Anywhere else Reap returns at once.
+// Reap buries the processes that nobody else waits for, until ctx ends. Where this process is the
+// first of a container (PID 1) the kernel makes it the parent of all that lose theirs, and they
+// stay as zombies until it waits for them. Anywhere else Reap returns at once.
 //
-// It may run beside os/exec: whoever starts a process here waits for it, so that its zombie is gone within milliseconds.
-// What is still there after reapEvery has nobody. That needs no list of our own children, which would have to know of
-// each fork before its child can end; nor a second process as PID 1, which would have to hand on every signal.
+// It may run beside os/exec: whoever starts a process here waits for it, so that its zombie is gone
+// within milliseconds. What is still there after reapEvery has nobody. That needs no list of our
+// own children, which would have to know of each fork before its child can end; nor a second
+// process as PID 1, which would have to hand on every signal.
 func Reap(ctx context.Context) {
 	if os.Getpid() == 1 {
 		reap(ctx, reapEvery)
@@ -48,7 +50,8 @@ func reap(ctx context.Context, every time.Duration) {
 	}
 }
 
-// zombie is a dead process: start, in ticks since the machine started, tells it from another with its number.
+// zombie is a dead process: start, in ticks since the machine started, tells it from another with
+// its number.
 type zombie struct {
 	pid   int
 	start string

@@ -8,19 +8,22 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// shellArgs leaves the line as it is: cmd.exe has rules of its own for quotes, and /S takes the outer ones off.
+// shellArgs leaves the line as it is: cmd.exe has rules of its own for quotes, and /S takes the
+// outer ones off.
 func shellArgs(line string) ([]string, *syscall.SysProcAttr) {
 	return []string{"cmd"}, &syscall.SysProcAttr{CmdLine: `cmd /S /C "` + line + `"`}
 }
 
-// Tether is the hold on a process and its children, by a job: a set of processes that can be ended as one.
+// Tether is the hold on a process and its children, by a job: a set of processes that can be ended
+// as one.
 type Tether struct {
 	cmd *exec.Cmd
 	job windows.Handle // zero: the system gave none, and the process is held alone
 }
 
-// Tie prepares cmd, which has not started yet, to be stopped as a whole, and to end with this process whatever ends that.
-// With ownGroup it gets a console process group of its own, out of reach of a Ctrl-C.
+// Tie prepares cmd, which has not started yet, to be stopped as a whole, and to end with this
+// process whatever ends that. With ownGroup it gets a console process group of its own, out of
+// reach of a Ctrl-C.
 func Tie(cmd *exec.Cmd, ownGroup bool) *Tether {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -45,7 +48,8 @@ func Tie(cmd *exec.Cmd, ownGroup bool) *Tether {
 	return t
 }
 
-// Started has to be called once cmd has started. Children that the process started before belong to nobody's job.
+// Started has to be called once cmd has started. Children that the process started before belong to
+// nobody's job.
 func (t *Tether) Started() {
 	if t.job == 0 {
 		return

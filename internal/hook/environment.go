@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxValue bounds a variable, in bytes: Linux takes no more than 128 KiB (execve(2)), Windows 32 KiB.
+// maxValue bounds a variable, in bytes: Linux takes no more than 128 KiB (execve(2)), Windows 32
+// KiB.
 const maxValue = 4096
 
 // environment makes variables of data.

@@ -1,32 +1,39 @@
 // Package hook runs a command for each event.
 //
-// Think of a porter who takes telegrams to the rooms. He never has two for one room in his hand; where a second comes
-// before he has gone he throws the first away and notes on the second how many there were. There are a few porters, so
-// one who is kept waiting at a door holds up nobody else, and who is kept too long is called back.
+// Think of a porter who takes telegrams to the rooms. He never has two for one room in his hand;
+// where a second comes before he has gone he throws the first away and notes on the second how many
+// there were. There are a few porters, so one who is kept waiting at a door holds up nobody else,
+// and who is kept too long is called back.
 //
 // The contract of [Hooks]:
 //
-//   - Put never waits. The events of one key are told one at a time, in order; what waits of a key is its newest event
-//     alone, with the number of those left out before it. Keys are told in the order in which they began to wait.
-//   - At most Config.AtOnce commands run at a time, each for Config.Limit, see [command.Command] for how they end.
-//   - At most 4096 keys wait; more throw out the one that has waited longest. The log says how many.
-//   - What a command prints, and how it failed, goes to the log, quoted, 50 lines at once and 5 a second beyond. The
-//     log says how many were left out.
+//   - Put never waits. The events of one key are told one at a time, in order; what waits of a key
+//     is its newest event alone, with the number of those left out before it. Keys are told in the
+//     order in which they began to wait.
+//   - At most Config.AtOnce commands run at a time, each for Config.Limit, see [command.Command]
+//     for how they end.
+//   - At most 4096 keys wait; more throw out the one that has waited longest. The log says how
+//     many.
+//   - What a command prints, and how it failed, goes to the log, quoted, 50 lines at once and 5 a
+//     second beyond. The log says how many were left out.
 //
 // # What a command is given
 //
-// One line of JSON on its standard input, and variables PULSERING_… in its environment. They are data from other machines:
-// names may hold quotes, line breaks, escape sequences or $(reboot). The shell does not obey what is in a variable, unless
-// it is told to: by eval, or sh -c "… $PULSERING_MEMBER". So:
+// One line of JSON on its standard input, and variables PULSERING_… in its environment. They are
+// data from other machines: names may hold quotes, line breaks, escape sequences or $(reboot). The
+// shell does not obey what is in a variable, unless it is told to: by eval, or sh -c "…
+// $PULSERING_MEMBER". So:
 //
-//   - Quote each use: "$PULSERING_MEMBER". Without quotes it falls into words, and a * in it becomes names of files.
+//   - Quote each use: "$PULSERING_MEMBER". Without quotes it falls into words, and a * in it
+//     becomes names of files.
 //   - A name may begin with a dash. Put -- before it: grep -- "$PULSERING_MEMBER" hosts.
-//   - Print with printf '%s\n' "$PULSERING_MEMBER", not with echo, which reads backslashes in some shells.
-//   - Programs that read JSON (jq -r .member) see every byte; in variables NUL bytes are replaced by U+FFFD, and values
-//     end after 4096 bytes.
+//   - Print with printf '%s\n' "$PULSERING_MEMBER", not with echo, which reads backslashes in some
+//     shells.
+//   - Programs that read JSON (jq -r .member) see every byte; in variables NUL bytes are replaced
+//     by U+FFFD, and values end after 4096 bytes.
 //
-// On Windows cmd.exe obeys what is in a variable (%PULSERING_MEMBER% with an & in it is two commands), so characters that
-// mean something to it are replaced by "_" there.
+// On Windows cmd.exe obeys what is in a variable (%PULSERING_MEMBER% with an & in it is two
+// commands), so characters that mean something to it are replaced by "_" there.
 package hook
 
 import (
@@ -63,8 +70,9 @@ type Config struct {
 	Log hclog.Logger
 }
 
-// Render makes of an event what a command is given: variables, by their names without PULSERING_, and a line of JSON
-// without its end. leftOut is how many events of the key were left out before this one.
+// Render makes of an event what a command is given: variables, by their names without PULSERING_,
+// and a line of JSON without its end. leftOut is how many events of the key were left out before
+// this one.
 type Render[E any] func(e E, leftOut int) (vars map[string]string, json []byte)
 
 // Hooks runs a command for each event. Its methods may be called from any goroutine.
@@ -186,9 +194,9 @@ func (h *Hooks[E]) tell(key string, s *slip[E]) {
 	h.dispatch()
 }
 
-// Close takes no more events, goes on with those that wait for as long as patience, then drops them and ends the
-// commands that run. It returns when all have ended, or after patience and a few seconds, whatever the commands do. A
-// second Close waits likewise.
+// Close takes no more events, goes on with those that wait for as long as patience, then drops them
+// and ends the commands that run. It returns when all have ended, or after patience and a few
+// seconds, whatever the commands do. A second Close waits likewise.
 func (h *Hooks[E]) Close(patience time.Duration) {
 	h.mu.Lock()
 	if !h.closed {
@@ -198,7 +206,8 @@ func (h *Hooks[E]) Close(patience time.Duration) {
 	h.mu.Unlock()
 	if !within(patience, h.idle) {
 		h.giveUp()
-		// The kernel itself may be unable to end a process, such as one that waits for a dead file server.
+		// The kernel itself may be unable to end a process, such as one that waits for a dead file
+		// server.
 		if !within(command.DefaultGrace+2*time.Second, h.idle) {
 			h.cfg.Log.Error("a hook is left behind: it cannot be killed")
 		}

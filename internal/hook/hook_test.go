@@ -119,7 +119,8 @@ func TestFolds(t *testing.T) {
 	})
 }
 
-// A member whose command hangs holds up no other, and they go in the order in which they began to wait.
+// A member whose command hangs holds up no other, and they go in the order in which they began to
+// wait.
 func TestMembersDoNotWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{takes: time.Second}
@@ -145,8 +146,8 @@ func TestMembersDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-// Whatever comes and however slow commands are: no more run than may, nothing of a member is told twice or out of order,
-// each one's last state is told, and all that was left out is counted.
+// Whatever comes and however slow commands are: no more run than may, nothing of a member is told
+// twice or out of order, each one's last state is told, and all that was left out is counted.
 func TestQueue(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.IntRange(0, 9), 1, 60).Draw(rt, "steps")

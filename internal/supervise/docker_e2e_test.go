@@ -93,8 +93,8 @@ func image(t *testing.T) string {
 	return name
 }
 
-// In a container the supervisor is the first process, buries orphans, passes on what "docker stop" sends, and knows when
-// the kernel killed the service for memory.
+// In a container the supervisor is the first process, buries orphans, passes on what "docker stop"
+// sends, and knows when the kernel killed the service for memory.
 func TestContainer(t *testing.T) {
 	name := image(t)
 	for _, c := range []struct {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// fresh is for how long a process that was killed for memory explains the end of the child: one that lost a process of its
-// own ends within that, or goes on.
+// fresh is for how long a process that was killed for memory explains the end of the child: one
+// that lost a process of its own ends within that, or goes on.
 const fresh = 5 * time.Second
 
 // memory watches the kernel's count of processes that it killed for memory.
@@ -40,7 +40,8 @@ func (m *memory) sample(now time.Time) {
 	m.last = n
 }
 
-// explains tells whether the child ended for memory, and whether that is a guess. The kernel counts before it kills.
+// explains tells whether the child ended for memory, and whether that is a guess. The kernel counts
+// before it kills.
 func (m *memory) explains(e Exit, now time.Time) (outOfMemory, probably bool) {
 	m.sample(now)
 	if e.OK() || m.rose.IsZero() || now.Sub(m.rose) > fresh {

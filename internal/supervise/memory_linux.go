@@ -39,9 +39,9 @@ func readCount(path string) (uint64, bool) {
 	return 0, false
 }
 
-// counterFile is where a process's group is counted, by what /proc/PID/cgroup (cgroups(7)) and /proc/PID/mountinfo
-// (proc(5)) say: memory.oom_control where cgroup v1 has the memory, memory.events with v2. A library for this
-// (containerd/cgroups) would bring eBPF and D-Bus along.
+// counterFile is where a process's group is counted, by what /proc/PID/cgroup (cgroups(7)) and
+// /proc/PID/mountinfo (proc(5)) say: memory.oom_control where cgroup v1 has the memory,
+// memory.events with v2. A library for this (containerd/cgroups) would bring eBPF and D-Bus along.
 func counterFile(cgroup, mounts string) (path string, ok bool) {
 	group, kind, file := "", "", ""
 	for line := range strings.Lines(cgroup) {
@@ -65,7 +65,8 @@ func counterFile(cgroup, mounts string) (path string, ok bool) {
 		if !found || len(at) < 5 || len(about) < 3 || about[0] != kind || kind == "cgroup" && !has(about[2], "memory") {
 			continue
 		}
-		// A container sees its own group as the mount's root, and may see the path of it as the host does.
+		// A container sees its own group as the mount's root, and may see the path of it as the
+		// host does.
 		within, err := filepath.Rel(unescape(at[3]), group)
 		if err != nil || within == ".." || strings.HasPrefix(within, "../") {
 			continue

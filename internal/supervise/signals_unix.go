@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	// forwarded are passed on. SIGURG is Go's own, SIGCHLD and SIGPIPE are about this process alone, and a stop (SIGTSTP)
-	// or its end is for a shell to send to a group.
+	// forwarded are passed on. SIGURG is Go's own, SIGCHLD and SIGPIPE are about this process
+	// alone, and a stop (SIGTSTP) or its end is for a shell to send to a group.
 	forwarded = []os.Signal{
 		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
 	}
@@ -28,7 +28,8 @@ func fromKeyboard(s os.Signal) bool {
 	return slices.Contains([]os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH}, s)
 }
 
-// inForeground tells whether this process's group is the one that its terminal sends to. Without a terminal it is not.
+// inForeground tells whether this process's group is the one that its terminal sends to. Without a
+// terminal it is not.
 func inForeground() bool {
 	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 )
 
 var (
-	// forwarded are caught, so that this process outlives them: the console sends them to the child as well.
+	// forwarded are caught, so that this process outlives them: the console sends them to the child
+	// as well.
 	forwarded = []os.Signal{os.Interrupt}
 	endings   = []os.Signal{os.Interrupt, os.Kill}
 	// gentle ends a child: there is nothing here to ask with.

@@ -10,7 +10,8 @@ import (
 
 // StartError is why a child could not be started.
 type StartError struct {
-	// Code is what a shell ends with: 127 where there is no such program, 126 where it cannot be run.
+	// Code is what a shell ends with: 127 where there is no such program, 126 where it cannot be
+	// run.
 	Code int
 	// Err says what is wrong, and names the program.
 	Err error

@@ -1,31 +1,34 @@
 // Package supervise runs a service as a child of this process, and says how it ended.
 //
-// Think of an interpreter beside a guest. Whatever is said to the one is passed on to the other, who sits at the table
-// himself and speaks for himself. When the guest goes, the interpreter tells the others how, and goes too.
+// Think of an interpreter beside a guest. Whatever is said to the one is passed on to the other,
+// who sits at the table himself and speaks for himself. When the guest goes, the interpreter tells
+// the others how, and goes too.
 //
 // # Signals
 //
-// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH that this process gets go to the child, from before it
-// starts until it has ended. Nothing is added: a child that takes long to end, or does not want to, is the business of
-// whoever asked it, who knows how long it may take. What this process ignored when it began, as SIGHUP under nohup, stays
-// ignored, by the child too.
+// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH that this process gets go to the
+// child, from before it starts until it has ended. Nothing is added: a child that takes long to
+// end, or does not want to, is the business of whoever asked it, who knows how long it may take.
+// What this process ignored when it began, as SIGHUP under nohup, stays ignored, by the child too.
 //
 // # Terminals
 //
-// At a terminal, in the foreground, the child shares this process's group, so that it may read the terminal, and the
-// shell's job control (Ctrl-Z, fg, bg) holds both. The terminal then sends what the keyboard means, SIGINT, SIGQUIT and
-// SIGWINCH, to both of them, and to pass it on would be to send it twice: it is not passed on for as long as the group is
-// in the foreground. Anywhere else (a service manager, a container without a terminal, a job in the background) the child
-// has a group of its own, is out of reach of what is meant for this process, and gets each signal once, from here.
+// At a terminal, in the foreground, the child shares this process's group, so that it may read the
+// terminal, and the shell's job control (Ctrl-Z, fg, bg) holds both. The terminal then sends what
+// the keyboard means, SIGINT, SIGQUIT and SIGWINCH, to both of them, and to pass it on would be to
+// send it twice: it is not passed on for as long as the group is in the foreground. Anywhere else
+// (a service manager, a container without a terminal, a job in the background) the child has a
+// group of its own, is out of reach of what is meant for this process, and gets each signal once,
+// from here.
 //
-// A group of its own in the foreground, which is the other way to have a Ctrl-C reach the child once, was not taken: who
-// gives the terminal away has to do all that a shell does, from Ctrl-Z on.
+// A group of its own in the foreground, which is the other way to have a Ctrl-C reach the child
+// once, was not taken: who gives the terminal away has to do all that a shell does, from Ctrl-Z on.
 //
 // # The end of this process
 //
-// The child does not outlive this process where the system can see to that, even if that is killed: the others will take
-// the member for dead, and its work may go to another. See [command.Tie] for which systems can, and that the child's own
-// children are not reached on Unix.
+// The child does not outlive this process where the system can see to that, even if that is killed:
+// the others will take the member for dead, and its work may go to another. See [command.Tie] for
+// which systems can, and that the child's own children are not reached on Unix.
 package supervise
 
 import (
@@ -46,11 +49,13 @@ import (
 const (
 	// sampleEvery is how often the kernel's count of processes killed for memory is read.
 	sampleEvery = time.Second
-	// lateSignal is how long a child that has ended waits for a signal that explains it: a terminal, or a service manager
-	// that signals everybody in a control group, sends to both at once, and who ends first is chance.
+	// lateSignal is how long a child that has ended waits for a signal that explains it: a
+	// terminal, or a service manager that signals everybody in a control group, sends to both at
+	// once, and who ends first is chance.
 	lateSignal = 100 * time.Millisecond
-	// askedFor is how long a signal to end explains an end. A child that is still there after that did not take it so: a
-	// shell, for one, ignores SIGINT. It is longer than service managers and Kubernetes wait by default.
+	// askedFor is how long a signal to end explains an end. A child that is still there after that
+	// did not take it so: a shell, for one, ignores SIGINT. It is longer than service managers and
+	// Kubernetes wait by default.
 	askedFor = 10 * time.Minute
 )
 
@@ -75,8 +80,8 @@ type Child struct {
 	exit    Exit
 }
 
-// Start runs a program, found as a shell finds it, with its arguments; args[0] is the program. The error is a [StartError].
-// The child ends by itself, or by Signal: it has no context.
+// Start runs a program, found as a shell finds it, with its arguments; args[0] is the program. The
+// error is a [StartError]. The child ends by itself, or by Signal: it has no context.
 func Start(args []string, opts Options) (*Child, error) {
 	c := &Child{
 		cmd:     exec.Command(args[0], args[1:]...),
@@ -145,13 +150,13 @@ func (c *Child) watch(memory *memory) {
 	}
 	exit := c.explain(&passed)
 	if exit.Signal == nil || slices.Contains(forwarded, exit.Signal) {
-		for late := time.After(lateSignal); !exit.Well() && late != nil; {
+		for late := time.After(lateSignal); late != nil && !exit.Well(); exit = c.explain(&passed) {
 			select {
 			case s := <-c.signals:
 				passed.note(s, time.Now())
-				exit = c.explain(&passed)
 			case <-late:
 				late = nil
+				c.drain(&passed) // this process may have been slower than both
 			}
 		}
 	}
@@ -160,6 +165,18 @@ func (c *Child) watch(memory *memory) {
 	exit.OutOfMemory, exit.Probably = memory.explains(exit, time.Now())
 	c.exit = exit
 	close(c.done)
+}
+
+// drain notes what has come and was not passed on.
+func (c *Child) drain(passed *asked) {
+	for {
+		select {
+		case s := <-c.signals:
+			passed.note(s, time.Now())
+		default:
+			return
+		}
+	}
 }
 
 // explain tells how the process ended, and whether what it was sent is why.
@@ -200,8 +217,8 @@ func (c *Child) Exit() Exit {
 	return c.exit
 }
 
-// Stop asks the child to end (SIGTERM; on Windows it is ended at once), kills it after patience, and returns how it ended,
-// which it was then Asked for.
+// Stop asks the child to end (SIGTERM; on Windows it is ended at once), kills it after patience,
+// and returns how it ended, which it was then Asked for.
 func (c *Child) Stop(patience time.Duration) Exit {
 	c.signal(gentle)
 	limit := time.NewTimer(patience)
