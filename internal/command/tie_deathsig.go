@@ -1,0 +1,7 @@
+//go:build linux || freebsd
+
+package command
+
+import "syscall"
+
+func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

@@ -1,0 +1,7 @@
+//go:build unix && !linux && !freebsd
+
+package command
+
+import "syscall"
+
+func endWithParent(*syscall.SysProcAttr) {} // nothing here does it
