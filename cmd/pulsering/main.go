@@ -105,7 +105,14 @@ func run(ctx context.Context, args []string, con console) int {
 	if err == nil {
 		return 0
 	}
+	var ended serviceEnded
+	if errors.As(err, &ended) { // who reads its output knows
+		return ended.Code
+	}
 	complain(con, s.named(err))
+	if code, ok := startCode(err); ok {
+		return code
+	}
 	var signal signalled
 	switch {
 	case errors.Is(err, cluster.ErrConfig):

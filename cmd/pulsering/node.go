@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"slices"
 	"sync"
@@ -85,15 +86,21 @@ func (c *nodeCmd) config(log hclog.Logger) cluster.Config {
 
 // wrong is what the library would refuse, and what is wrong with flags that go together.
 func (c *nodeCmd) wrong() []error {
-	return slices.Concat(c.serviceArgs.wrong(), each(c.config(nil).Validate()), c.httpFlags.wrong(), c.stateFlags.wrong(), c.checkFlags.wrong())
+	return slices.Concat(c.serviceArgs.wrong(), c.ownOutput(), each(c.config(nil).Validate()), c.httpFlags.wrong(), c.stateFlags.wrong(), c.checkFlags.wrong())
 }
 
 // goodbye is how long a node may take to tell the others that it leaves.
 const goodbye = 5 * time.Second
 
-// Run takes part in the cluster until ctx ends.
+// Run takes part in the cluster until ctx ends, or the service that it starts.
 func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
-	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error to act upon here, not a sudden death
+	// A closed standard output is an error to act upon here, not a sudden death. It is not ignored, which commands would inherit.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	defer signal.Stop(pipes)
+	if len(c.command()) > 0 {
+		con.together = false // nothing is printed but the log
+	}
 	log := c.logger(con)
 	set.warn(log)
 	var hangup <-chan struct{}
@@ -103,27 +110,50 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if c.KeyFile.exposed {
 		log.Warn("others may read the key file: chmod 600 it", "file", c.KeyFile.path)
 	}
+	look, err := c.checker()
+	if err != nil {
+		return err
+	}
+	found := new(lookup)
+	if err := found.set(c.Join); err != nil {
+		return fmt.Errorf("--join: %w", err)
+	}
+	state, err := c.openState(log)
+	if err != nil {
+		return err
+	}
+	if state != nil {
+		defer state.Close()
+	}
 	var web *api
 	if c.HTTP != "" {
-		var err error
 		if web, err = listenAPI(c.httpFlags, log); err != nil {
 			return err
 		}
 		defer web.close()
 	}
-	if service := c.command(); len(service) > 0 {
-		return fmt.Errorf("-- %s: services are not started yet", printable(service[0])) // the seam for a supervisor
+	child, err := c.startService(log)
+	if err != nil {
+		return err
 	}
-	if lookups := c.Join.lookups(); len(lookups) > 0 {
-		return fmt.Errorf("--join: %s: seeds are not looked up yet: give addresses", printable(lookups[0])) // the seam for a discovery
-	}
+	defer endService(child, log)
+	ctx, done := lifetime(ctx, child)
+	defer done()
+
 	if len(c.Join) > 0 {
 		log.Info("joining: this goes on until a seed answers", "seeds", c.Join)
 	}
-	node, err := cluster.Join(ctx, c.config(log))
+	cfg := c.config(log)
+	cfg.Discover = found.Discover
+	remember(state, &cfg)
+	node, err := cluster.Join(ctx, cfg)
+	var ended serviceEnded
 	switch {
 	case errors.Is(err, cluster.ErrNameTaken):
 		return fmt.Errorf("%w: choose another --name, or end the process that holds this one", err)
+	case err != nil && errors.As(context.Cause(ctx), &ended):
+		log.Info("the service ended before the node had joined", "exit", ended.String())
+		return ended
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w\nIs --join right, and are --label and --key-file those of the members there?", err)
 	case err != nil:
@@ -139,67 +169,74 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 		web.joined(node)
 		log.Info("serving /members /events /stats /healthz", "http", web.listener.Addr())
 	}
+	defer c.startHooks(node, log)()
+	defer keepState(state, node, log)()
+	stopCheck := c.startCheck(node, look, log)
+	defer stopCheck()
 
-	// The subscription ends with the node, so that what is pending is printed too.
 	out := &printer{out: con.out, json: c.JSON, color: con.outColor, leaveOn: c.OnOutputFail, log: log}
-	joined, events := newJoinedLine(self, time.Now()), node.Events(context.WithoutCancel(ctx))
-	lines := func(yield func(line) bool) {
-		if !yield(joined) {
-			return
-		}
-		for e := range events {
-			if !yield(newEventLine(e)) {
-				return
-			}
-		}
+	printing := &printing{}
+	if child == nil { // whose own standard output is
+		printing = out.start(ctx, self, node)
 	}
-	trying, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	var unprinted int
-	var failed error
-	printed := make(chan struct{})
-	go func() {
-		defer close(printed)
-		unprinted, failed = out.run(trying, lines)
-	}()
-
 	reloading, noReload := context.WithCancel(ctx)
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
-		(&reloader{now: set, apply: nodeAppliers(reloading, node, web, log), log: log}).follow(reloading, hangup)
+		(&reloader{now: set, apply: nodeAppliers(reloading, node, found, web, log), log: log}).follow(reloading, hangup)
 	})
 	defer reloads.Wait()
 	defer noReload()
 
+	err = nil
 	select {
-	case <-printed: // the output failed, or the node ended by itself
-		if err = failed; err == nil {
+	case <-printing.over: // the output failed, or the node ended by itself
+		if err = printing.failed; err == nil {
 			return fmt.Errorf("the node ended: %w", node.Err())
 		}
 		err = fmt.Errorf("standard output: %w: left the cluster", err)
-		log.Error("cannot print events: leaving", "error", failed)
+		log.Error("cannot print events: leaving", "error", printing.failed)
 	case <-node.Done(): // whose last events an output that fails may keep from being printed
 	case <-ctx.Done():
-		log.Info("leaving", "cause", context.Cause(ctx))
 	}
+	stopCheck()
+	if gone := c.part(ctx, node, log); gone != nil {
+		err = errors.Join(err, gone)
+	}
+	node.Close()
+	printing.finish(log)
+	return err
+}
+
+// part says goodbye to the others, or that the service died, and returns what is to be told of that. A service that ended is told
+// whatever it was: the command ends as it did.
+func (c *nodeCmd) part(ctx context.Context, node *cluster.Node, log hclog.Logger) error {
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	switch left := node.Leave(leaving); {
+	var left error
+	ended, died := unwell(ctx)
+	if died {
+		log.Error("the service died: telling the others", "exit", ended.String())
+		left = node.Fail(leaving, ended.String())
+	} else {
+		if ctx.Err() != nil {
+			log.Info("leaving", "cause", context.Cause(ctx))
+		}
+		left = node.Leave(leaving)
+	}
+	var err error
+	switch {
 	case errors.Is(left, cluster.ErrClosed):
 		err = fmt.Errorf("the node ended: %w", node.Err())
 	case left != nil:
-		err = errors.Join(err, fmt.Errorf("not everyone was told goodbye: %w", left))
-	default:
+		err = fmt.Errorf("not everyone was told: %w", left)
+	case !died:
 		log.Info("left")
 	}
-	node.Close()
-	giveUp()
-	select {
-	case <-printed:
-		if unprinted > 0 {
-			log.Warn("the last events were not printed", "events", unprinted)
+	if errors.As(context.Cause(ctx), &ended) {
+		if err != nil {
+			log.Error("the end was not told", "error", err)
 		}
-	case <-time.After(time.Second): // nobody reads the output: what is pending there is lost
+		return ended
 	}
 	return err
 }

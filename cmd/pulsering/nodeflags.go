@@ -11,7 +11,7 @@ import (
 
 // stateFlags say what a node keeps on this machine.
 type stateFlags struct {
-	StateDir text `hidden:"" placeholder:"DIR" help:"Directory that remembers the members and this node's boot, so that it comes back without --join. Default: none."`
+	StateDir text `placeholder:"DIR" help:"Directory that remembers the members and this node's boot, so that it comes back without --join. Default: none."`
 	Control  text `hidden:"" placeholder:"PATH" help:"Unix socket, of mode 0600, that the node is asked and told through. Default: control.sock in --state-dir."`
 }
 
@@ -30,13 +30,13 @@ func (f stateFlags) wrong() []error {
 
 // eventFlags say what runs when something happens.
 type eventFlags struct {
-	OnEvent        text `hidden:"" placeholder:"COMMAND" help:"Command of the shell to run at each event, which it gets as JSON on its standard input."`
-	OnEventTimeout span `hidden:"" default:"10s" min:"100ms" max:"1h" help:"How long --on-event may take before it is killed."`
+	OnEvent        text `placeholder:"COMMAND" help:"Command of the shell to run at each event, which it gets as JSON on its standard input."`
+	OnEventTimeout span `default:"10s" min:"100ms" max:"1h" help:"How long --on-event may take before it is killed."`
 }
 
 // checkFlags say how a node finds out whether the service beside it works.
 type checkFlags struct {
-	CheckHTTP     webURL `hidden:"" name:"check-http" placeholder:"URL" help:"Ask this URL whether the service works: any answer of 200 to 399 is a yes. A member whose service does not work is shown as wedged."`
+	CheckHTTP     webURL `name:"check-http" placeholder:"URL" help:"Ask this URL whether the service works: any answer of 200 to 299 is a yes. A member whose service does not work is shown as wedged."`
 	CheckExec     text   `hidden:"" placeholder:"COMMAND" help:"Run this command of the shell to see whether the service works: 0 is a yes."`
 	CheckInterval span   `hidden:"" default:"5s" min:"100ms" max:"1h" help:"Time between two checks."`
 	CheckTimeout  span   `hidden:"" default:"2s" min:"10ms" max:"1h" help:"How long a check may take; after that it is a no. At most --check-interval."`

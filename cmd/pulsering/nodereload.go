@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -15,11 +14,11 @@ type reloadable interface {
 }
 
 // nodeAppliers change what a node can change while it runs. The context bounds what they do; web is nil without --http.
-func nodeAppliers(ctx context.Context, node reloadable, web *api, log hclog.Logger) appliers {
+func nodeAppliers(ctx context.Context, node reloadable, found *lookup, web *api, log hclog.Logger) appliers {
 	apply := appliers{
 		"join": func(next *cli) error {
-			if lookups := next.Node.Join.lookups(); len(lookups) > 0 { // the seam for a discovery, as in Run
-				return fmt.Errorf("%s: seeds are not looked up yet: give addresses", printable(lookups[0]))
+			if err := found.set(next.Node.Join); err != nil {
+				return err
 			}
 			return node.SetSeeds(next.Node.Join.addresses())
 		},

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // outputRetry is how often an output that fails is tried again.
@@ -100,4 +102,49 @@ func closedOutput(err error) bool {
 		return errno == brokenPipe || errno == noData
 	}
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// printing is a printer at work. The zero one prints nothing, and is never over.
+type printing struct {
+	over      chan struct{} // closed when the output failed, or the events have ended
+	giveUp    context.CancelFunc
+	unprinted int   // events that were not printed, when it is over
+	failed    error // why it ended, likewise; nil: the events did
+}
+
+// start prints the node itself and its events, until they end with the node, so that what is pending is printed too.
+func (p *printer) start(ctx context.Context, self cluster.Member, node *cluster.Node) *printing {
+	joined, events := newJoinedLine(self, time.Now()), node.Events(context.WithoutCancel(ctx))
+	lines := func(yield func(line) bool) {
+		if !yield(joined) {
+			return
+		}
+		for e := range events {
+			if !yield(newEventLine(e)) {
+				return
+			}
+		}
+	}
+	trying, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	g := &printing{over: make(chan struct{}), giveUp: giveUp}
+	go func() {
+		defer close(g.over)
+		g.unprinted, g.failed = p.run(trying, lines)
+	}()
+	return g
+}
+
+// finish waits for what is pending, once the node has ended.
+func (g *printing) finish(log hclog.Logger) {
+	if g.over == nil {
+		return
+	}
+	g.giveUp()
+	select {
+	case <-g.over:
+		if g.unprinted > 0 {
+			log.Warn("the last events were not printed", "events", g.unprinted)
+		}
+	case <-time.After(time.Second): // nobody reads the output: what is pending there is lost
+	}
 }

@@ -52,7 +52,7 @@ func newReloading(t *testing.T, web *api, args ...string) *reloading {
 	t.Helper()
 	r := &reloading{t: t, node: new(fakeNode)}
 	log := hclog.New(&hclog.LoggerOptions{Output: &r.log, Level: hclog.Info})
-	r.reloader = &reloader{now: parsed(t, args...), apply: nodeAppliers(t.Context(), r.node, web, log), log: log}
+	r.reloader = &reloader{now: parsed(t, args...), apply: nodeAppliers(t.Context(), r.node, new(lookup), web, log), log: log}
 	return r
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/discovery"
 )
 
 // seeds is where members to join through come from, with commas or from several flags.
@@ -55,7 +56,8 @@ func parseSeed(s string) (seed, error) {
 		if slices.Contains(lookups, s) {
 			return "", fmt.Errorf("%q: want something behind it, like dns+srv://_pulsering._udp.example, file:/run/seeds or exec:COMMAND", s)
 		}
-		return seed(s), nil
+		_, err := discovery.Parse(s)
+		return seed(s), err
 	}
 	a, err := parseSeedAddress(s)
 	return seed(a), err

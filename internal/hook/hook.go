@@ -22,17 +22,17 @@
 // One line of JSON on its standard input, and variables PULSERING_… in its environment. They are
 // data from other machines: names may hold quotes, line breaks, escape sequences or $(reboot). The
 // shell does not obey what is in a variable, unless it is told to: by eval, or sh -c "…
-// $PULSERING_MEMBER". So:
+// $PULSERING_EVENT_MEMBER". So:
 //
-//   - Quote each use: "$PULSERING_MEMBER". Without quotes it falls into words, and a * in it
+//   - Quote each use: "$PULSERING_EVENT_MEMBER". Without quotes it falls into words, and a * in it
 //     becomes names of files.
-//   - A name may begin with a dash. Put -- before it: grep -- "$PULSERING_MEMBER" hosts.
-//   - Print with printf '%s\n' "$PULSERING_MEMBER", not with echo, which reads backslashes in some
+//   - A name may begin with a dash. Put -- before it: grep -- "$PULSERING_EVENT_MEMBER" hosts.
+//   - Print with printf '%s\n' "$PULSERING_EVENT_MEMBER", not with echo, which reads backslashes in some
 //     shells.
 //   - Programs that read JSON (jq -r .member) see every byte; in variables NUL bytes are replaced
 //     by U+FFFD, and values end after 4096 bytes.
 //
-// On Windows cmd.exe obeys what is in a variable (%PULSERING_MEMBER% with an & in it is two
+// On Windows cmd.exe obeys what is in a variable (%PULSERING_EVENT_MEMBER% with an & in it is two
 // commands), so characters that mean something to it are replaced by "_" there.
 package hook
 

@@ -36,7 +36,7 @@ func TestNamesAreData(t *testing.T) {
 		"büro", "-rf", "$(touch pwned)", "`touch pwned`", "a'; touch pwned; '", "a\"\ntouch pwned\n", "\x1b[2J\x07", "* ? ~", "a\\nb %s",
 	} {
 		dir := t.TempDir()
-		log := one(t, name, `cd '`+dir+`' && printf %s "$PULSERING_MEMBER" > env && cat > json && printf '%s\n' "$PULSERING_MEMBER"`,
+		log := one(t, name, `cd '`+dir+`' && printf %s "$PULSERING_EVENT_MEMBER" > env && cat > json && printf '%s\n' "$PULSERING_EVENT_MEMBER"`,
 			0, time.Minute)
 		if b, err := os.ReadFile(filepath.Join(dir, "env")); err != nil || string(b) != name {
 			t.Errorf("%q: the variable is %q, %v", name, b, err)
@@ -121,7 +121,7 @@ func TestCloseEndsRealHooks(t *testing.T) {
 func TestRealOrder(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "told")
-	h := New(Config{Command: `echo "begin $PULSERING_MEMBER" >> '` + file + `'; sleep 0.05; echo "end $PULSERING_MEMBER" >> '` + file + `'`},
+	h := New(Config{Command: `echo "begin $PULSERING_EVENT_MEMBER" >> '` + file + `'; sleep 0.05; echo "end $PULSERING_EVENT_MEMBER" >> '` + file + `'`},
 		func(c change, leftOut int) (map[string]string, []byte) {
 			return map[string]string{"MEMBER": fmt.Sprint(c.state)}, nil
 		})
