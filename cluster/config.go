@@ -129,7 +129,7 @@ type Config struct {
 	// it down, also where Join fails.
 	Transport memberlist.Transport
 	// Logger receives the log lines, memberlist's among them, from a goroutine of their own: while it is stuck the node goes on,
-	// and lines beyond a few thousand are lost. Close, and a Join that fails, wait for it for a second at most. Nil: no logs.
+	// and lines beyond a few thousand are lost. Close, and a Join that fails, wait for it for a second at most. See Slog for log/slog. Nil: no logs.
 	Logger hclog.Logger
 }
 
