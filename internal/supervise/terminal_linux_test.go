@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +66,7 @@ func atTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 		}
 	}()
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		killSession(cmd.Process.Pid)
 		cmd.Wait()
 		master.Close()
 		<-term.over
@@ -73,6 +75,19 @@ func atTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 		}
 	})
 	return term
+}
+
+// killSession kills all that a terminal's first process has started, jobs of a shell too.
+func killSession(leader int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		b, _ := os.ReadFile(path)
+		number, rest, _ := strings.Cut(string(b), " ")
+		fields := strings.Fields(rest[strings.LastIndexByte(rest, ')')+1:]) // state, parent, group, session
+		if pid, err := strconv.Atoi(number); err == nil && len(fields) > 3 && fields[3] == strconv.Itoa(leader) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 func (term *terminal) text() string {
