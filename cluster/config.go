@@ -89,7 +89,8 @@ type Config struct {
 	// Remembered are members that an earlier run of this node knew last: only Name and Addr count. They are tried too, for about three
 	// seconds where nothing else is left, and exchanged with only where a member of that name answers at that address.
 	Remembered []Member
-	// LastBoot is the boot that this member had last, where that is known: the new one is higher, whatever the clock says. Zero: not known.
+	// LastBoot is the boot that this member had last, where that is known: the new one is higher, whatever the clock says. A boot that
+	// no member takes by itself is passed over, with a warning: somebody made it up. Zero: not known.
 	LastBoot uint64
 	// Expect is how many members, itself included, have to have met before Join returns, so that no silent islands begin where
 	// seeds name only this node for the first seconds. Members that are down or have left count: it is about beginnings. 0 to
@@ -242,9 +243,6 @@ func (c Config) prepare() (*prepared, error) {
 	}
 	if p.Expect < 0 || p.Expect > maxExpect {
 		bad("Expect", "%d is out of range: want 0 to %d", p.Expect, maxExpect)
-	}
-	if p.LastBoot > maxForeignBoot {
-		bad("LastBoot", "%d is out of range: want at most %d", p.LastBoot, uint64(maxForeignBoot))
 	}
 	if len(errs) == 0 { // the room for tags depends on nothing that may be wrong
 		if _, err := encodeMeta(meta{Boot: ^uint64(0), Tags: p.Tags}); err != nil {

@@ -189,7 +189,11 @@ func newCore(cfg *prepared, det *detector.Detector[string], count *counters, pub
 		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
-	c.before = cfg.LastBoot
+	if cfg.LastBoot <= maxForeignBoot+bootRoom {
+		c.before = cfg.LastBoot
+	} else {
+		c.log.Warn("the last boot is higher than any that a member takes: passed over", "boot", cfg.LastBoot)
+	}
 	c.noteSeeds(slices.Concat(cfg.seeds, cfg.found))
 	c.place(&record{claim: claim{Name: cfg.Name}}, true, true) // which is all that this record is for
 	return c

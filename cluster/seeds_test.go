@@ -110,6 +110,13 @@ func TestRemembered(t *testing.T) {
 			t.Errorf("boot %d after %d", got, boot+1<<40)
 		}
 		w.crash("n03")
+		for last, top := range map[uint64]uint64{1 << 60: 1<<60 + 1, 1 << 63: 1 << 52} { // as high as a lie makes a member go, and higher
+			w.config = func(cfg *cluster.Config) { cfg.Seeds, cfg.LastBoot = nil, last }
+			if got := w.start("x", "").Self().Boot; got > top {
+				t.Errorf("boot %d after %d", got, last)
+			}
+			w.crash("x")
+		}
 
 		// The whole cluster is gone, and somebody else's runs at its addresses.
 		for _, name := range []string{"n01", "n02"} {

@@ -50,7 +50,8 @@ func keepState(state *discovery.State, node *cluster.Node, log hclog.Logger) (st
 			self := node.Self()
 			var others []discovery.Member
 			for _, m := range node.Members() {
-				if m.State == cluster.StateUp && m.Name != self.Name {
+				alive := m.State == cluster.StateUp || m.State == cluster.StateSuspect
+				if alive && m.Name != self.Name {
 					others = append(others, discovery.Member{Name: m.Name, Addr: m.Addr})
 				}
 			}
