@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -374,4 +375,9 @@ type sessionStatus struct {
 	Since     time.Time `json:"since"`
 	LastHeard time.Time `json:"last_heard"`
 	State64   []byte    `json:"state64,omitempty"`
+}
+
+func serveJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v) // an error is the client's going
 }

@@ -22,7 +22,7 @@ type nodeCmd struct {
 	KeyFile   keyFile `placeholder:"FILE" help:"File of base64 keys that encrypt all traffic, one a line; see: pulsering keygen."`
 	Tag       tags    `placeholder:"K=V" help:"Label of this member that the others see. Repeatable."`
 
-	HTTP         address `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve /members, /events, /stats and /healthz here. Default: off."`
+	HTTP         address `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve the dashboard and the API here: see http://HOST:PORT/ and /v1/openapi.json. Default: off."`
 	JSON         bool    `name:"json" help:"Print events as JSON, one object a line."`
 	OnOutputFail choice  `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the node: closed, once its reader has gone; any, also on a full disk; never. What does not end it is tried again. Default: closed."`
 	LogLevel     choice  `of:"trace,debug,info,warn,error,off" default:"info" placeholder:"LEVEL" help:"Log lines on standard error: trace, debug, info, warn, error or off. Default: info."`
@@ -77,6 +77,9 @@ func (c *nodeCmd) wrong() []error { return each(c.config(nil).Validate()) }
 // goodbye is how long a node may take to tell the others that it leaves.
 const goodbye = 5 * time.Second
 
+// errToldToLeave is why a node leaves that was told to by a client.
+var errToldToLeave = errors.New("told to by a client")
+
 // Run takes part in the cluster until ctx ends.
 func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	signal.Ignore(syscall.SIGPIPE) // a closed standard output is an error to act upon here, not a sudden death
@@ -84,14 +87,13 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	if c.KeyFile.exposed {
 		log.Warn("others may read the key file: chmod 600 it", "file", c.KeyFile.path)
 	}
-	var web *api
-	if c.HTTP != "" {
-		var err error
-		if web, err = listenAPI(string(c.HTTP), log); err != nil {
-			return err
-		}
-		defer web.close()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	on, err := serving{http: string(c.HTTP), left: func() { leave(errToldToLeave) }}.start(log)
+	if err != nil {
+		return err
 	}
+	defer on.close()
 	if len(c.Join) > 0 {
 		log.Info("joining: this goes on until a seed answers", "seeds", c.Join)
 	}
@@ -110,9 +112,12 @@ func (c *nodeCmd) Run(ctx context.Context, con console) error {
 	if con.together { // where that line is left out, see isNews
 		log.Info("Ctrl-C leaves")
 	}
-	if web != nil {
-		web.joined(node)
-		log.Info("serving /members /events /stats /healthz", "http", web.listener.Addr())
+	on.web.Joined(node)
+	if on.http != nil {
+		log.Info("serving the dashboard and the API", "http", on.http)
+	}
+	if on.control != "" {
+		log.Info("serving the API to this user", "control", on.control)
 	}
 
 	// The subscription ends with the node, so that what is pending is printed too.
