@@ -13,8 +13,8 @@ const (
 	samplesKept = 120 // a minute
 	// mostSampled bounds the members: a node observes 8 as a rule, and 64 with Config.Observers at its most.
 	mostSampled = 128
-	// lookAround is how often those are looked for that this node observes, in samples: to read all members takes longer than
-	// to read a few.
+	// lookAround is how often those are looked for that this node observes, in samples, where no event tells of a change: to read
+	// all members takes longer than to read a few.
 	lookAround = 10
 )
 
@@ -33,11 +33,13 @@ type history struct {
 func newHistory() *history { return &history{phi: map[string][]sample{}} }
 
 // run takes samples until the node ends or ctx does.
-func (h *history) run(ctx context.Context, n Node) {
+func (h *history) run(ctx context.Context, v *view) {
+	n, seen := v.node, uint64(0)
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for round := 0; ; round++ {
-		if round%lookAround == 0 {
+		if changes := v.changes.Load(); round%lookAround == 0 || changes != seen {
+			seen = changes
 			h.look(n)
 		}
 		h.take(n, time.Now())

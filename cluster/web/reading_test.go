@@ -143,6 +143,11 @@ func TestPhiHistory(t *testing.T) {
 		if got := of("bee"); len(got) == 0 {
 			t.Error("nothing of a newly observed member within five seconds")
 		}
+		f.tell(cluster.Up, "cat")
+		time.Sleep(2 * sampleEvery)
+		if got := of("cat"); len(got) == 0 {
+			t.Error("nothing of a newcomer within a second")
+		}
 		time.Sleep(time.Hour)
 		if got := of("ant"); len(got) != samplesKept || time.Since(got[0].Time) > time.Minute || got[len(got)-1].Time.Before(got[0].Time) {
 			t.Errorf("after an hour: %d from %v", len(got), got[0].Time)

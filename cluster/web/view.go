@@ -63,9 +63,13 @@ type members struct {
 // encoded returns each member as JSON, and all of them.
 func (m *members) encoded() (each [][]byte, body []byte) {
 	m.encode.Do(func() {
+		const usual = 400 // bytes of a member
 		m.json = make([][]byte, len(m.all))
+		b := make([]byte, 0, usual*len(m.all))
 		for i, one := range m.all {
-			m.json[i], _ = one.MarshalJSON() // all of its fields have JSON
+			from := len(b)
+			b = one.Append(b)
+			m.json[i] = b[from:len(b):len(b)]
 		}
 		m.body = jsonArray(m.json)
 	})
@@ -73,18 +77,5 @@ func (m *members) encoded() (each [][]byte, body []byte) {
 }
 
 func jsonArray(elements [][]byte) []byte {
-	size := len("[]\n") + len(elements)
-	for _, e := range elements {
-		size += len(e)
-	}
-	b := bytes.NewBuffer(make([]byte, 0, size))
-	b.WriteByte('[')
-	for i, e := range elements {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(e)
-	}
-	b.WriteString("]\n")
-	return b.Bytes()
+	return append(append([]byte{'['}, bytes.Join(elements, []byte{','})...), "]\n"...)
 }

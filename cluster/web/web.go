@@ -117,7 +117,7 @@ func (s *Server) Joined(n Node) {
 	j := &joined{Node: n, view: v, feed: newFeed(v, n.Self), history: newHistory()}
 	events := n.Events(s.ctx)
 	s.wg.Go(func() { j.feed.run(events) })
-	s.wg.Go(func() { j.history.run(s.ctx, n) })
+	s.wg.Go(func() { j.history.run(s.ctx, v) })
 	s.joined.Store(j)
 }
 

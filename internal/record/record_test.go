@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pulsering/pulsering/cluster"
 )
@@ -87,4 +88,30 @@ func TestMemberJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"name":7}`), &m2); err == nil {
 		t.Error("a name that is a number goes through")
 	}
+}
+
+// Append writes what MarshalJSON does, whatever is in a member.
+func FuzzAppend(f *testing.F) {
+	f.Add("a", "10.0.0.1:7946", uint64(math.MaxUint64), uint64(3), uint8(1), uint8(2), int64(1), true, 0.25, int64(1500000), "zone", "a", "k", "v", true)
+	f.Add("<&>", "\xff", uint64(0), uint64(0), uint8(9), uint8(0), int64(0), false, math.Inf(1), int64(0), "", "", "b", "\u2028", false)
+	f.Add("\"\\", "\x00", uint64(0), uint64(0), uint8(0), uint8(0), int64(-1), false, math.NaN(), int64(1), "b", "", "a", "é", false)
+	f.Add("x", "", uint64(0), uint64(0), uint8(4), uint8(1), int64(math.MaxInt64), false, 1e-30, int64(math.MaxInt64), "a", "1", "a", "2", true)
+	f.Fuzz(func(t *testing.T, name, addr string, boot, epoch uint64, state, health uint8, since int64, observed bool, phi float64, rtt int64,
+		k1, v1, k2, v2 string, self bool) {
+		m := Member{Member: cluster.Member{Name: name, Addr: addr, Boot: boot, Epoch: epoch, State: cluster.State(state), Health: cluster.Health(health),
+			Observed: observed, Phi: phi, RTT: time.Duration(max(rtt, 0)), Tags: map[string]string{k1: v1, k2: v2}}, Self: self, Isolated: observed}
+		if since != 0 {
+			m.Since, m.LastHeard = time.Unix(0, since), time.Unix(since%1e9, 0).In(noon.Location())
+		}
+		if !utf8.ValidString(k1) || !utf8.ValidString(k2) {
+			m.Tags = nil
+		}
+		want, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Append([]byte("before ")); string(got) != "before "+string(want) {
+			t.Errorf("\ngot  %s\nwant %s", got, want)
+		}
+	})
 }
