@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"net/http"
@@ -86,6 +85,13 @@ func (f *fakeNode) tell(kind cluster.Kind, name string, change ...func(*cluster.
 		f.others[name] = m
 	}
 	f.hub.Publish(m.Name, cluster.Event{Kind: kind, Member: m, At: time.Now(), Reason: cluster.ReasonSilent})
+}
+
+// set changes what the node is, without an event.
+func (f *fakeNode) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
 }
 
 func (f *fakeNode) forget(name string) {
@@ -300,13 +306,4 @@ func namesIn(t testing.TB, w *httptest.ResponseRecorder) string {
 		names = append(names, m.Name)
 	}
 	return strings.Join(names, " ")
-}
-
-func read(t testing.TB, r io.Reader) string {
-	t.Helper()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }

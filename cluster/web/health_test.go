@@ -22,17 +22,17 @@ func TestHealth(t *testing.T) {
 	}{
 		{"joining", func() {}, 200, 503, "joining"},
 		{"joined", func() { s.Joined(f) }, 200, 200, "ok"},
-		{"isolated", func() { f.isolated = true }, 200, 503, "isolated"},
-		{"connected", func() { f.isolated = false }, 200, 200, "ok"},
+		{"isolated", func() { f.set(func() { f.isolated = true }) }, 200, 503, "isolated"},
+		{"connected", func() { f.set(func() { f.isolated = false }) }, 200, 200, "ok"},
 		{"told to leave, in vain", func() {
 			f.orderErr = errors.New("no")
 			question{method: "POST", path: "/v1/leave", control: true}.answers(t, s)
 			f.orderErr = nil
 		}, 200, 200, "ok"},
-		{"its own service died", func() { f.self.State = cluster.StateDown }, 200, 503, "leaving"},
-		{"left by a signal", func() { f.self.State = cluster.StateLeft }, 200, 503, "leaving"},
+		{"its own service died", func() { f.set(func() { f.self.State = cluster.StateDown }) }, 200, 503, "leaving"},
+		{"left by a signal", func() { f.set(func() { f.self.State = cluster.StateLeft }) }, 200, 503, "leaving"},
 		{"told to leave", func() {
-			f.self.State = cluster.StateUp
+			f.set(func() { f.self.State = cluster.StateUp })
 			question{method: "POST", path: "/v1/leave", control: true}.answers(t, s)
 		}, 200, 503, "leaving"},
 		{"ended", f.close, 503, 503, "ended"},

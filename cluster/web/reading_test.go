@@ -72,7 +72,7 @@ func TestMembersAreReadSeldom(t *testing.T) {
 		f := newFake("ant")
 		s := serve(t, f, Options{})
 		synctest.Wait()
-		f.reads = 0
+		f.set(func() { f.reads = 0 })
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range 20 {
