@@ -36,7 +36,7 @@ func (membersCmd) Help() string {
 func (c *membersCmd) Run(ctx context.Context, con console) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	body, err := c.get(ctx, "/members")
+	body, err := c.get(ctx, "/v1/members", "application/json")
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ type eventsCmd struct {
 }
 
 func (eventsCmd) Help() string {
-	return `Begins with every member's present state, then prints what changes until you stop it (Ctrl-C). Kinds are up, suspect, down, left, updated (its tags), and about the asked node itself isolated, connected and accused (others called it down).
+	return `Begins with every member's present state, then prints what changes until you stop it (Ctrl-C). Kinds are up, suspect, down, left, updated (its tags or its health), and about the asked node itself isolated, connected, accused (others called it down) and gap (this reader was too slow for some events).
 
     pulsering node --name a --http 127.0.0.1:8080 &
     pulsering events
@@ -68,7 +68,7 @@ func (eventsCmd) Help() string {
 
 // Run prints events until the node ends or ctx does.
 func (c *eventsCmd) Run(ctx context.Context, con console) error {
-	body, err := c.get(ctx, "/events")
+	body, err := c.get(ctx, "/v1/events", "application/x-ndjson")
 	if err != nil {
 		return err
 	}
@@ -96,8 +96,8 @@ func (c *eventsCmd) Run(ctx context.Context, con console) error {
 	return fmt.Errorf("the node at %s has ended", c.HTTP)
 }
 
-// get returns the body of the node's answer.
-func (c *askedNode) get(ctx context.Context, path string) (io.ReadCloser, error) {
+// get returns the body of the node's answer, in a form that is asked for.
+func (c *askedNode) get(ctx context.Context, path, accept string) (io.ReadCloser, error) {
 	client := &http.Client{Transport: &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		ResponseHeaderTimeout: 5 * time.Second,
@@ -107,6 +107,7 @@ func (c *askedNode) get(ctx context.Context, path string) (io.ReadCloser, error)
 	if err != nil {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
+	req.Header.Set("Accept", accept)
 	answer, err := client.Do(req)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -115,8 +116,17 @@ func (c *askedNode) get(ctx context.Context, path string) (io.ReadCloser, error)
 		return nil, fmt.Errorf("no answer from %s: %w: is it a pulsering node's --http address?", c.HTTP, err)
 	case answer.StatusCode != http.StatusOK:
 		defer answer.Body.Close()
-		why, _ := io.ReadAll(io.LimitReader(answer.Body, 200))
-		return nil, fmt.Errorf("%s answered %s: %s", c.HTTP, answer.Status, strings.TrimSpace(string(why)))
+		return nil, fmt.Errorf("%s answered %s: %s", c.HTTP, printable(answer.Status), refusalOf(answer.Body))
 	}
 	return answer.Body, nil
+}
+
+// refusalOf is what an answer gives as its error, or the beginning of an answer of something else than a node.
+func refusalOf(body io.Reader) string {
+	b, _ := io.ReadAll(io.LimitReader(body, 4<<10))
+	var e struct{ Error string }
+	if json.Unmarshal(b, &e) == nil && e.Error != "" {
+		return printable(e.Error)
+	}
+	return printable(strings.TrimSpace(string(b[:min(len(b), 200)])))
 }

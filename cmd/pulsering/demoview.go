@@ -41,7 +41,7 @@ func (k *asker) ask(nodes []*actor) map[string]map[string]memberLine {
 }
 
 func (k *asker) members(ctx context.Context, addr string) map[string]memberLine {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/members", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/members", nil)
 	if err != nil {
 		return nil
 	}

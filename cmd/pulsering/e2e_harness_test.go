@@ -376,7 +376,7 @@ func (m *member) asks(path string, answer any) {
 func (m *member) states() map[string]string {
 	m.t.Helper()
 	var members []memberLine
-	m.asks("/members", &members)
+	m.asks("/v1/members", &members)
 	states := make(map[string]string)
 	for _, other := range members {
 		states[other.Name] = other.State.String()

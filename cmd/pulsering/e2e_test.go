@@ -36,7 +36,7 @@ func TestCrash(t *testing.T) {
 		t.Logf("%s knew after %s (%s)", m.name, seconds(e.Time.Sub(killed)), e.Reason)
 	}
 	if states := all[0].states(); states["cat"] != "down" || states["ant"] != "up" || len(states) != 5 {
-		t.Errorf("/members: %v", states)
+		t.Errorf("/v1/members: %v", states)
 	}
 	if code, out, _ := command(t, "members", "--http", all[0].http); code != 0 || strings.Count(out, " up ") != 4 || strings.Count(out, " down ") != 1 {
 		t.Errorf("pulsering members: %d\n%s", code, out)
@@ -63,7 +63,7 @@ func TestLeave(t *testing.T) {
 	}
 	onlyDown(t, others, "dog")
 	if states := all[0].states(); states["elk"] != "left" {
-		t.Errorf("/members: %v", states)
+		t.Errorf("/v1/members: %v", states)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestNoise(t *testing.T) {
 	must(t, err)
 	defer conn.Close()
 	var before, after statsLine
-	target.asks("/stats", &before)
+	target.asks("/v1/stats", &before)
 	pace := time.NewTicker(5 * time.Millisecond) // so that the kernel does not drop them, and with them heartbeats
 	defer pace.Stop()
 	for i := range 10_000 {
@@ -272,7 +272,7 @@ func TestNoise(t *testing.T) {
 			}
 		}
 	}
-	target.asks("/stats", &after)
+	target.asks("/v1/stats", &after)
 	var dropped uint64
 	for cause, n := range after.Dropped {
 		if d := n - before.Dropped[cause]; d > 0 {
@@ -478,7 +478,7 @@ func TestCrowdedHTTP(t *testing.T) {
 		must(t, err)
 		defer conn.Close()
 		if i%2 == 0 {
-			fmt.Fprint(conn, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+			fmt.Fprint(conn, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		}
 		crowd = append(crowd, conn)
 	}
@@ -494,7 +494,7 @@ func TestCrowdedHTTP(t *testing.T) {
 		conn.Close()
 	}
 	if states := target.states(); states["cat"] != "up" || states["bee"] != "down" {
-		t.Errorf("/members after the crowd: %v", states)
+		t.Errorf("/v1/members after the crowd: %v", states)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -383,4 +384,9 @@ func parseOrigins(list string, _ *kong.Tag, to *origins) error {
 		*to = append(*to, text(o))
 	}
 	return nil
+}
+
+func serveJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v) // an error is the client's going
 }

@@ -1,34 +1,34 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"iter"
+	"math"
 	"net"
 	"net/http"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/web"
 )
 
-// fakeRing has one event, and ends when told to.
+// fakeRing knows of two members and has one event, and ends when told to.
 type fakeRing struct {
-	err       error
-	isolated  atomic.Bool
-	closed    chan struct{} // ends the events
-	abandoned chan struct{} // gets a value when a subscriber's context has ended
+	web.Node // what is not asked for here
+	isolated atomic.Bool
+	closed   chan struct{} // ends the events
 }
 
-func newFakeRing() *fakeRing {
-	return &fakeRing{closed: make(chan struct{}), abandoned: make(chan struct{}, 1)}
-}
+func newFakeRing() *fakeRing { return &fakeRing{closed: make(chan struct{})} }
 
 func (f *fakeRing) Events(ctx context.Context) iter.Seq[cluster.Event] {
 	return func(yield func(cluster.Event) bool) {
@@ -37,7 +37,6 @@ func (f *fakeRing) Events(ctx context.Context) iter.Seq[cluster.Event] {
 		}
 		select {
 		case <-ctx.Done():
-			f.abandoned <- struct{}{}
 		case <-f.closed:
 		}
 	}
@@ -46,23 +45,32 @@ func (f *fakeRing) Events(ctx context.Context) iter.Seq[cluster.Event] {
 func (f *fakeRing) Isolated() bool            { return f.isolated.Load() }
 func (f *fakeRing) Members() []cluster.Member { return []cluster.Member{{Name: "a"}, {Name: "b"}} }
 func (f *fakeRing) Self() cluster.Member      { return cluster.Member{Name: "a"} }
-func (f *fakeRing) Err() error                { return f.err }
-func (f *fakeRing) Stats() cluster.Stats {
-	return cluster.Stats{Dropped: map[string]uint64{"malformed": 3}}
+func (f *fakeRing) Err() error                { return nil }
+func (f *fakeRing) Done() <-chan struct{}     { return f.closed }
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 123456789, time.FixedZone("", 7200))
+
+func someEvent() cluster.Event {
+	return cluster.Event{
+		Kind: cluster.Down,
+		Member: cluster.Member{Name: "b", Addr: "10.0.0.2:7946", Boot: math.MaxUint64, Tags: map[string]string{"zone": "a"},
+			State: cluster.StateDown},
+		At: noon, Phi: 9.123456789, Reason: cluster.ReasonSilent, Folded: 2,
+	}
 }
 
 // serve starts the interface on a free port; without a ring it is as while joining.
-func serve(t *testing.T, r ring) (addr string, a *api) {
+func serve(t *testing.T, r web.Node) (addr string, on *served) {
 	t.Helper()
-	a, err := listenAPI(httpFlags{HTTP: "127.0.0.1:0"}, hclog.NewNullLogger())
+	on, err := serving{http: "127.0.0.1:0"}.start(hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.close)
+	t.Cleanup(on.close)
 	if r != nil {
-		a.joined(r)
+		on.web.Joined(r)
 	}
-	return a.listener.Addr().String(), a
+	return on.http.String(), on
 }
 
 func get(t *testing.T, url string) (int, string) {
@@ -79,76 +87,69 @@ func get(t *testing.T, url string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
+// Package web answers, before the node has joined and after, on the port and on the socket.
 func TestHTTP(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "control")
 	f := newFakeRing()
-	addr, a := serve(t, nil)
-	if code, body := get(t, "http://"+addr+"/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "joining") {
+	where := serving{http: "127.0.0.1:0"}
+	if runtime.GOOS != "windows" {
+		where.control = socket
+	}
+	on, err := where.start(hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer on.close()
+	addr := on.http.String()
+	if code, body := get(t, "http://"+addr+"/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "joining") {
 		t.Errorf("while joining: %d %q", code, body)
 	}
-	a.joined(f)
-	if code, body := get(t, "http://"+addr+"/healthz"); code != http.StatusOK || body != "ok\n" {
-		t.Errorf("/healthz: %d %q", code, body)
+	on.web.Joined(f)
+	for path, want := range map[string]int{"/readyz": 200, "/livez": 200, "/": 200, "/v1/members": 200, "/members": 404, "/healthz": 404} {
+		if code, body := get(t, "http://"+addr+path); code != want {
+			t.Errorf("%s: %d %q; want %d", path, code, body, want)
+		}
 	}
 	var members []memberLine
-	if _, body := get(t, "http://"+addr+"/members"); json.Unmarshal([]byte(body), &members) != nil || len(members) != 2 ||
+	if _, body := get(t, "http://"+addr+"/v1/members"); json.Unmarshal([]byte(body), &members) != nil || len(members) != 2 ||
 		!members[0].Self || members[1].Self {
-		t.Errorf("/members: %s", body)
+		t.Errorf("/v1/members: %s", body)
 	}
-	f.isolated.Store(true)
-	if code, body := get(t, "http://"+addr+"/healthz"); code != http.StatusOK || !strings.HasPrefix(body, "isolated") {
-		t.Errorf("/healthz of an isolated node: %d %q", code, body)
+	if where.control == "" {
+		return
 	}
-	if _, body := get(t, "http://"+addr+"/members"); strings.Count(body, `"isolated":true`) != 1 || !strings.Contains(body, `"self":true,"isolated":true`) {
-		t.Errorf("/members of an isolated node: %s", body)
-	}
-	if _, body := get(t, "http://"+addr+"/stats"); body != `{"sent":{},"received":{},"dropped":{"malformed":3}}`+"\n" {
-		t.Errorf("/stats: %s", body)
-	}
-	if code, _ := get(t, "http://"+addr+"/"); code != http.StatusNotFound {
-		t.Errorf("/: %d", code)
-	}
-	answer, err := http.Post("http://"+addr+"/members", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", answer.StatusCode)
-	}
-	f.err = errors.New("taken over")
-	if code, body := get(t, "http://"+addr+"/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "taken over") {
-		t.Errorf("/healthz of an ended node: %d %q", code, body)
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}, DisableKeepAlives: true}}
+	for method, want := range map[string]int{http.MethodGet: 200, http.MethodPut: 400} { // and not 403
+		req, err := http.NewRequest(method, "http://node/v1/log-level", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s on the control socket: %s; want %d", method, answer.Status, want)
+		}
 	}
 }
 
-func TestHTTPEventsEndWithTheClient(t *testing.T) {
+func TestHTTPEndsWithTheNode(t *testing.T) {
 	f := newFakeRing()
-	addr, _ := serve(t, f)
-	answer, err := http.Get("http://" + addr + "/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(answer.Body).ReadString('\n')
-	if err != nil || !strings.Contains(line, `"kind":"down"`) {
-		t.Errorf("%q, %v", line, err)
-	}
-	answer.Body.Close()
-	<-f.abandoned
-}
-
-func TestHTTPEventsEndWithTheNode(t *testing.T) {
-	f := newFakeRing()
-	addr, a := serve(t, f)
-	answer, err := http.Get("http://" + addr + "/events")
+	addr, on := serve(t, f)
+	answer, err := http.Get("http://" + addr + "/v1/events")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
 	close(f.closed)
-	if body, err := io.ReadAll(answer.Body); err != nil || strings.Count(string(body), "\n") != 1 {
+	if body, err := io.ReadAll(answer.Body); err != nil || strings.Count(string(body), "event: down") != 1 {
 		t.Errorf("%q, %v", body, err)
 	}
-	a.close()
+	on.close()
 	if c, err := net.Dial("tcp", addr); err == nil {
 		c.Close()
 		t.Error("still listens after close")
@@ -157,8 +158,45 @@ func TestHTTPEventsEndWithTheNode(t *testing.T) {
 
 func TestHTTPAddressInUse(t *testing.T) {
 	addr, _ := serve(t, nil)
-	if _, err := listenAPI(httpFlags{HTTP: address(addr)}, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "--http") || !strings.Contains(err.Error(), addr) {
+	if _, err := (serving{http: addr}).start(hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "--http") || !strings.Contains(err.Error(), addr) {
 		t.Errorf("%v", err)
+	}
+}
+
+// An address that others reach takes a token or TLS.
+func TestHTTPOpenToOthers(t *testing.T) {
+	with := func(flags httpFlags) *guard {
+		g, err := newGuard(flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	files, _ := certFiles(t, t.TempDir())
+	secure := parsed(t, append([]string{"node", "--http", "127.0.0.1:1"}, files...)...).cli.Node.httpFlags
+	for _, test := range []struct {
+		where   serving
+		refused bool
+	}{
+		{serving{http: "127.0.0.1:0"}, false},
+		{serving{http: "[::1]:0"}, false},
+		{serving{http: "localhost:0"}, false},
+		{serving{http: "0.0.0.0:0"}, true},
+		{serving{http: ":0"}, true},
+		{serving{http: ":0", guard: with(httpFlags{})}, true},
+		{serving{http: ":0", guard: with(httpFlags{HTTPTokenFile: tokenFile{"token", someToken}})}, false},
+		{serving{http: ":0", guard: with(secure)}, false},
+	} {
+		on, err := test.where.start(hclog.NewNullLogger())
+		if err == nil {
+			on.close()
+		}
+		if err != nil && !test.refused && test.where.http == "[::1]:0" {
+			continue // a machine without IPv6
+		}
+		if (err != nil) != test.refused || err != nil && (!strings.Contains(err.Error(), "--http-token-file") || !strings.Contains(err.Error(), "--http 127.0.0.1:")) {
+			t.Errorf("%q: %v", test.where.http, err)
+		}
 	}
 }
 
@@ -178,10 +216,10 @@ func TestEventsCommand(t *testing.T) {
 	addr, _ := serve(t, f)
 	close(f.closed)
 	code, out, stderr := pulsering(t, "events", "--http", addr)
-	if code != exitFailed || !strings.Contains(out, "silent") || !strings.Contains(stderr, "has ended") {
+	if code != exitFailed || !strings.Contains(out, "present") || !strings.Contains(stderr, "has ended") {
 		t.Errorf("%d %q %q", code, out, stderr)
 	}
-	if _, out, _ := pulsering(t, "events", "--json", "--http", addr); !json.Valid([]byte(out)) || !strings.Contains(out, "silent") {
+	if _, out, _ := pulsering(t, "events", "--json", "--http", addr); !json.Valid([]byte(out)) || !strings.Contains(out, "present") {
 		t.Errorf("%q", out)
 	}
 }
@@ -205,7 +243,7 @@ func TestSomethingElseListens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })}
+	other := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>\x1b[2J") })}
 	go other.Serve(listener)
 	defer other.Close()
 	for _, command := range []string{"members", "events"} {

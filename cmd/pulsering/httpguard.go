@@ -1,23 +1,19 @@
 package main
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"sync/atomic"
 )
 
 // httpFlags say where a node is asked over HTTP, and by whom.
 type httpFlags struct {
-	HTTP          address   `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve /members, /events, /stats and /healthz here. An address that other machines reach needs --http-token-file, or --http-cert. Default: off."`
+	HTTP          address   `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve the dashboard and the API here: http://HOST:PORT/ and /v1/openapi.json. An address that other machines reach needs --http-token-file, or --http-cert. Default: off."`
 	HTTPTokenFile tokenFile `name:"http-token-file" placeholder:"FILE" help:"File with the token, of 16 characters or more, that every request over HTTP has to bring: Authorization: Bearer TOKEN. Nobody but its owner may read it. SIGHUP reads it anew."`
 	HTTPCert      pemFile   `name:"http-cert" placeholder:"FILE" help:"Certificates (PEM), the node's own first: --http then speaks HTTPS. With --http-key. SIGHUP reads both anew."`
 	HTTPKey       pemFile   `name:"http-key" placeholder:"FILE" help:"The private key (PEM) of --http-cert."`
@@ -116,41 +112,32 @@ func (g *guard) set(flags httpFlags) error {
 	return nil
 }
 
-// listener speaks TLS where there is a certificate.
-func (g *guard) listener(l net.Listener) (net.Listener, error) {
-	if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		if err := g.flags.Load().unguarded(l.Addr().String()); err != nil {
-			return nil, err
-		}
+// admits is the error about an address that other machines reach and that nobody guards.
+func (g *guard) admits(at net.Addr) error {
+	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		return g.now().unguarded(at.String())
 	}
-	if g.cert.Load() == nil {
-		return l, nil
+	return nil
+}
+
+// now are the flags of the moment. A nil guard has none.
+func (g *guard) now() httpFlags {
+	if g == nil {
+		return httpFlags{}
 	}
-	return tls.NewListener(l, &tls.Config{
+	return *g.flags.Load()
+}
+
+// tls is how TLS is spoken; nil: it is not.
+func (g *guard) tls() *tls.Config {
+	if g == nil || g.cert.Load() == nil {
+		return nil
+	}
+	return &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return g.cert.Load(), nil },
 		NextProtos:     []string{"http/1.1"},
-	}), nil
-}
-
-// handler refuses requests that do not bring the token, where there is one. A nil guard lets everybody in.
-func (g *guard) handler(next http.Handler) http.Handler {
-	if g == nil {
-		return next
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		want := g.flags.Load().HTTPTokenFile.token
-		token, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if want != "" && !(isBearer && sameText(token, want)) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="pulsering"`)
-			http.Error(w, "the token is missing or wrong: send Authorization: Bearer TOKEN, with the token of --http-token-file", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
-// sameText takes as long for any two texts: how long it takes tells nothing about one of them.
-func sameText(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
-}
+// token is what requests have to bring, see web.Options.
+func (g *guard) token() string { return g.now().HTTPTokenFile.token }

@@ -68,15 +68,6 @@ func TestHTTPRefusesStrangers(t *testing.T) {
 			}
 		}
 	}
-	t.Log("a name is known only once it is listened on")
-	if _, err := listenAPI(httpFlags{HTTP: "0.0.0.0:0"}, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "--http-token-file") {
-		t.Errorf("%v", err)
-	}
-	if a, err := listenAPI(httpFlags{HTTP: "0.0.0.0:0", HTTPTokenFile: tokenFile{token, someToken}}, hclog.NewNullLogger()); err != nil {
-		t.Error(err)
-	} else {
-		a.close()
-	}
 	for _, args := range [][]string{{"--http-token-file", token}, tls, tls[:2], tls[2:], {"--http", "127.0.0.1:1", tls[0], tls[1], tls[2], tls[1]}} {
 		if code, _, stderr := pulsering(t, append([]string{"node"}, args...)...); code != exitUsage || !strings.Contains(stderr, "--http-") {
 			t.Errorf("%v: exit code %d, %s", args, code, stderr)
@@ -124,19 +115,31 @@ func TestTokenFile(t *testing.T) {
 	}
 }
 
-// The token lets in, and a reload exchanges it.
+// guarded serves as these arguments of a node say.
+func guarded(t *testing.T, args ...string) (*served, *guard) {
+	t.Helper()
+	flags := parsed(t, args...).cli.Node.httpFlags
+	guard, err := newGuard(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := serving{http: string(flags.HTTP), guard: guard}.start(hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(on.close)
+	return on, guard
+}
+
+// The token lets in who wants to change something, and a reload exchanges it.
 func TestToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, someToken)
 	args := []string{"node", "--http", "127.0.0.1:0", "--http-token-file", path}
-	a, err := listenAPI(parsed(t, args...).cli.Node.httpFlags, hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.close()
-	a.joined(newFakeRing())
+	on, guard := guarded(t, args...)
+	on.web.Joined(newFakeRing())
 	ask := func(authorization string) int {
-		request, _ := http.NewRequest("GET", "http://"+a.listener.Addr().String()+"/members", nil)
+		request, _ := http.NewRequest("PUT", "http://"+on.http.String()+"/v1/log-level", strings.NewReader(`{"level":"info"}`))
 		if authorization != "" {
 			request.Header.Set("Authorization", authorization)
 		}
@@ -162,7 +165,7 @@ func TestToken(t *testing.T) {
 	}
 	try("Bearer "+someToken, http.StatusOK)
 
-	r := newReloading(t, a, args...)
+	r := newReloading(t, guard, args...)
 	write(t, path, "another-token-of-ours")
 	r.says("http-token-file: changed", "reloaded: changed=1")
 	try("Bearer "+someToken, http.StatusUnauthorized)
@@ -177,14 +180,10 @@ func TestReloadCertificate(t *testing.T) {
 	dir := t.TempDir()
 	flags, first := certFiles(t, dir)
 	args := append([]string{"node", "--http", "127.0.0.1:0"}, flags...)
-	a, err := listenAPI(parsed(t, args...).cli.Node.httpFlags, hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.close()
+	on, guard := guarded(t, args...)
 	serial := func() string {
 		t.Helper()
-		conn, err := tls.Dial("tcp", a.listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}) // whose it is, is the question
+		conn, err := tls.Dial("tcp", on.http.String(), &tls.Config{InsecureSkipVerify: true}) // whose it is, is the question
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +193,7 @@ func TestReloadCertificate(t *testing.T) {
 	if got := serial(); got != first {
 		t.Errorf("certificate %s; want %s", got, first)
 	}
-	r := newReloading(t, a, args...)
+	r := newReloading(t, guard, args...)
 	_, second := certFiles(t, dir)
 	r.says("http-cert: changed", "http-key: changed", "reloaded: changed=2")
 	if got := serial(); got != second {

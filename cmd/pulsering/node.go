@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/metrics"
 )
 
 type nodeCmd struct {
@@ -92,6 +93,9 @@ func (c *nodeCmd) wrong() []error {
 // goodbye is how long a node may take to tell the others that it leaves.
 const goodbye = 5 * time.Second
 
+// errToldToLeave is why a node leaves that was told to by a client.
+var errToldToLeave = errors.New("told to by a client")
+
 // Run takes part in the cluster until ctx ends, or the service that it starts.
 func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	// A closed standard output is an error to act upon here, not a sudden death. It is not ignored, which commands would inherit.
@@ -125,13 +129,22 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if state != nil {
 		defer state.Close()
 	}
-	var web *api
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	var guard *guard
 	if c.HTTP != "" {
-		if web, err = listenAPI(c.httpFlags, log); err != nil {
+		if guard, err = newGuard(c.httpFlags); err != nil {
 			return err
 		}
-		defer web.close()
 	}
+	numbers := new(later)
+	on, err := serving{
+		http: string(c.HTTP), guard: guard, control: c.socket(), metrics: numbers, left: func() { leave(errToldToLeave) },
+	}.start(log)
+	if err != nil {
+		return err
+	}
+	defer on.close()
 	child, err := c.startService(log)
 	if err != nil {
 		return err
@@ -165,9 +178,13 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if con.together { // where that line is left out, see isNews
 		log.Info("Ctrl-C leaves")
 	}
-	if web != nil {
-		web.joined(node)
-		log.Info("serving /members /events /stats /healthz", "http", web.listener.Addr())
+	numbers.set(metrics.Handler(node))
+	on.web.Joined(node)
+	if on.http != nil {
+		log.Info("serving the dashboard and the API", "http", on.http)
+	}
+	if on.control != "" {
+		log.Info("serving the API to this user", "control", on.control)
 	}
 	defer c.startHooks(node, log)()
 	defer keepState(state, node, log)()
@@ -182,7 +199,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	reloading, noReload := context.WithCancel(ctx)
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
-		(&reloader{now: set, apply: nodeAppliers(reloading, node, found, web, log), log: log}).follow(reloading, hangup)
+		(&reloader{now: set, apply: nodeAppliers(reloading, node, found, guard, log), log: log}).follow(reloading, hangup)
 	})
 	defer reloads.Wait()
 	defer noReload()

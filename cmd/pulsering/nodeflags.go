@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -12,7 +13,7 @@ import (
 // stateFlags say what a node keeps on this machine.
 type stateFlags struct {
 	StateDir text `placeholder:"DIR" help:"Directory that remembers the members and this node's boot, so that it comes back without --join. Default: none."`
-	Control  text `hidden:"" placeholder:"PATH" help:"Unix socket, of mode 0600, that the node is asked and told through. Default: control.sock in --state-dir."`
+	Control  text `placeholder:"PATH" help:"Unix socket, of mode 0600, that the node is asked and told through. Default: control.sock in --state-dir."`
 }
 
 // wrong returns what is wrong with flags that go together.
@@ -26,6 +27,14 @@ func (f stateFlags) wrong() []error {
 		errs = append(errs, fmt.Errorf("--control: the path is %d bytes long: want at most %d, which is what a socket's name may have", len(f.Control), longest))
 	}
 	return errs
+}
+
+// socket is the path of the Unix socket; empty: there is none.
+func (f stateFlags) socket() string {
+	if f.Control == "" && f.StateDir != "" {
+		return filepath.Join(string(f.StateDir), "control.sock")
+	}
+	return string(f.Control)
 }
 
 // eventFlags say what runs when something happens.

@@ -13,8 +13,8 @@ type reloadable interface {
 	SetKeys([][]byte) error // its own alone
 }
 
-// nodeAppliers change what a node can change while it runs. The context bounds what they do; web is nil without --http.
-func nodeAppliers(ctx context.Context, node reloadable, found *lookup, web *api, log hclog.Logger) appliers {
+// nodeAppliers change what a node can change while it runs. The context bounds what they do; guard is nil without --http.
+func nodeAppliers(ctx context.Context, node reloadable, found *lookup, guard *guard, log hclog.Logger) appliers {
 	apply := appliers{
 		"join": func(next *cli) error {
 			if err := found.set(next.Node.Join); err != nil {
@@ -26,10 +26,10 @@ func nodeAppliers(ctx context.Context, node reloadable, found *lookup, web *api,
 		"tag":       func(next *cli) error { return node.SetTags(ctx, next.Node.Tag) },
 		"log-level": func(next *cli) error { log.SetLevel(next.Node.level()); return nil },
 	}
-	if web != nil {
+	if guard != nil {
 		// All three at once: a certificate fits its key, and neither a change of the address.
-		guard := func(next *cli) error { return web.guard.set(next.Node.httpFlags) }
-		apply["http-token-file"], apply["http-cert"], apply["http-key"] = guard, guard, guard
+		strangers := func(next *cli) error { return guard.set(next.Node.httpFlags) }
+		apply["http-token-file"], apply["http-cert"], apply["http-key"] = strangers, strangers, strangers
 	}
 	return apply
 }

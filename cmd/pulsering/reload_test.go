@@ -48,11 +48,11 @@ type reloading struct {
 	log  strings.Builder
 }
 
-func newReloading(t *testing.T, web *api, args ...string) *reloading {
+func newReloading(t *testing.T, guard *guard, args ...string) *reloading {
 	t.Helper()
 	r := &reloading{t: t, node: new(fakeNode)}
 	log := hclog.New(&hclog.LoggerOptions{Output: &r.log, Level: hclog.Info})
-	r.reloader = &reloader{now: parsed(t, args...), apply: nodeAppliers(t.Context(), r.node, new(lookup), web, log), log: log}
+	r.reloader = &reloader{now: parsed(t, args...), apply: nodeAppliers(t.Context(), r.node, new(lookup), guard, log), log: log}
 	return r
 }
 
@@ -101,9 +101,9 @@ func TestReload(t *testing.T) {
 	}
 
 	write(t, file, "beat: 50ms\njoin: [a, 'file:/seeds']\n")
-	r.says("join: cannot be changed")
+	r.says("join: changed: from=\"\" to=\"a:7946 file:/seeds\"", "reloaded: changed=1")
 	write(t, file, "beat: 50ms\njoin: [a]\n")
-	r.says("join: changed: from=\"\" to=a:7946", "reloaded: changed=1")
+	r.says("join: changed: from=\"a:7946 file:/seeds\" to=a:7946", "reloaded: changed=1")
 	if !slices.Equal(r.node.seeds, []string{"a:7946"}) {
 		t.Errorf("seeds %v", r.node.seeds)
 	}
@@ -225,16 +225,15 @@ func TestReloadReadsKeysAnew(t *testing.T) {
 func TestReloadOfMixtures(t *testing.T) {
 	token := samples(t)["http-token-file"][0]
 	file := configFile(t, "http: 0.0.0.0:9\nhttp-token-file: "+token+"\n")
-	web := new(api)
-	r := newReloading(t, web, "node", "--config", file)
-	var err error
-	if web.guard, err = newGuard(r.now.cli.Node.httpFlags); err != nil {
+	guard := new(guard)
+	r := newReloading(t, guard, "node", "--config", file)
+	if err := guard.set(r.now.cli.Node.httpFlags); err != nil {
 		t.Fatal(err)
 	}
 	write(t, file, "http: 127.0.0.1:9\ntag: {zone: a}\n")
 	r.says("http: needs a restart, stays 0.0.0.0:9", "beside what needs a restart, the rest of the new configuration is wrong",
 		"other machines reach 0.0.0.0:9", "nothing is reloaded")
-	if r.node.tags != nil || web.guard.flags.Load().HTTPTokenFile.token == "" {
+	if r.node.tags != nil || guard.flags.Load().HTTPTokenFile.token == "" {
 		t.Error("something has changed")
 	}
 }

@@ -115,7 +115,7 @@ func TestServiceDoesNotOutliveItsNode(t *testing.T) {
 	cmd, _ := supervised(t, all, nil, "sh", "-c", "echo $$ > "+file+".new; mv "+file+".new "+file+"; exec sleep 1000")
 	all[0].expect("up", "svc")
 	var pid int
-	until(t, "the service runs", func() bool {
+	eventually(t, "the service runs", func() bool {
 		text, err := os.ReadFile(file)
 		_, scanned := fmt.Sscan(string(text), &pid)
 		return err == nil && scanned == nil
@@ -123,10 +123,10 @@ func TestServiceDoesNotOutliveItsNode(t *testing.T) {
 	cmd.Process.Kill()
 	cmd.Wait()
 	all[0].expect("down", "svc")
-	until(t, "the service has ended", func() bool { return syscall.Kill(pid, 0) != nil })
+	eventually(t, "the service has ended", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
-func until(t *testing.T, what string, ok func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for begun := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(begun) > patient {
@@ -169,7 +169,7 @@ func TestOnEvent(t *testing.T) {
 	first.expect("up", evil)
 	second.kill()
 	first.expect("down", evil)
-	until(t, "both are told", func() bool {
+	eventually(t, "both are told", func() bool {
 		text, _ := os.ReadFile(file)
 		return strings.Contains(string(text), "up "+evil+" joined\n") && strings.Contains(string(text), "down "+evil+" ")
 	})
@@ -185,7 +185,7 @@ func TestStateDir(t *testing.T) {
 	addr := freshAddr(t)
 	second := launch(t, "b", addr, append(joining([]*member{first}), "--state-dir", dir)...)
 	first.expect("up", "b")
-	until(t, "a is remembered", func() bool {
+	eventually(t, "a is remembered", func() bool {
 		text, _ := os.ReadFile(filepath.Join(dir, "state"))
 		return bytes.Contains(text, []byte(first.addr))
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/internal/level"
 )
 
@@ -137,6 +138,12 @@ func eventText(e eventLine, color bool) string {
 	}
 	line := fmt.Sprintf("%s  %s  %-12s  %-21s  %s",
 		e.Time.Local().Format("15:04:05.000"), kind, printable(e.Member), printable(e.Addr), printable(e.Reason))
+	if e.Detail != "" {
+		line += ": " + printable(e.Detail)
+	}
+	if e.Health != cluster.HealthUnknown {
+		line += "  " + e.Health.String()
+	}
 	if e.Phi != 0 {
 		line += "  φ " + e.Phi.String()
 	}

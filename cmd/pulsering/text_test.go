@@ -85,6 +85,15 @@ func TestEventTextOfItsKind(t *testing.T) {
 	}
 }
 
+// So is of what a member died, and how its service is.
+func TestEventTextOfAnExit(t *testing.T) {
+	e := someEvent()
+	e.Reason, e.Detail, e.Member.Health, e.Phi = cluster.ReasonExited, "exit status 3\x1b", cluster.HealthWedged, 0
+	if got, want := eventText(newEventLine(e), false), `exited: "exit status 3\x1b"  wedged`; !strings.Contains(got, want) {
+		t.Errorf("%q does not say %q", got, want)
+	}
+}
+
 func TestTableColoursDoNotCount(t *testing.T) {
 	rows := [][]cell{header("A", "B"), {{"up", green}, {"x", plain}}}
 	colored := table(rows, true)[1]
