@@ -297,8 +297,14 @@ func TestEventsStuckReader(t *testing.T) {
 		if d := time.Since(began); d != 100*heartbeat {
 			t.Errorf("100 heartbeats in %v", d)
 		}
+		time.Sleep(heartbeat / 2)
 		f.tell(cluster.Down, "ant")
 		patient.wants("down ant")
+		began = time.Now()
+		patient.quiet("")
+		if d := time.Since(began); d != heartbeat {
+			t.Errorf("a heartbeat %v after an event", d)
+		}
 		wants(t, get(t, s, "/v1/events"), http.StatusServiceUnavailable, "1 clients follow")
 		if w := get(t, s, "/v1/events"); w.Header().Get("Retry-After") == "" {
 			t.Error("nothing says when to come again")
@@ -342,6 +348,25 @@ func TestEventsEnd(t *testing.T) {
 			t.Errorf("%q after the token was changed", block)
 		}
 	})
+}
+
+// Members that come and are forgotten leave nothing behind, though nobody follows.
+func TestEventsForget(t *testing.T) {
+	f := newFake("ant")
+	feed := newFeed(&view{node: f}, f.Self)
+	for i := range 5000 {
+		name := fmt.Sprint("short-lived-", i)
+		f.forget(fmt.Sprint("short-lived-", i-10))
+		f.others[name] = member(name)
+		feed.view.changed()
+		feed.publish(cluster.Event{Kind: cluster.Up, Member: member(name)})
+	}
+	if n := len(feed.standing); n > 200 {
+		t.Errorf("%d are kept of 10", n)
+	}
+	if all, head := feed.begin(); len(all) != 10 || head != 5000 {
+		t.Errorf("a reader begins with %d, at %d", len(all), head)
+	}
 }
 
 // The ways in which a client may name the two forms.

@@ -230,6 +230,29 @@ func TestHTTPFollowersAreBounded(t *testing.T) {
 	})
 }
 
+// The end of the service waits for nobody who follows events, whether the node has ended or not.
+func TestHTTPEndsFollowers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		door, f := newPipes(), newFakeRing()
+		defer close(f.closed)
+		on := newServed(8, serving{}, hclog.NewNullLogger())
+		on.serve(door, nil, on.web.Handler())
+		on.web.Joined(f)
+		v := door.dial()
+		defer v.Close()
+		if code := v.asks("/v1/events", time.Second); code != http.StatusOK {
+			t.Fatal(code)
+		}
+		go io.Copy(io.Discard, v.r)
+		synctest.Wait()
+		began := time.Now()
+		on.close()
+		if d := time.Since(began); d >= time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
 // A listener that fails for good is told of.
 func TestHTTPListenerFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
