@@ -1,4 +1,4 @@
-package main
+package record
 
 import (
 	"encoding/json"
@@ -23,18 +23,18 @@ func someEvent() cluster.Event {
 }
 
 func TestEventJSON(t *testing.T) {
-	out, err := lineBytes(newEventLine(someEvent()), true, false)
+	out, err := json.Marshal(NewEvent(someEvent()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = `{"time":"2026-07-01T10:00:00.123456789Z","kind":"down","member":"b","addr":"10.0.0.2:7946",` +
-		`"boot":"18446744073709551615","epoch":0,"phi":9.12346,"reason":"silent","tags":{"zone":"a"},"folded":2}` + "\n"
+		`"boot":"18446744073709551615","epoch":0,"phi":9.12346,"reason":"silent","tags":{"zone":"a"},"folded":2}`
 	if string(out) != want {
-		t.Errorf("got  %swant %s", out, want)
+		t.Errorf("got  %s\nwant %s", out, want)
 	}
 	plain := someEvent()
 	plain.Folded, plain.Member.Tags, plain.Phi = 0, nil, 0
-	line, err := json.Marshal(newEventLine(plain))
+	line, err := json.Marshal(NewEvent(plain))
 	if err != nil || strings.Contains(string(line), "folded") || !strings.Contains(string(line), `"phi":0,"reason":"silent","tags":{}`) {
 		t.Errorf("%s, %v", line, err)
 	}
@@ -44,16 +44,16 @@ func TestEventJSON(t *testing.T) {
 func TestEventJSONOfItsKind(t *testing.T) {
 	down := someEvent()
 	down.Threshold, down.By, down.Member.Epoch = 8.25, []string{"a", "c"}, 3
-	line, err := json.Marshal(newEventLine(down))
+	line, err := json.Marshal(NewEvent(down))
 	if err != nil || !strings.Contains(string(line), `"epoch":3,"phi":9.12346,"threshold":8.25,"by":["a","c"],"reason"`) || strings.Contains(string(line), "since") {
 		t.Errorf("down: %s, %v", line, err)
 	}
-	line, err = json.Marshal(newEventLine(cluster.Event{Kind: cluster.Accused, Member: cluster.Member{Name: "b", Epoch: 1}, At: noon, Since: noon}))
+	line, err = json.Marshal(NewEvent(cluster.Event{Kind: cluster.Accused, Member: cluster.Member{Name: "b", Epoch: 1}, At: noon, Since: noon}))
 	if err != nil || !strings.Contains(string(line), `"kind":"accused"`) || !strings.Contains(string(line), `"since":"2026-07-01T10:00:00.123456789Z"`) ||
 		strings.Contains(string(line), "threshold") || strings.Contains(string(line), `"by"`) {
 		t.Errorf("accused: %s, %v", line, err)
 	}
-	line, err = json.Marshal(newJoinedLine(cluster.Member{Name: "b", Addr: "10.0.0.2:7946", Boot: 7}, noon))
+	line, err = json.Marshal(Joined(cluster.Member{Name: "b", Addr: "10.0.0.2:7946", Boot: 7}, noon))
 	const want = `{"time":"2026-07-01T10:00:00.123456789Z","kind":"joined","member":"b","addr":"10.0.0.2:7946","boot":"7","epoch":0,` +
 		`"phi":0,"reason":"joined","tags":{}}`
 	if err != nil || string(line) != want {
@@ -69,7 +69,7 @@ func TestMemberJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end, line := range map[string]memberLine{
+	for end, line := range map[string]Member{
 		`}`:                             {Member: m},
 		`,"self":true}`:                 {Member: m, Self: true},
 		`,"self":true,"isolated":true}`: {Member: m, Self: true, Isolated: true},
@@ -78,12 +78,12 @@ func TestMemberJSON(t *testing.T) {
 		if want := strings.TrimSuffix(string(plain), "}") + end; err != nil || string(got) != want {
 			t.Errorf("%v\ngot  %s\nwant %s", err, got, want)
 		}
-		var back memberLine
+		var back Member
 		if err := json.Unmarshal(got, &back); err != nil || !reflect.DeepEqual(back, line) {
 			t.Errorf("%v\nback %+v\nwant %+v", err, back, line)
 		}
 	}
-	var m2 memberLine
+	var m2 Member
 	if err := json.Unmarshal([]byte(`{"name":7}`), &m2); err == nil {
 		t.Error("a name that is a number goes through")
 	}
