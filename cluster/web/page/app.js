@@ -71,6 +71,7 @@ const table = new Table(byId("table"), { sortBy, clear, filterBy: tag => {
 } });
 const memberPage = new MemberPage(byId("member"));
 
+let tried = false; // a token
 // draw brings the page up to date, now.
 let drawnAt = 0, waiting = 0, frame = 0;
 function draw() {
@@ -83,7 +84,8 @@ function draw() {
   show(byId("overview"), !token && view.member === null);
   show(byId("member"), !token && view.member !== null);
   document.body.classList.toggle("nothing", empty);
-  if (token) say(byId("gate-why"), `It says: ${printable(model.link.why)}.`);
+  show(byId("gate-why"), tried);
+  if (token) say(byId("gate-why"), `${printable(model.link.why)}.`);
   summary.draw(view.states);
   if (view.member === null) {
     table.draw(view);
@@ -209,6 +211,7 @@ function setUp() {
     e.preventDefault();
     api.setToken(byId("token").value.trim());
     byId("token").value = "";
+    tried = true;
     retry();
   });
   document.querySelector(".skip").addEventListener("click", e => { // the address is ours

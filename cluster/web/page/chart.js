@@ -81,7 +81,7 @@ export class Chart {
     }
     if (threshold) {
       parts.push(svg("line", { class: "limit", x1: left, x2: left + w, y1: y(threshold), y2: y(threshold) }),
-        svg("text", { class: "limit-name", x: left + 6, y: y(threshold) - 5 }, `φ ${phiText(threshold)}: called down`));
+        svg("text", { class: "limit-name", x: left + 6, y: y(threshold) - 5 }, `φ ${phiText(threshold)}: what a verdict takes`));
     }
     const d = path(trail, now, w, h, most);
     if (d) {

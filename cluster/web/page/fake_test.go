@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -282,7 +283,7 @@ type site struct {
 	node *fakeNode
 	opts web.Options
 	addr string
-	open bool // the server takes its clients for those of another machine
+	open atomic.Bool // the server takes its clients for those of another machine
 	api  *web.Server
 	http *httptest.Server
 }
@@ -308,7 +309,7 @@ func (s *site) serve() {
 		s.api.Joined(s.node)
 	}
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.open {
+		if s.open.Load() {
 			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}))
 		}
 		s.api.Handler().ServeHTTP(w, r)

@@ -29,11 +29,11 @@ export class MemberPage {
     this.facts = el("dl", { class: "facts" });
     this.tags = el("div", { class: "tags" });
     this.events = el("ol", { class: "events" });
-    this.eventsCard = section("What happened since this page was opened", this.events);
+    this.eventsCard = section("Events since this page was opened", this.events);
     this.missing = el("div", { class: "card empty", hidden: true });
     this.body = el("div", { class: "member-columns" },
       el("div", null, section("Why", this.why), this.chartCard, this.eventsCard),
-      el("div", null, section("Those who listen to it", this.observers), section("Way here", this.facts), section("Tags", this.tags)));
+      el("div", null, section("Its observers", this.observers), section("Details", this.facts), section("Tags", this.tags)));
     holder.append(this.back, el("header", { class: "member-head" }, this.shape, el("div", null, this.name, this.state)), this.missing, this.body);
   }
 
@@ -91,8 +91,8 @@ export class MemberPage {
         const other = model.members.get(by), doubt = doubts.get(by);
         const says = doubt ? el("span", { class: "opinion" }, el("meter", {
           min: 0, max: d.threshold, value: Math.min(doubt.phi ?? 0, d.threshold), "aria-label": `φ ${phiText(doubt.phi)} of ${phiText(d.threshold)}`,
-        }), `φ ${phiText(doubt.phi)}`) : said.has(by) ? "doubted it: counted for the verdict" : by === model.self?.name && m.observed && m.state !== "left" ?
-          `φ ${phiText(m.phi ?? 0)}` : el("span", { class: "muted" }, m.state === "up" ? "no doubt" : "nothing told here");
+        }), `φ ${phiText(doubt.phi)}`) : said.has(by) ? "doubted it" : by === model.self?.name && m.observed && m.state !== "left" ?
+          `φ ${phiText(m.phi ?? 0)}` : el("span", { class: "muted" }, m.state === "up" ? "no doubt" : "no doubt known");
         const state = other ? standing(other) : "unknown";
         return el("tr", null, el("td", null, el("a", { href: memberHash(by) }, el("bdi", null, printable(by)))),
           el("td", { class: `is-${state}` }, shape(state), ` ${state}`), el("td", null, says));

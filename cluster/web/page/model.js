@@ -17,7 +17,7 @@ export const model = {
   events: [],             // the latest first
   eventCount: 0,          // since the page was opened
   opened: Date.now(),
-  link: { state: "connecting", since: Date.now(), why: "", retryAt: 0 }, // connecting, live, lost, token
+  link: { state: "connecting", since: Date.now(), why: "", retryAt: 0 }, // connecting, joining, live, lost, token
   at: null,               // the node's time of its last answer
   stream: { open: false, why: "" },
 };
@@ -104,7 +104,8 @@ async function poll() {
     } catch (error) {
       failures++;
       const wait = Math.min(5_000, 500 * 2 ** Math.min(failures - 1, 4)) * (0.8 + 0.4 * Math.random());
-      const state = error.status === 401 ? "token" : "lost";
+      const joining = error.status === 503 && error.message.startsWith("still joining");
+      const state = error.status === 401 ? "token" : joining ? "joining" : "lost";
       setLink(state, api.why(error), Date.now() + wait);
       await pollPause.sleep(state === "token" ? 1e9 : wait);
       continue;

@@ -97,8 +97,7 @@ export class Ring {
     const n = tally();
     put(this.picture, "aria-label", `The ring of ${plural(names.length, "member")}: ` +
       `${Object.entries(n).filter(([, k]) => k).map(([state, k]) => `${count(k)} ${state}`).join(", ")}. The table says the same in words.`);
-    const drawn = [...model.details.values()].filter(d => d.value).length;
-    say(this.hint, names.length < 2 ? "" : names.length <= namedUpTo && drawn >= names.length - 1 ?
+    say(this.hint, names.length < 2 ? "" : names.length <= namedUpTo ?
       "A line: one listens to the other. The stronger, the higher φ." :
       `Lines show ${count(this.#edges.size)} pairs: those around this node and around what is not well. Point at a member for its own.`);
     if (this.#hover !== null) this.#light(this.#hover);
@@ -108,25 +107,25 @@ export class Ring {
   #layOut(names, bad) {
     const self = model.self?.name ?? names[0];
     const enlarged = names.length > namedUpTo && bad.size <= enlargedUpTo ? [...bad].sort() : [];
-    const want = JSON.stringify([this.width, self, names.length, enlarged]) + names.join("\0");
+    const want = JSON.stringify([this.width, self, enlarged, names]);
     if (want === this.#laidOut) return;
     this.#laidOut = want;
     const width = this.width, small = names.length > namedUpTo;
     const first = Math.max(0, names.indexOf(self));
     const angleOf = i => 2 * Math.PI * ((i - first + names.length) % names.length) / names.length - Math.PI / 2;
     const radius = Math.min(width * 0.36, 160, ...names.map((name, i) =>
-      (width / 2 - 22 - (small ? labelRoom - 12 : Math.min(labelRoom, widthOf(printable(name))))) / Math.max(0.2, Math.abs(Math.cos(angleOf(i))))));
+      (width / 2 - (small ? 32 : 26) - (small && !bad.has(name) ? 0 : Math.min(labelRoom, widthOf(printable(name))))) / Math.max(0.2, Math.abs(Math.cos(angleOf(i))))));
     const lanes = small ? Math.max(1, Math.ceil(names.length * 6 / (2 * Math.PI * radius))) : 1;
     const size = small ? Math.max(1.8, Math.min(4.5, 2 * Math.PI * radius * lanes / names.length * 0.3)) :
       Math.max(6, Math.min(10, 2 * Math.PI * radius / names.length * 0.3));
     const large = new Set(enlarged);
     const outside = []; // places beside the ring that are taken
     names.forEach((name, i) => {
-      const angle = angleOf(i), out = large.has(name) || (small && name === self);
-      let r = out ? radius + 11 : radius - (i % lanes) * 6;
-      let x = r * Math.cos(angle), y = r * Math.sin(angle);
-      while (out && outside.some(other => Math.hypot(other.x - x, other.y - y) < 17)) {
-        r += 6;
+      const out = large.has(name) || (small && name === self);
+      const r = out ? radius + 11 : radius - (i % lanes) * 6;
+      let angle = angleOf(i), x = r * Math.cos(angle), y = r * Math.sin(angle);
+      while (out && outside.some(other => Math.hypot(other.x - x, other.y - y) < 18)) {
+        angle += 4 / r;
         [x, y] = [r * Math.cos(angle), r * Math.sin(angle)];
       }
       if (out) outside.push({ x, y });

@@ -56,7 +56,6 @@ func TestShots(t *testing.T) {
 			troubled(s, b)
 			s.shut()
 			time.Sleep(5 * time.Second)
-			s.serve()
 		}},
 		{"token", 1280, 800, twelve, false, nil},
 		{"alone", 1280, 800, []string{"orders-1"}, false, nil},
@@ -75,7 +74,7 @@ func TestShots(t *testing.T) {
 				opts.Token = func() string { return "0123456789abcdef" }
 			}
 			s := newSite(t, node, opts)
-			s.open = shot.name == "token"
+			s.open.Store(shot.name == "token")
 			b := launch(t, s.url(), shot.width, shot.height)
 			if shot.dark {
 				b.prefers("prefers-color-scheme", "dark")

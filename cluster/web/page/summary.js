@@ -13,7 +13,8 @@ export const stateNames = ["up", "suspect", "down", "left", "wedged"];
 
 // headline is the whole in one sentence.
 export function headline(n, total) {
-  if (total === 0) return model.link.state === "connecting" ? "Asking the node …" : "No members known";
+  if (total === 0) return { connecting: "Asking the node …", joining: "Waiting for this node" }[model.link.state] ?? "Nothing is known yet";
+  if (model.isolated) return `Cut off from ${plural(total - 1 - n.left, "other member")}`;
   const wrong = [["down", n.down], ["suspect", n.suspect], ["wedged", n.wedged]].filter(([, k]) => k);
   const gone = n.left ? `, ${n.left} left` : "";
   if (!wrong.length) {
@@ -79,7 +80,8 @@ export class Summary {
     else if (total === 1) {
       replace(more, "This node knows no other member. Start another one with ",
         el("code", null, `pulsering node --join ${printable(model.self?.addr ?? "ADDRESS")}`));
-    } else say(more, total ? "Nothing. Every member beats, and those that are checked pass." : "");
+    } else if (model.isolated) say(more, "Not known: this node hears nobody. What is below is from before.");
+    else say(more, total ? "Nothing. Every member beats, and those that are checked pass." : "");
   }
 }
 
@@ -107,13 +109,13 @@ function drawLink() {
   const { state } = model.link;
   put(byId("link"), "class", `link link-${state}`);
   say(byId("link-text"), {
-    connecting: "Connecting …", token: "Token wanted", lost: "Not connected",
+    connecting: "Connecting …", joining: "Joining", token: "Token wanted", lost: "Not connected",
     live: model.stream.open ? "Live" : "Live, by polling",
   }[state]);
 }
 
 function banner(kind, title, ...text) {
-  return el("div", { class: `banner is-${kind}` }, shape(kind === "lost" ? "down" : "suspect"), el("div", null, el("strong", null, title), " ", ...text));
+  return el("div", { class: `banner is-${kind}` }, shape({ lost: "down", isolated: "suspect" }[kind] ?? "event"), el("div", null, el("strong", null, title), " ", ...text));
 }
 
 let shown = "";
@@ -121,17 +123,18 @@ function drawBanners(now) {
   const { link, stream } = model;
   const all = [];
   const holder = byId("banners");
-  document.body.classList.toggle("stale", link.state === "lost");
+  document.body.classList.toggle("stale", link.state === "lost" || link.state === "joining");
   document.body.classList.toggle("cut-off", link.state === "live" && model.isolated);
-  if (link.state === "lost") {
-    const joining = link.why.startsWith("still joining");
+  if (link.state === "joining") {
+    all.push(banner("note", "This node is still joining.", model.at ? "What you see is what it knew before." : "It knows nobody yet.",
+      " The page shows the members as soon as it does."));
+  } else if (link.state === "lost") {
     const retrying = Math.max(0, Math.ceil((link.retryAt - Date.now()) / 1000));
     const button = el("button", { type: "button", class: "button" }, "Try now");
     button.addEventListener("click", retry);
-    all.push(joining ? banner("note", "This node is still joining.", "It knows nobody yet. The page shows the members as soon as it does.") :
-      banner("lost", "The connection to this node is lost.",
-        model.at ? `What you see is what it knew at ${clockTime(model.at)}, ${calm((Date.now() - link.since) / 1000)} ago.` : "",
-        ` Why: ${printable(link.why)}. `, el("span", { "aria-hidden": "true" }, retrying ? `Next try in ${retrying} s. ` : "Trying … "), button));
+    all.push(banner("lost", "The connection to this node is lost.",
+      model.at ? `What you see is what it knew at ${clockTime(model.at)}, ${calm((Date.now() - link.since) / 1000)} ago.` : "",
+      ` Why: ${printable(link.why)}. `, el("span", { "aria-hidden": "true" }, retrying ? `Next try in ${retrying} s. ` : "Trying … "), button));
   } else if (link.state === "live") {
     if (model.self?.state === "left") all.push(banner("note", "This node has left the cluster.", "It learns of no changes any more."));
     if (model.isolated) {

@@ -166,11 +166,11 @@ function makeRow(name) {
   const row = el("tr", { role: "row", "data-name": name }, Object.values(cells));
   const part = row.parts = {
     shape: shape("up"), state: el("span"), link: el("a", { href: memberHash(name), title: printable(name) }, el("bdi", null, printable(name))),
-    self: el("span", { class: "self" }, "this node"), addr: el("span"), spark: spark(), phi: el("span", { class: "number" }),
+    addr: el("div", { class: "addr" }), spark: spark(), phi: el("span", { class: "number" }),
     since: el("time"), heard: el("time"), rtt: cells.rtt, loss: cells.loss, health: el("span"), tags: cells.tags,
   };
   cells.state.append(part.shape, part.state);
-  cells.name.append(part.link, el("div", { class: "addr" }, part.self, part.addr));
+  cells.name.append(part.link, part.addr);
   cells.phi.append(part.spark, part.phi);
   cells.since.append(part.since);
   cells.heard.append(part.heard);
@@ -185,13 +185,14 @@ function drawRow(row, m, now) {
   put(row, "class", `is-${state}`);
   if (part.drawn !== state) reshape(part.shape, part.drawn = state);
   say(part.state, state);
-  show(part.self, Boolean(m.self));
   say(part.addr, printable(m.addr ?? ""));
   part.spark.classList.toggle("blank", !m.observed);
   drawSpark(part.spark, m.observed ? m.trail : [], model.threshold, now);
-  say(part.phi, m.observed ? phiText(m.phi ?? 0) : dash);
+  say(part.phi, m.observed ? phiText(m.phi ?? 0) : m.self ? "this node" : dash);
+  part.phi.classList.toggle("self", Boolean(m.self));
   drawAge(part.since, m.since, now, "");
-  drawAge(part.heard, m.observed ? m.last_heard : "", now, " ago");
+  drawAge(part.heard, m.observed ? m.last_heard : "", model.at ?? now, " ago"); // as it was answered: between answers it is not older
+  part.heard.parentNode.classList.toggle("blank", !m.observed);
   say(part.rtt, m.rtt_ms ? millis(m.rtt_ms) : dash);
   const share = loss(m);
   say(part.loss, share === undefined ? dash : percent(share));

@@ -73,7 +73,7 @@ export function eventText(e) {
   case "isolated": return "hears none of the others";
   case "connected": return "hears others again";
   case "accused": return `was called down wrongly; its epoch is ${printable(String(e.epoch))} now`;
-  case "gap": return `${e.folded ? `${plural(e.folded, "event")} were missed` : "events were missed"}: ${printable(e.reason ?? "")}`;
+  case "gap": return [e.folded ? `${plural(e.folded, "event")} missed` : "", printable(e.reason ?? "")].filter(Boolean).join(" · ");
   case "updated": parts.push(e.reason === "health" ? `its service is ${e.health || "not checked any more"}` : reasonText(e.reason)); break;
   default: parts.push(reasonText(e.reason));
   }

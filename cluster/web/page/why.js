@@ -31,18 +31,18 @@ export function reasons(m, d, now) {
   }
   if (m.health === "wedged") say.push("It beats, so it is alive; and it says that the service beside it fails its check (wedged).");
   if (m.state === "left") say.push("It said goodbye to the others. That is final until it starts again.");
-  if (m.state === "down") say.push(...downReasons(m, d, now));
+  if (m.state === "down") say.push(...downReasons(m, d));
   if (!d) return say;
+  if (d.inquiry) say.push(...inquiryReasons(d, now));
   if (d.last_alive && m.state !== "up") {
     say.push(`The latest sign of life that anybody here knows of came ${calm((now - Date.parse(d.last_alive)) / 1000)} before now, at ` +
       `${dayTime(Date.parse(d.last_alive))}.`);
   }
   if (m.state === "up" || m.state === "suspect") say.push(...pathReasons(m, d, now));
-  if (d.inquiry) say.push(...inquiryReasons(d, now));
   return say;
 }
 
-function downReasons(m, d, now) {
+function downReasons(m, d) {
   const v = d?.verdict;
   if (v?.exit) return [`It told the others itself that its service ended: ${printable(v.exit)}.`];
   if (v) {
