@@ -64,7 +64,7 @@ func (s *Server) door(control bool) http.Handler {
 	for path, by := range methods {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, by) })
 	}
-	files := http.FileServerFS(page.Files)
+	files := page.Handler()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !isPage(r.URL.Path):

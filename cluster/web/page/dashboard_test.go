@@ -1,0 +1,307 @@
+//go:build e2e && linux
+
+package page_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"go.uber.org/goleak"
+
+	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/web"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// says is whether the visible text of an element holds some words.
+func says(selector string, words ...string) string {
+	parts := make([]string, len(words))
+	for i, w := range words {
+		parts[i] = fmt.Sprintf("e.innerText.includes(%q)", w)
+	}
+	return fmt.Sprintf("(() => { const e = document.querySelector(%q); return Boolean(e) && !e.hidden && %s })()", selector, strings.Join(parts, " && "))
+}
+
+func row(name string) string { return fmt.Sprintf(`tr[data-name="%s"]`, name) }
+
+// A member goes down, and the page says so within a second: in its head, its title, the row, the list of what is wrong and the feed.
+func TestMemberGoesDown(t *testing.T) {
+	node := newFake("a", "b", "c")
+	s := newSite(t, node, web.Options{})
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#headline", "All 3 members are up"))
+	b.until(says("#link", "Live") + ` && !document.querySelector("#link").innerText.includes("polling")`)
+
+	node.tell(cluster.Down, "c", cluster.ReasonSilent)
+	took := b.until(says("#headline", "1 down of 3 members"))
+	t.Logf("told after %v", took)
+	if took > time.Second {
+		t.Errorf("the page tells of the down after %v, want less than a second", took)
+	}
+	b.until(says(row("c"), "down"))
+	b.until(says("#attention-list", "c down", "φ 9.3 of 8.4", "doubted by a and b"))
+	b.until(says("#feed", "c down", "silent"))
+	b.until(`document.title.startsWith("(1 down) a")`)
+	b.until(`document.querySelector("#announcer").textContent.includes("c down.")`)
+	b.until(`document.querySelector("#ring .dot.is-down use").getAttribute("href") === "#shape-down"`)
+
+	t.Log("it comes back, another one leaves, and one is forgotten")
+	node.tell(cluster.Up, "c", cluster.ReasonHeard)
+	b.until(says("#headline", "All 3 members are up"))
+	b.until(says("#attention-more", "Nothing."))
+	node.tell(cluster.Left, "b", cluster.ReasonLeft)
+	b.until(says("#headline", "All 2 members are up, 1 left"))
+	node.forget("b")
+	b.until(`!document.querySelector('tr[data-name="b"]')`)
+	b.until(says("#members-title", "2 members"))
+}
+
+// frames records how long the longest task and the longest time between two frames were.
+const frames = `(() => {
+	window.slow = { task: 0, frame: 0, frames: 0 };
+	new PerformanceObserver(list => {
+		for (const e of list.getEntries()) slow.task = Math.max(slow.task, e.duration);
+	}).observe({ type: "longtask" });
+	let last = performance.now();
+	const next = now => {
+		slow.frame = Math.max(slow.frame, now - last);
+		slow.frames++;
+		last = now;
+		requestAnimationFrame(next);
+	};
+	requestAnimationFrame(next);
+})()`
+
+// With 500 members of which ten change a second, nothing takes the page longer than 100 ms, also while its reader scrolls and sorts.
+func TestManyMembersStaySmooth(t *testing.T) {
+	const most, rounds = 100.0, 4
+	names := numbered(500)
+	node := newFake(names...)
+	s := newSite(t, node, web.Options{})
+	b := launch(t, s.url(), 1440, 900)
+	b.until(says("#headline", "All 500 members are up"))
+	b.eval(frames)
+	if n, _ := strconv.Atoi(b.eval(`document.querySelectorAll("tbody tr").length`)); n > 100 {
+		t.Errorf("%d rows of 500 are in the document, want those in sight", n)
+	}
+	next := 0
+	for round := 1; ; round++ {
+		b.eval(`Object.assign(slow, { task: 0, frame: 0, frames: 0 })`)
+		tick := time.NewTicker(100 * time.Millisecond)
+		for i := range 50 {
+			<-tick.C
+			next++
+			name := names[1+next*7%499]
+			kind := []cluster.Kind{cluster.Down, cluster.Suspect, cluster.Up, cluster.Up}[next%4]
+			node.tell(kind, name, cluster.ReasonSilent)
+			switch i {
+			case 10:
+				b.eval(`scrollTo(0, 9000)`)
+			case 20:
+				b.eval(`document.querySelector("th.c-since button").click()`)
+			case 30:
+				b.eval(`scrollTo(0, 300)`)
+			case 40:
+				b.eval(`document.querySelector("th.c-state button").click()`)
+			}
+		}
+		tick.Stop()
+		task, _ := strconv.ParseFloat(b.eval("slow.task"), 64)
+		frame, _ := strconv.ParseFloat(b.eval("slow.frame"), 64)
+		t.Logf("in %s frames the longest task took %.0f ms, and the longest time between two frames was %.0f ms", b.eval("slow.frames"), task, frame)
+		if task <= most && frame <= most {
+			break
+		}
+		if round == rounds { // a busy machine makes a frame late now and then, and not in each round
+			t.Fatalf("each of %d rounds of 5 s had a task or a frame over %.0f ms", rounds, most)
+		}
+	}
+	want := map[cluster.State]int{}
+	for _, m := range node.Members() {
+		want[m.State]++
+	}
+	b.until(says("#counts", fmt.Sprintf("%d\nup", want[cluster.StateUp]), fmt.Sprintf("%d\nsuspect", want[cluster.StateSuspect]),
+		fmt.Sprintf("%d\ndown", want[cluster.StateDown])))
+}
+
+// The node goes away: the page says so, and since when what it shows is old. It comes back, and so does the page.
+func TestConnectionBreaks(t *testing.T) {
+	node := newFake("a", "b", "c")
+	s := newSite(t, node, web.Options{})
+	b := launch(t, s.url(), 1280, 800)
+	node.tell(cluster.Down, "b", cluster.ReasonSilent)
+	b.until(says("#headline", "1 down of 3 members"))
+	s.shut()
+	took := b.until(says("#banners", "The connection to this node is lost.", "What you see is what it knew at", "it cannot be reached"))
+	if took > 3*time.Second {
+		t.Errorf("told after %v", took)
+	}
+	b.until(`document.body.classList.contains("stale") && getComputedStyle(document.querySelector("main")).filter === "grayscale(1)"`)
+	b.until(`document.title.startsWith("(not connected)")`)
+	b.until(`document.querySelector("#announcer").textContent.includes("connection to this node is lost")`)
+	since := b.eval(`document.querySelector('tr[data-name="b"] .c-since').innerText`)
+	time.Sleep(2500 * time.Millisecond)
+	if now := b.eval(`document.querySelector('tr[data-name="b"] .c-since').innerText`); now != since {
+		t.Errorf("b is down since %s, and later since %s: ages have to stand still while nothing is known", since, now)
+	}
+	node.tell(cluster.Up, "b", cluster.ReasonHeard) // which nobody sees
+	s.serve()
+	b.eval(`document.querySelector("#banners button")?.click()`) // Try now
+	b.until(says("#headline", "All 3 members are up"))
+	b.until(`document.querySelector("#banners").children.length === 0 && !document.body.classList.contains("stale")`)
+	b.until(says("#link", "Live") + ` && !document.querySelector("#link").innerText.includes("polling")`)
+	node.tell(cluster.Down, "c", cluster.ReasonSilent)
+	b.until(says("#feed", "c down"))
+}
+
+// A node that hears nobody says so, and what it shows of the others is shown as old.
+func TestIsolated(t *testing.T) {
+	node := newFake("a", "b", "c")
+	s := newSite(t, node, web.Options{})
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#headline", "All 3 members are up"))
+	node.tell(cluster.Isolated, "a", "")
+	b.until(says("#banners", "This node is isolated", "for the last time"))
+	b.until(says("#headline", "Cut off from 2 other members"))
+	b.until(`document.body.classList.contains("cut-off")`)
+	node.tell(cluster.Connected, "a", "")
+	b.until(says("#headline", "All 3 members are up"))
+	b.until(`document.querySelector("#banners").children.length === 0`)
+}
+
+// Where the stream of events is refused, changes come by polling, and the page says so.
+func TestPolling(t *testing.T) {
+	node := newFake("a", "b", "c")
+	s := newSite(t, node, web.Options{Streams: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", s.url()+"v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#link", "Live, by polling"))
+	b.until(says("#banners", "Changes come by polling", "1 clients follow events already"))
+	node.tell(cluster.Down, "c", cluster.ReasonSilent)
+	b.until(says("#headline", "1 down of 3 members"))
+}
+
+// Who comes from elsewhere is asked for the token, told what is wrong with it, and then sees the members.
+func TestToken(t *testing.T) {
+	const token = "a-token-of-some-length"
+	s := newSite(t, newFake("a", "b", "c"), web.Options{Token: func() string { return token }})
+	s.open.Store(true)
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#gate", "This node wants its token"))
+	b.do(chromedp.SendKeys("#token", "a-wrong-one-of-some-length"+kb.Enter))
+	b.until(says("#gate-why", "the token is wrong"))
+	b.do(chromedp.SendKeys("#token", token+kb.Enter))
+	b.until(says("#headline", "All 3 members are up"))
+	b.until(says("#link", "Live") + ` && !document.querySelector("#link").innerText.includes("polling")`)
+	if where := b.eval("location.href + document.cookie"); strings.Contains(where, token) {
+		t.Errorf("the token is at %s", where)
+	}
+}
+
+// A node that has not joined is waited for.
+func TestJoining(t *testing.T) {
+	s := newSite(t, nil, web.Options{})
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#banners", "still joining"))
+	node := newFake("a", "b")
+	t.Cleanup(func() { s.api.Close(); node.hub.Close(); close(node.done) })
+	s.api.Joined(node)
+	b.until(says("#headline", "All 2 members are up"))
+}
+
+// What the table shows is in the address, and comes back with it; nothing else is touched by what an address says.
+func TestAddress(t *testing.T) {
+	node := newFake("a", "b", "c", "d")
+	s := newSite(t, node, web.Options{})
+	node.tell(cluster.Down, "d", cluster.ReasonSilent)
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#headline", "1 down of 4 members"))
+	b.do(chromedp.Click("button.count.is-down"))
+	b.until(says("#members-title", "1 of 4 members"))
+	b.do(chromedp.Click("button.count.is-up"), chromedp.Click("th.c-name button"), chromedp.Click("th.c-name button"))
+	b.do(chromedp.SendKeys("#filter", "ZONE=a"))
+	names := `[...document.querySelectorAll("tbody tr[data-name]")].map(r => r.dataset.name).join(" ")`
+	b.until(names + ` === "d a"`)
+	b.until(`location.hash === "#/?state=down%2Cup&q=ZONE%3Da&sort=-name"`)
+	b.do(chromedp.Reload())
+	b.until(names + ` === "d a"`)
+	b.until(`document.querySelector("th.c-name").getAttribute("aria-sort") === "descending"`)
+	b.do(chromedp.Click(row("d") + " td.c-rtt"))
+	b.until(says("#member", "d", "It was called down as the doubts of"))
+	b.do(chromedp.Click("#member .back"))
+	b.until(names + ` === "d a"`)
+	b.eval(`document.querySelector("#filter").value = "nobody", document.querySelector("#filter").dispatchEvent(new Event("input"))`)
+	b.until(says("#table", "No member is like that."))
+	b.do(chromedp.Click("#table .empty button"))
+	b.until(names + ` === "d c b a"`)
+	for _, bad := range []string{"#/?sort=constructor&state=up,x", "#/?sort=-", "#/?state=%", "#nothing", "#/member/%E0%A4%A"} {
+		b.eval(fmt.Sprintf(`location.hash = %q`, bad))
+		b.until(says("main", "d"))
+	}
+	b.until(says("#member", "This node knows no member of this name."))
+}
+
+// The page of a member says why the node thinks of it what it does, and follows.
+func TestMemberPage(t *testing.T) {
+	node := newFake(twelve...)
+	s := newSite(t, node, web.Options{})
+	node.tell(cluster.Suspect, "orders-2", cluster.ReasonSilent)
+	b := launch(t, s.url()+"#/member/orders-2", 1280, 800)
+	b.until(says("#member", "orders-2", "suspect for", "it was asked 4 times", "add up to φ 6.1 of the 8.4 that a verdict takes", "81,234"))
+	b.until(says(".opinions", "φ 2.1", "φ 3.4", "φ 0.6"))
+	b.until(`document.querySelector(".chart svg").getAttribute("aria-label").includes("a verdict takes 8.4")`)
+	b.until(`document.querySelector(".chart .line").getAttribute("d").length > 20`)
+	node.tell(cluster.Down, "orders-2", cluster.ReasonExited, func(m *fakeMember, e *cluster.Event) {
+		m.exit, e.Detail = "signal: killed", "signal: killed"
+	})
+	b.until(says("#member", "down for", "its service ended: signal: killed"))
+	b.until(says("#member .events", "its service ended · signal: killed"))
+	node.forget("orders-2")
+	b.until(says("#member", "not known here"))
+	b.eval(`location.hash = "#/member/gateway-1"`)
+	b.until(says("#member", "This is the node that was asked."))
+}
+
+// On a phone nothing is wider than the screen.
+func TestPhone(t *testing.T) {
+	node := newFake(append([]string{strings.Repeat("W", 128)}, twelve...)...)
+	s := newSite(t, node, web.Options{})
+	b := launch(t, s.url(), 360, 780)
+	b.until(says("#headline", "All 13 members are up"))
+	for _, at := range []string{"#/", "#/member/" + strings.Repeat("W", 128), "#/member/orders-1"} {
+		b.eval(fmt.Sprintf(`location.hash = %q`, at))
+		time.Sleep(1500 * time.Millisecond)
+		if wide := b.eval(`document.documentElement.scrollWidth`); wide != "360" {
+			t.Errorf("%s is %s pixels wide, want 360", at, wide)
+		}
+	}
+}

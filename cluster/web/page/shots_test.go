@@ -1,0 +1,131 @@
+//go:build e2e && linux
+
+package page_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/web"
+)
+
+var shots = flag.String("shots", "", "the directory to write pictures of the page to, such as docs of this repository")
+
+// The pictures of the page, which somebody has to look at: go test -tags e2e -run TestShots ./cluster/web/page -shots DIR
+func TestShots(t *testing.T) {
+	if *shots == "" {
+		t.Skip("pictures are made with -shots DIR")
+	}
+	for _, shot := range []struct {
+		name          string
+		width, height int
+		members       []string
+		dark          bool
+		act           func(*site, *browser)
+	}{
+		{"three", 1280, 800, []string{"orders-1", "orders-2", "orders-3"}, false, oneDown},
+		{"twelve", 1440, 900, twelve, false, troubled},
+		{"dark", 1440, 900, twelve, true, troubled},
+		{"500", 1440, 900, numbered(500), false, storm},
+		{"phone", 360, 780, twelve, false, troubled},
+		{"phone-table", 360, 780, twelve, false, func(s *site, b *browser) {
+			troubled(s, b)
+			b.eval(`document.querySelector(".members").scrollIntoView()`)
+		}},
+		{"member", 1280, 900, twelve, false, func(s *site, b *browser) {
+			troubled(s, b)
+			b.eval(`location.hash = "#/member/payments-2"`)
+			time.Sleep(2500 * time.Millisecond)
+		}},
+		{"member-down", 1280, 900, twelve, true, func(s *site, b *browser) {
+			troubled(s, b)
+			b.eval(`location.hash = "#/member/orders-3"`)
+			time.Sleep(2500 * time.Millisecond)
+		}},
+		{"isolated", 1280, 800, twelve, false, func(s *site, b *browser) {
+			s.node.tell(cluster.Isolated, twelve[0], "")
+			time.Sleep(4 * time.Second)
+		}},
+		{"lost", 1280, 800, twelve, false, func(s *site, b *browser) {
+			troubled(s, b)
+			s.shut()
+			time.Sleep(5 * time.Second)
+		}},
+		{"token", 1280, 800, twelve, false, nil},
+		{"alone", 1280, 800, []string{"orders-1"}, false, nil},
+		{"joining", 1280, 800, nil, false, nil},
+		{"well", 1280, 800, twelve, false, nil},
+		{"tablet", 820, 1100, twelve, false, troubled},
+		{"help", 1280, 800, twelve, false, func(s *site, b *browser) { b.eval(`document.getElementById("help-button").click()`) }},
+	} {
+		t.Run(shot.name, func(t *testing.T) {
+			var node *fakeNode
+			if shot.members != nil {
+				node = newFake(shot.members...)
+			}
+			opts := web.Options{}
+			if shot.name == "token" {
+				opts.Token = func() string { return "0123456789abcdef" }
+			}
+			s := newSite(t, node, opts)
+			s.open.Store(shot.name == "token")
+			b := launch(t, s.url(), shot.width, shot.height)
+			if shot.dark {
+				b.prefers("prefers-color-scheme", "dark")
+			}
+			time.Sleep(5 * time.Second) // for φ to have a past
+			if shot.act != nil {
+				shot.act(s, b)
+			}
+			time.Sleep(time.Second)
+			picture := within(b, func() ([]byte, error) { return chromedp.Run(b.ctx, chromedp.CaptureScreenshot()) })
+			if err := os.WriteFile(filepath.Join(*shots, "dashboard-"+shot.name+".png"), picture, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+var twelve = []string{
+	"gateway-1", "gateway-2", "orders-1", "orders-2", "orders-3", "orders-4",
+	"payments-1", "payments-2", "search-1", "search-2", "stock-1", "stock-2",
+}
+
+func oneDown(s *site, b *browser) {
+	s.node.tell(cluster.Down, s.node.names()[2], cluster.ReasonSilent)
+	time.Sleep(3 * time.Second)
+}
+
+// troubled is a cluster in which something of everything is.
+func troubled(s *site, b *browser) {
+	s.node.tell(cluster.Left, "search-2", cluster.ReasonLeft)
+	s.node.tell(cluster.Down, "orders-3", cluster.ReasonSilent)
+	s.node.tell(cluster.Updated, "stock-1", cluster.ReasonHealth, wedged)
+	s.node.tell(cluster.Down, "gateway-2", cluster.ReasonRestarted)
+	s.node.tell(cluster.Up, "gateway-2", cluster.ReasonRestarted)
+	time.Sleep(2500 * time.Millisecond)
+	s.node.tell(cluster.Suspect, "payments-2", cluster.ReasonSilent)
+	time.Sleep(1200 * time.Millisecond)
+}
+
+func wedged(m *fakeMember, _ *cluster.Event) { m.Health = cluster.HealthWedged }
+
+func storm(s *site, b *browser) {
+	names := s.node.names()
+	for i := range 12 {
+		name := names[(i*41+7)%len(names)]
+		s.node.tell(cluster.Down, name, cluster.ReasonVerdict)
+		if i%4 == 0 {
+			s.node.tell(cluster.Up, name, cluster.ReasonHeard)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.node.tell(cluster.Suspect, names[3], cluster.ReasonSilent)
+	time.Sleep(5 * time.Second)
+}
