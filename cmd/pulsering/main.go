@@ -38,7 +38,14 @@ type cli struct {
 	Connect   connectCmd   `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
 	Keepalive keepaliveCmd `cmd:"" help:"Watch what TCP keep-alive does on the path to an address."`
 	Nat       natCmd       `cmd:"" help:"Find out how long this network lets a connection to a gateway sleep."`
+	Top       topCmd       `cmd:"" help:"Watch the members and their φ live, in a terminal."`
+	Explain   explainCmd   `cmd:"" help:"Say why a node thinks of a member what it does."`
+	Ping      pingCmd      `cmd:"" help:"Ask a member whether it is there, and how long that takes."`
+	Leave     leaveCmd     `cmd:"" help:"Have a node say goodbye and end."`
+	Forget    forgetCmd    `cmd:"" help:"Take a member that is down or has left off the list."`
+	Keys      keysCmd      `cmd:"" help:"Exchange the keys of a running cluster."`
 	Keygen    keygenCmd    `cmd:"" help:"Print a new key for a key file."`
+	Replay    replayCmd    `cmd:"" help:"Put recorded heartbeats through the detector, to find the right threshold."`
 	Version   versionCmd   `cmd:"" help:"Print the version of this binary."`
 
 	ShowVersion versionFlag `name:"version" help:"Print the version of this binary."`
