@@ -151,10 +151,10 @@ func explained(self memberLine, e explanation, now time.Time, color bool) []stri
 	}
 	first := fmt.Sprintf("%s is %s", name, shown)
 	if !e.Member.Since.IsZero() {
-		first += ", since " + strings.TrimSuffix(ago(now, e.Member.Since), " ago")
+		first += " for " + strings.TrimSuffix(ago(now, e.Member.Since), " ago")
 	}
 	if e.Member.Name == self.Name {
-		p.lines = append(p.lines, first+": it is the node that was asked, which has no doubt about itself.")
+		p.lines = append(p.lines, first+". It is the node that was asked, which has no doubt about itself.")
 		if self.Isolated {
 			p.say("It is isolated: it hears none of the others, so what it says of them is old.")
 		}
@@ -169,7 +169,7 @@ func explained(self memberLine, e explanation, now time.Time, color bool) []stri
 		p.say("Of its service it says: %s.", e.Member.Health)
 	}
 	p.evidence(here, e, now)
-	p.opinions(e)
+	p.opinions(here, e)
 	p.prospects(here, e, now)
 	return p.lines
 }
@@ -213,7 +213,7 @@ func (p *prose) evidence(here string, e explanation, now time.Time) {
 }
 
 // opinions are what those think who listen to the member, and their sum.
-func (p *prose) opinions(e explanation) {
+func (p *prose) opinions(here string, e explanation) {
 	p.head("Opinions")
 	if e.Inquiry == nil {
 		p.say("Nobody has been asked: %s.", map[cluster.State]string{
@@ -242,7 +242,7 @@ func (p *prose) opinions(e explanation) {
 		{text: e.Inquiry.BeforeStall.String() + " of " + e.StallThreshold.String(), paint: bold},
 	})
 	p.lines = append(p.lines, table(rows, p.color)...)
-	p.say("No single one counts for more than its share of the sum.")
+	p.say("No single one counts for more than its share. Of fewer than three only those count whom %s hears without a gap.", here)
 }
 
 // prospects are what would change the state.
