@@ -22,8 +22,8 @@ func (c *leaveCmd) Run(ctx context.Context, con console) error {
 	if err != nil {
 		return err
 	}
-	var self memberLine
-	if err := node.get(ctx, "/v1/self", &self); err != nil {
+	self, err := node.self(ctx)
+	if err != nil {
 		return err
 	}
 	if err := node.change(ctx, "/v1/leave", nil, nil); err != nil {

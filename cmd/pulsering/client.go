@@ -22,9 +22,9 @@ import (
 
 // askedNode are the flags that name the node to ask.
 type askedNode struct {
-	Control text `placeholder:"PATH" env:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: that of the only node that runs here as you."`
+	Control text `placeholder:"PATH" variable:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: PULSERING_CONTROL of the environment, or that of the only node that runs here as you."`
 	HTTP    text `name:"http" placeholder:"HOST:PORT" help:"The node to ask: what it was given as --http; https://HOST:PORT where it has a certificate."`
-	Token   text `name:"http-token-file" placeholder:"FILE" env:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that --http asks for."`
+	Token   text `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that --http asks for. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
 	CA      text `name:"http-ca" placeholder:"FILE" help:"Certificates (PEM) to trust instead of this system's, for --http https://…"`
 }
 
@@ -38,7 +38,7 @@ func (c *askedNode) wrong() (errs []error) {
 		if _, err := nodeURL(string(c.HTTP)); err != nil {
 			errs = append(errs, fmt.Errorf("--http: %w", err))
 		}
-		if c.Control != "" && os.Getenv("PULSERING_CONTROL") != string(c.Control) {
+		if c.Control != "" {
 			errs = append(errs, errors.New("--http and --control: each names a node: give one of them"))
 		}
 	}
@@ -79,6 +79,9 @@ func (c *askedNode) open() (*asked, error) {
 		return http.ErrUseLastResponse // a node leads nowhere else, and the token is for nobody else
 	}}
 	socket := string(c.Control)
+	if socket == "" && c.HTTP == "" {
+		socket = os.Getenv("PULSERING_CONTROL")
+	}
 	switch {
 	case c.HTTP != "":
 		a.flag, a.where = "--http", string(c.HTTP)
@@ -104,9 +107,13 @@ func (c *askedNode) open() (*asked, error) {
 	if a.base, err = nodeURL(a.where); err != nil {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
-	if c.Token != "" {
-		if a.token, err = readToken(string(c.Token)); err != nil {
-			return nil, fmt.Errorf("--http-token-file: %w", err)
+	from, file := "--http-token-file", string(c.Token)
+	if file == "" {
+		from, file = "PULSERING_HTTP_TOKEN_FILE", os.Getenv("PULSERING_HTTP_TOKEN_FILE")
+	}
+	if file != "" {
+		if a.token, err = readToken(file); err != nil {
+			return nil, fmt.Errorf("%s: %w", from, err)
 		}
 	}
 	if c.CA != "" {
@@ -165,6 +172,19 @@ func (a *asked) get(ctx context.Context, path string, answer any) error {
 	return err
 }
 
+// self asks the node who it is.
+func (a *asked) self(ctx context.Context) (self memberLine, err error) {
+	if err = a.get(ctx, "/v1/self", &self); err == nil && self.Name == "" {
+		err = a.noNode()
+	}
+	return self, err
+}
+
+// noNode is the error about an answer that no node gives.
+func (a *asked) noNode() error {
+	return fmt.Errorf("%s did not answer as a node does: is it a pulsering node's --http address?", a.where)
+}
+
 // change has the node do something. The answer is read into answer whatever the status is.
 func (a *asked) change(ctx context.Context, path string, want, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, changeLimit)
@@ -196,7 +216,7 @@ func (a *asked) ask(ctx context.Context, method, path string, want, answer any) 
 		*raw = body
 	} else if answer == nil && json.Valid(body) {
 	} else if err := json.Unmarshal(body, answer); err != nil && refused == nil {
-		return nil, fmt.Errorf("%s did not answer as a node does: is it a pulsering node's --http address?", a.where)
+		return nil, a.noNode()
 	}
 	return body, refused
 }

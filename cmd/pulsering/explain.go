@@ -111,7 +111,7 @@ func askWhy(ctx context.Context, node *asked, name string) (self memberLine, why
 	if err = node.get(ctx, memberPath(name), &why); err != nil {
 		return self, why, unknownMember(err, node)
 	}
-	err = node.get(ctx, "/v1/self", &self)
+	self, err = node.self(ctx)
 	return self, why, err
 }
 

@@ -132,8 +132,8 @@ func manPage(n *kong.Node) string {
 			line += ` \fI` + troff(strings.Trim(f.FormatPlaceHolder(), `"`)) + `\fR`
 		}
 		fmt.Fprintf(&b, ".TP\n%s\n%s\n", line, troff(helpWithRange(f.Value)))
-		for _, env := range f.Envs {
-			variables = append(variables, [2]string{env, "As --" + f.Name + ", which is stronger."})
+		if name := f.Tag.Get("variable"); name != "" {
+			variables = append(variables, [2]string{name, "As --" + f.Name + ", which is stronger."})
 		}
 	}
 	b.WriteString(".SH EXIT STATUS\n.TP\n.B 0\nAll went well.\n.TP\n.B 1\nSomething failed while running.\n.TP\n.B 2\n" +

@@ -64,7 +64,7 @@ func (c *membersCmd) Run(ctx context.Context, con console) error {
 		return err
 	}
 	if c.Watch {
-		return c.watch(ctx, con, node)
+		return c.watch(ctx, con, func() (all []byte, err error) { return all, node.get(ctx, c.path(), &all) })
 	}
 	if c.JSON {
 		var all []byte
@@ -92,8 +92,8 @@ func (c *membersCmd) table(members []memberLine, color bool) []string {
 // watchEvery is how often the members are looked at.
 const watchEvery = 500 * time.Millisecond
 
-// watch prints the members until ctx ends. It lives through a node that ends and comes back.
-func (c *membersCmd) watch(ctx context.Context, con console, node *asked) error {
+// watch prints the members until ctx ends. It lives through a node that ends and comes back. The JSON of the members comes from ask.
+func (c *membersCmd) watch(ctx context.Context, con console, ask func() ([]byte, error)) error {
 	picture := &screen{w: con.out, live: con.outTTY && !c.JSON, color: con.outColor}
 	var before string         // what the last table said, but for times and φ
 	var last []string         // the last table
@@ -101,8 +101,11 @@ func (c *membersCmd) watch(ctx context.Context, con console, node *asked) error 
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		var all []byte
-		members, err := c.look(ctx, node, &all)
+		all, err := ask()
+		var members []memberLine
+		if err == nil {
+			err = json.Unmarshal(all, &members)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return picture.err // Ctrl-C is how one ends it
@@ -146,14 +149,6 @@ func (c *membersCmd) watch(ctx context.Context, con console, node *asked) error 
 			return nil
 		}
 	}
-}
-
-// look asks for the members once, also as the JSON that they came as.
-func (c *membersCmd) look(ctx context.Context, node *asked, all *[]byte) (members []memberLine, err error) {
-	if err = node.get(ctx, c.path(), all); err == nil {
-		err = json.Unmarshal(*all, &members)
-	}
-	return members, err
 }
 
 // gist is what makes a table worth to be printed again: all but times and φ.

@@ -31,8 +31,8 @@ func (c *pingCmd) Run(ctx context.Context, con console) error {
 	if err != nil {
 		return err
 	}
-	var self memberLine
-	if err := node.get(ctx, "/v1/self", &self); err != nil {
+	self, err := node.self(ctx)
+	if err != nil {
 		return err
 	}
 	name := printable(string(c.Name))
