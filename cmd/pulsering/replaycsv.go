@@ -190,11 +190,11 @@ func (t *recordingReader) add(a arrival) error {
 	}
 	if t.seqAt >= 0 && len(t.arrivals) > 0 {
 		switch {
+		case a.seq < t.newest && t.newest-a.seq > farthestBack:
+			return fmt.Errorf("number %d comes after %d: has the sender started anew? Replay one run at a time", a.seq, t.newest)
 		case t.numbers[a.seq]:
 			t.twice++
 			return nil
-		case a.seq < t.newest && t.newest-a.seq > farthestBack:
-			return fmt.Errorf("number %d comes after %d: has the sender started anew? Replay one run at a time", a.seq, t.newest)
 		case a.seq > t.newest && a.seq-t.newest > mostSent:
 			return fmt.Errorf("number %d comes after %d: want at most %d lost in between", a.seq, t.newest, mostSent)
 		}

@@ -136,7 +136,7 @@ func memberTable(members []memberLine, now time.Time, color bool) []string {
 
 // eventText is the line about an event, without its end.
 func eventText(e eventLine, color bool) string {
-	kind := fmt.Sprintf("%-9s", e.Kind)
+	kind := fmt.Sprintf("%-9s", printable(e.Kind))
 	if color {
 		kind = paintOf(e.Kind).on(kind)
 	}

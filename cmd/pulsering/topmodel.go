@@ -178,7 +178,7 @@ func (m topModel) key(msg tea.KeyPressMsg) (topModel, tea.Cmd) {
 	case key == "q":
 		return m, tea.Quit
 	case m.help:
-		m.help = false // any key
+		m.help = false // any other key
 		return m, nil
 	case key == "?" || key == "h":
 		m.help = true

@@ -34,7 +34,7 @@ func (m topModel) text() string {
 	var lines []string
 	switch {
 	case m.help:
-		lines = m.frame(helpText, "any key goes back")
+		lines = m.frame(helpText, "q quit, any other key goes back")
 	case m.detail != "":
 		all := m.detailLines()
 		first := max(0, min(m.detailFirst, len(all)-1))
@@ -167,7 +167,7 @@ func (m topModel) rule(all, first, shown int) string {
 }
 
 func (m topModel) event(e eventLine) string {
-	text := fmt.Sprintf("%s  %s  %s  %s", e.Time.Local().Format("15:04:05.0"), m.paint(paintOf(e.Kind), pad(e.Kind, 9)),
+	text := fmt.Sprintf("%s  %s  %s  %s", e.Time.Local().Format("15:04:05.0"), m.paint(paintOf(e.Kind), pad(printable(e.Kind), 9)),
 		pad(printable(e.Member), 12), printable(e.Reason))
 	if e.Detail != "" {
 		text += ": " + harmless(e.Detail)
