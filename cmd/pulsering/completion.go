@@ -52,12 +52,13 @@ func (c *namesCmd) Run(ctx context.Context, con console) error {
 
 const askNames = "pulsering complete-names 2>/dev/null"
 
-// stepping is the part of the scripts of bash and zsh that finds out which command is written: into $path.
+// stepping is the part of the scripts of bash and zsh that finds out which command is written. It goes into $at: path is the search
+// path in zsh.
 func stepping(w io.Writer, root *kong.Node) {
-	fmt.Fprintln(w, `    case "$path $w" in`)
+	fmt.Fprintln(w, `    case "$at $w" in`)
 	for _, n := range commandsOf(root) {
 		if n != root {
-			fmt.Fprintf(w, "      %q) path=%q;;\n", words(n.Parent)+" "+n.Name, words(n))
+			fmt.Fprintf(w, "      %q) at=%q;;\n", words(n.Parent)+" "+n.Name, words(n))
 		}
 	}
 	fmt.Fprintln(w, "    esac")
@@ -69,14 +70,14 @@ func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) +
 func completeBash(w io.Writer, root *kong.Node) {
 	fmt.Fprint(w, `# bash completion for pulsering
 _pulsering() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path= w i
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} at= w i
   for ((i = 1; i < COMP_CWORD; i++)); do
     w=${COMP_WORDS[i]}
 `)
 	stepping(w, root)
 	fmt.Fprint(w, `  done
   COMPREPLY=()
-  case "$path $prev" in
+  case "$at $prev" in
 `)
 	reply := func(words []string, kind string) string {
 		switch kind {
@@ -97,7 +98,7 @@ _pulsering() {
 			}
 		}
 	}
-	fmt.Fprint(w, "  esac\n  case $path in\n")
+	fmt.Fprint(w, "  esac\n  case $at in\n")
 	for _, n := range commandsOf(root) {
 		var options, below []string
 		for _, f := range flagsOf(n) {
@@ -126,12 +127,12 @@ func completeZsh(w io.Writer, root *kong.Node) {
 	fmt.Fprint(w, `#compdef pulsering
 # zsh completion for pulsering
 _pulsering() {
-  local path= w prev=${words[CURRENT-1]}
+  local at= w prev=${words[CURRENT-1]}
   local -a some
   for w in ${words[2,CURRENT-1]}; do
 `)
 	stepping(w, root)
-	fmt.Fprint(w, "  done\n  case \"$path $prev\" in\n")
+	fmt.Fprint(w, "  done\n  case \"$at $prev\" in\n")
 	reply := func(words []string, kind string) string {
 		switch kind {
 		case ofFiles:
@@ -156,7 +157,7 @@ _pulsering() {
 	}
 	// _describe takes what stands before the first colon for the word.
 	describe := func(name, help string) string { return quoted(name + ":" + help) }
-	fmt.Fprint(w, "  esac\n  case $path in\n")
+	fmt.Fprint(w, "  esac\n  case $at in\n")
 	for _, n := range commandsOf(root) {
 		fmt.Fprintf(w, "    %q)\n      if [[ $PREFIX == -* ]]; then\n        some=(\n", words(n))
 		for _, f := range flagsOf(n) {
