@@ -15,7 +15,7 @@ import (
 )
 
 type demoCmd struct {
-	Keep bool `help:"Keep the cluster up at the end, until Ctrl-C, to try the other commands on."`
+	Keep bool `help:"Keep the cluster up at the end, until Ctrl-C, as a playground for the dashboard and the other commands."`
 }
 
 func (demoCmd) Help() string {
@@ -134,6 +134,11 @@ func (d *demo) story(ctx context.Context, keep bool) error {
 	}
 	d.tell()
 	if keep {
+		if elk.state == actorLeft {
+			if err := d.restart(ctx, elk); err != nil { // a playground of five
+				return err
+			}
+		}
 		if err := d.stay(ctx, ant); err != nil {
 			return err
 		}
@@ -162,6 +167,7 @@ func (d *demo) form(ctx context.Context) error {
 	}
 	took := time.Since(began)
 	d.say("✓", green, "formed in %s: each of the five sees the four others", seconds(took))
+	d.say("·", grey, "the dashboard, as %s sees them: http://%s/", d.actors[0].name, d.actors[0].http)
 	d.note("a ring of five formed", seconds(took))
 	return d.look(ctx)
 }
@@ -282,11 +288,14 @@ func (d *demo) leave(ctx context.Context, a *actor) error {
 
 // stay keeps the cluster until ctx ends.
 func (d *demo) stay(ctx context.Context, a *actor) error {
-	lines := []string{"The ring stays up until Ctrl-C. In another terminal, try:", ""}
+	lines := []string{fmt.Sprintf("The ring stays up until Ctrl-C. Its dashboard, as %s sees it: http://%s/", a.name, a.http), "In another terminal, try:", ""}
 	for _, a := range d.running(nil) {
 		lines = append(lines, fmt.Sprintf("    pulsering members --http %s    # as %s sees them", a.http, a.name))
 	}
-	lines = append(lines, fmt.Sprintf("    pulsering events  --http %s", a.http))
+	lines = append(lines, fmt.Sprintf("    pulsering top --http %s        # live; q quits", a.http), fmt.Sprintf("    pulsering events --http %s", a.http))
+	if others := d.running(a); len(others) > 0 {
+		lines = append(lines, fmt.Sprintf("    pulsering explain %s --http %s", others[0].name, a.http))
+	}
 	for _, b := range d.running(a) {
 		lines = append(lines, fmt.Sprintf("    kill -9 %-24d            # %s", b.proc.cmd.Process.Pid, b.name))
 	}

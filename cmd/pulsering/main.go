@@ -2,13 +2,22 @@
 //
 //	pulsering demo       a cluster of five on this machine, nothing to set up
 //	pulsering node       run a member; events on standard output, log on standard error
-//	pulsering members    the members as a running node sees them
+//	pulsering members    the members as a running node sees them, once or as they change
 //	pulsering events     follow what a running node learns
+//	pulsering top        the members and their φ, live in a terminal
+//	pulsering explain    why a node thinks of a member what it does
+//	pulsering ping       ask a member whether it is there
+//	pulsering leave      have a node say goodbye and end
+//	pulsering forget     take a member that is down or has left off the list
+//	pulsering keys       exchange the keys of a running cluster: list, add, use, remove
 //	pulsering gateway    sessions over WebSocket and TCP; events on standard output
 //	pulsering connect    a client of a gateway that stays connected
 //	pulsering keepalive  what TCP keep-alive does on the path to an address, live
 //	pulsering nat        how long this network lets a connection sleep
 //	pulsering keygen     make a key that encrypts a cluster's traffic
+//	pulsering replay     put recorded heartbeats through the detector
+//	pulsering completion for bash, zsh and fish
+//	pulsering man        manual pages
 //	pulsering version    the version of this binary, as pulsering --version
 //
 // It exits with 0 when all went well, 1 when something failed while running, 2 when it was used in a wrong way, and 128
@@ -30,16 +39,26 @@ import (
 )
 
 type cli struct {
-	Demo      demoCmd      `cmd:"" help:"Watch five members form a ring on this machine, lose one, say so and take it back."`
-	Node      nodeCmd      `cmd:"" help:"Run a member of a cluster."`
-	Members   membersCmd   `cmd:"" help:"Show the members as a running node sees them."`
-	Events    eventsCmd    `cmd:"" help:"Follow what a running node learns about the others."`
-	Gateway   gatewayCmd   `cmd:"" help:"Judge sessions over WebSocket and TCP by their heartbeats."`
-	Connect   connectCmd   `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
-	Keepalive keepaliveCmd `cmd:"" help:"Watch what TCP keep-alive does on the path to an address."`
-	Nat       natCmd       `cmd:"" help:"Find out how long this network lets a connection to a gateway sleep."`
-	Keygen    keygenCmd    `cmd:"" help:"Print a new key for a key file."`
-	Version   versionCmd   `cmd:"" help:"Print the version of this binary."`
+	Demo       demoCmd       `cmd:"" help:"Watch five members form a ring on this machine, lose one, say so and take it back."`
+	Node       nodeCmd       `cmd:"" help:"Run a member of a cluster."`
+	Members    membersCmd    `cmd:"" help:"Show the members as a running node sees them."`
+	Events     eventsCmd     `cmd:"" help:"Follow what a running node learns about the others."`
+	Gateway    gatewayCmd    `cmd:"" help:"Judge sessions over WebSocket and TCP by their heartbeats."`
+	Connect    connectCmd    `cmd:"" help:"Keep a session with a gateway, and show its round-trip times."`
+	Keepalive  keepaliveCmd  `cmd:"" help:"Watch what TCP keep-alive does on the path to an address."`
+	Nat        natCmd        `cmd:"" help:"Find out how long this network lets a connection to a gateway sleep."`
+	Top        topCmd        `cmd:"" help:"Watch the members and their φ live, in a terminal."`
+	Explain    explainCmd    `cmd:"" help:"Say why a node thinks of a member what it does."`
+	Ping       pingCmd       `cmd:"" help:"Ask a member whether it is there, and how long that takes."`
+	Leave      leaveCmd      `cmd:"" help:"Have a node say goodbye and end."`
+	Forget     forgetCmd     `cmd:"" help:"Take a member that is down or has left off the list."`
+	Keys       keysCmd       `cmd:"" help:"Exchange the keys of a running cluster."`
+	Keygen     keygenCmd     `cmd:"" help:"Print a new key for a key file."`
+	Replay     replayCmd     `cmd:"" help:"Put recorded heartbeats through the detector, to find the right threshold."`
+	Completion completionCmd `cmd:"" help:"Print what makes a shell complete commands, flags and names."`
+	Man        manCmd        `cmd:"" help:"Print a manual page."`
+	Names      namesCmd      `cmd:"" name:"complete-names" hidden:""`
+	Version    versionCmd    `cmd:"" help:"Print the version of this binary."`
 
 	ShowVersion versionFlag `name:"version" help:"Print the version of this binary."`
 }

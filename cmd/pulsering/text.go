@@ -107,7 +107,11 @@ func memberTable(members []memberLine, now time.Time, color bool) []string {
 	rows := [][]cell{header("MEMBER", "STATE", "ADDRESS", "φ", "HEARD", "RTT", "SINCE", "TAGS")}
 	for _, m := range members {
 		state := m.State.String()
-		row := []cell{{text: printable(m.Name)}, {state, paintOf(state)}, {text: printable(m.Addr)}, {}, {}, {},
+		shown := cell{state, paintOf(state)}
+		if m.Health == cluster.HealthWedged {
+			shown = cell{state + ", wedged", paintOf("suspect")}
+		}
+		row := []cell{{text: printable(m.Name)}, shown, {text: printable(m.Addr)}, {}, {}, {},
 			{text: ago(now, m.Since)}, {text: tagList(m.Tags)}}
 		if m.Self {
 			row[4].text = "(itself)"
@@ -132,7 +136,7 @@ func memberTable(members []memberLine, now time.Time, color bool) []string {
 
 // eventText is the line about an event, without its end.
 func eventText(e eventLine, color bool) string {
-	kind := fmt.Sprintf("%-9s", e.Kind)
+	kind := fmt.Sprintf("%-9s", printable(e.Kind))
 	if color {
 		kind = paintOf(e.Kind).on(kind)
 	}
@@ -217,6 +221,20 @@ func tagList(tags map[string]string) string {
 		parts = append(parts, printable(k)+"="+printable(tags[k]))
 	}
 	return strings.Join(parts, " ")
+}
+
+// harmless is a text of another machine, such as an error, in which whatever could play with the terminal is escaped.
+func harmless(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // printable quotes what could play with the terminal: names and tags come from other machines.
