@@ -123,7 +123,6 @@ func TestHTTPServers(t *testing.T) {
 
 func TestBadServers(t *testing.T) {
 	t.Parallel()
-	const limit = 300 * time.Millisecond
 	for name, c := range map[string]struct {
 		then func(ctx context.Context, conn net.Conn)
 		want string
@@ -164,12 +163,19 @@ func TestBadServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			limit := 10 * time.Second // for those that do not need it, on a busy machine
+			switch {
+			case strings.HasPrefix(c.want, "no result"):
+				limit = 300 * time.Millisecond
+			case name == "drips its body":
+				limit = 2 * time.Second
+			}
 			began := time.Now()
 			got := looked(t, serve(t, c.then), limit)
 			if !strings.HasPrefix(got, c.want) || c.want == "" && got != "" {
 				t.Errorf("%q; want %q", got, c.want)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 8*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})

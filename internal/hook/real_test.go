@@ -16,7 +16,7 @@ import (
 
 func renderJSON(c change, leftOut int) (map[string]string, []byte) {
 	b, _ := json.Marshal(map[string]string{"member": c.member})
-	return map[string]string{"MEMBER": c.member, "FOLDED": fmt.Sprint(leftOut)}, b
+	return map[string]string{"EVENT_MEMBER": c.member, "EVENT_FOLDED": fmt.Sprint(leftOut)}, b
 }
 
 // one runs a command for one event and returns what was logged.
@@ -123,7 +123,7 @@ func TestRealOrder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "told")
 	h := New(Config{Command: `echo "begin $PULSERING_EVENT_MEMBER" >> '` + file + `'; sleep 0.05; echo "end $PULSERING_EVENT_MEMBER" >> '` + file + `'`},
 		func(c change, leftOut int) (map[string]string, []byte) {
-			return map[string]string{"MEMBER": fmt.Sprint(c.state)}, nil
+			return map[string]string{"EVENT_MEMBER": fmt.Sprint(c.state)}, nil
 		})
 	for state := range 20 {
 		h.Put("a", change{"a", state})
