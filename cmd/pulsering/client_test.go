@@ -84,12 +84,14 @@ func (r *actingRing) RemoveKey(_ context.Context, key []byte) ([]cluster.Answer,
 	return r.answers, r.note("remove %x", key)
 }
 
-const someToken = "0123456789abcdef"
-
 // serveToken serves the ring over HTTP with a token, and returns the flags to ask it with.
 func serveToken(t *testing.T, r *actingRing) []string {
 	t.Helper()
-	on, err := serving{http: "127.0.0.1:0", token: func() string { return someToken }}.start(hclog.NewNullLogger())
+	guard, err := newGuard(httpFlags{HTTPTokenFile: tokenFile{"token", someToken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := serving{http: "127.0.0.1:0", guard: guard}.start(hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/metrics"
+	commands "github.com/pulsering/pulsering/internal/command"
 )
 
 type nodeCmd struct {
@@ -105,6 +106,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if len(c.command()) > 0 {
 		con.together = false // nothing is printed but the log
 	}
+	go commands.Reap(context.WithoutCancel(ctx)) // as the first process of a container, for as long as there is one
 	log := c.logger(con)
 	set.warn(log)
 	var hangup <-chan struct{}

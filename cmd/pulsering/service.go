@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	commands "github.com/pulsering/pulsering/internal/command"
 	"github.com/pulsering/pulsering/internal/supervise"
 )
 
@@ -36,7 +35,6 @@ func (s serviceArgs) startService(log hclog.Logger) (*supervise.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	go commands.Reap(context.Background()) // as the first process of a container, for as long as there is one
 	log.Info("started the service; signals are passed on to it, and the node ends with it", "pid", child.Pid())
 	return child, nil
 }
