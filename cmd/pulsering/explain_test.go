@@ -187,7 +187,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-func TestLeave(t *testing.T) {
+func TestLeaveCommand(t *testing.T) {
 	lonely(t)
 	r := newActingRing()
 	if code, out, stderr := pulsering(t, append([]string{"leave"}, serveToken(t, r)...)...); code != 0 || out != "a has left\n" || stderr != "" {
