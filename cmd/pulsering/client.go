@@ -22,10 +22,10 @@ import (
 
 // askedNode are the flags that name the node to ask.
 type askedNode struct {
-	Control text `placeholder:"PATH" variable:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: PULSERING_CONTROL of the environment, or that of the only node that runs here as you."`
-	HTTP    text `name:"http" placeholder:"HOST:PORT" help:"The node to ask: what it was given as --http; https://HOST:PORT where it has a certificate."`
-	Token   text `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that --http asks for. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
-	CA      text `name:"http-ca" placeholder:"FILE" help:"Certificates (PEM) to trust instead of this system's, for --http https://…"`
+	Control text      `placeholder:"PATH" variable:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: PULSERING_CONTROL of the environment, or that of the only node that runs here as you."`
+	HTTP    text      `name:"http" placeholder:"HOST:PORT" help:"The node to ask: what it was given as --http; https://HOST:PORT where it has a certificate."`
+	Token   tokenFile `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that --http asks for. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
+	CA      text      `name:"http-ca" placeholder:"FILE" help:"Certificates (PEM) to trust instead of this system's, for --http https://…"`
 }
 
 type asJSON struct {
@@ -107,14 +107,13 @@ func (c *askedNode) open() (*asked, error) {
 	if a.base, err = nodeURL(a.where); err != nil {
 		return nil, fmt.Errorf("--http: %w", err)
 	}
-	from, file := "--http-token-file", string(c.Token)
-	if file == "" {
-		from, file = "PULSERING_HTTP_TOKEN_FILE", os.Getenv("PULSERING_HTTP_TOKEN_FILE")
-	}
-	if file != "" {
-		if a.token, err = readToken(file); err != nil {
-			return nil, fmt.Errorf("%s: %w", from, err)
+	a.token = c.Token.token
+	if file := os.Getenv("PULSERING_HTTP_TOKEN_FILE"); file != "" && a.token == "" {
+		read, err := readTokenFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("PULSERING_HTTP_TOKEN_FILE: %w", err)
 		}
+		a.token = read.token
 	}
 	if c.CA != "" {
 		pool := x509.NewCertPool()
@@ -128,25 +127,6 @@ func (c *askedNode) open() (*asked, error) {
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
 	}
 	return a, nil
-}
-
-// readToken reads the token of a node from a file. The node itself judges it.
-func readToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	const longest = 1024
-	b, err := io.ReadAll(io.LimitReader(f, longest+3))
-	if err != nil {
-		return "", err
-	}
-	token := strings.TrimRight(string(b), "\r\n")
-	if token == "" || len(token) > longest || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%s holds no token: want 16 to %d printable characters in one line, those of the node's --http-token-file", printable(path), longest)
-	}
-	return token, nil
 }
 
 const (

@@ -87,7 +87,8 @@ func (r *actingRing) RemoveKey(_ context.Context, key []byte) ([]cluster.Answer,
 // serveToken serves the ring over HTTP with a token, and returns the flags to ask it with.
 func serveToken(t *testing.T, r *actingRing) []string {
 	t.Helper()
-	guard, err := newGuard(httpFlags{HTTPTokenFile: tokenFile{"token", someToken}})
+	file := tempFile(t, "token", someToken+"\n")
+	guard, err := newGuard(httpFlags{HTTP: "127.0.0.1:0", HTTPTokenFile: tokenFile{file, someToken}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func serveToken(t *testing.T, r *actingRing) []string {
 	}
 	t.Cleanup(on.close)
 	on.web.Joined(r)
-	return []string{"--http", on.http.String(), "--http-token-file", tempFile(t, "token", someToken+"\n")}
+	return []string{"--http", on.http.String(), "--http-token-file", file}
 }
 
 func tempFile(t *testing.T, name, text string) string {
@@ -167,12 +168,12 @@ func TestTokens(t *testing.T) {
 	}{
 		{"no token", nil, exitFailed, "asks for its token: give --http-token-file FILE"},
 		{"another token", []string{"--http-token-file", tempFile(t, "t", "fedcba9876543210")}, exitFailed, "does not take the token"},
-		{"no file", []string{"--http-token-file", "/nowhere"}, exitFailed, "--http-token-file: open /nowhere"},
-		{"a directory", []string{"--http-token-file", t.TempDir()}, exitFailed, "is a directory"},
-		{"an empty file", []string{"--http-token-file", tempFile(t, "t", "\n")}, exitFailed, "holds no token"},
-		{"a binary", []string{"--http-token-file", tempFile(t, "t", "\x00\x01\x02")}, exitFailed, "holds no token"},
-		{"two lines", []string{"--http-token-file", tempFile(t, "t", someToken+"\n"+someToken)}, exitFailed, "holds no token"},
-		{"a long file", []string{"--http-token-file", tempFile(t, "t", strings.Repeat("a", 5000))}, exitFailed, "holds no token"},
+		{"no file", []string{"--http-token-file", "/nowhere"}, exitUsage, "--http-token-file: open /nowhere"},
+		{"a directory", []string{"--http-token-file", t.TempDir()}, exitUsage, "is a directory"},
+		{"an empty file", []string{"--http-token-file", tempFile(t, "t", "\n")}, exitUsage, "0 characters long"},
+		{"a binary", []string{"--http-token-file", tempFile(t, "t", "\x00\x01\x02"+someToken)}, exitUsage, "character 1 is"},
+		{"two lines", []string{"--http-token-file", tempFile(t, "t", someToken+"\n"+someToken)}, exitUsage, "character 17 is"},
+		{"a long file", []string{"--http-token-file", tempFile(t, "t", strings.Repeat("a", 5000))}, exitUsage, "is longer than 1024"},
 		{"no flag's value", []string{"--http-token-file", ""}, exitUsage, "--http-token-file: is empty"},
 		{"two nodes", []string{"--control", "/tmp/x.sock"}, exitUsage, "--http and --control"},
 		{"a certificate without TLS", []string{"--http-ca", "/x"}, exitUsage, "--http-ca: is for --http https://"},
@@ -255,18 +256,19 @@ func TestFindsSocket(t *testing.T) {
 	defer os.RemoveAll(short)
 	dir = short
 	t.Setenv("XDG_RUNTIME_DIR", dir)
-	own := socketDirs()[0]
-	if own != filepath.Join(dir, "pulsering") || filepath.Dir(defaultControl("a/../b")) != own || filepath.Dir(defaultControl("..")) != own {
-		t.Errorf("a node has its socket in %v: %q", own, defaultControl("a/../b"))
+	own := filepath.Join(dir, "pulsering")
+	if socketDirs()[0] != own {
+		t.Errorf("sockets are looked for in %q", socketDirs())
 	}
-	if err := os.Mkdir(own, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(own, "bee"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	ant, beeAt := filepath.Join(own, "control.sock"), filepath.Join(own, "bee", "control.sock")
 	if path, err := onlySocket([]string{own, "/nowhere"}); path != "" || err != nil {
 		t.Errorf("none: %q, %v", path, err)
 	}
-	start := func(name string) *served {
-		on, err := serving{control: defaultControl(name)}.start(hclog.NewNullLogger())
+	start := func(name, path string) *served {
+		on, err := serving{control: path}.start(hclog.NewNullLogger())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +278,7 @@ func TestFindsSocket(t *testing.T) {
 		on.web.Joined(r)
 		return on
 	}
-	stale, err := net.Listen("unix", defaultControl("stale"))
+	stale, err := net.Listen("unix", filepath.Join(own, "stale.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,24 +287,24 @@ func TestFindsSocket(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(own, "file.sock"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start("ant")
+	start("ant", ant)
 	if code, out, stderr := pulsering(t, "members"); code != 0 || !strings.HasPrefix(out, "as ant sees them") {
 		t.Errorf("one: %d %q %q", code, out, stderr)
 	}
 	if code, out, _ := pulsering(t, "complete-names"); code != 0 || out != "ant\nb\n" {
 		t.Errorf("names: %d %q", code, out)
 	}
-	bee := start("bee")
+	bee := start("bee", beeAt)
 	code, out, stderr := pulsering(t, "members")
 	if code != exitFailed || out != "" || !strings.Contains(stderr, "2 nodes run on this machine") ||
-		!strings.Contains(stderr, "--control "+defaultControl("ant")) || !strings.Contains(stderr, "--control "+defaultControl("bee")) {
+		!strings.Contains(stderr, "--control "+ant) || !strings.Contains(stderr, "--control "+beeAt) {
 		t.Errorf("two: %d %q %q", code, out, stderr)
 	}
-	if code, out, stderr := pulsering(t, "members", "--control", defaultControl("bee")); code != 0 || !strings.HasPrefix(out, "as bee sees them") {
+	if code, out, stderr := pulsering(t, "members", "--control", beeAt); code != 0 || !strings.HasPrefix(out, "as bee sees them") {
 		t.Errorf("named: %d %q %q", code, out, stderr)
 	}
 	bee.close()
-	if code, _, stderr := pulsering(t, "members", "--control", defaultControl("bee")); code != exitFailed || !strings.Contains(stderr, "no node listens on") {
+	if code, _, stderr := pulsering(t, "members", "--control", beeAt); code != exitFailed || !strings.Contains(stderr, "no node listens on") {
 		t.Errorf("ended: %d %q", code, stderr)
 	}
 	if code, out, _ := pulsering(t, "members"); code != 0 || !strings.HasPrefix(out, "as ant sees them") {

@@ -30,7 +30,8 @@ func pulsering(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, command := range []string{"demo", "node", "members", "events", "keepalive", "nat", "keygen", "version"} {
+	for _, command := range []string{"demo", "node", "members", "events", "top", "explain", "ping", "leave", "forget", "keepalive", "nat", "keygen", "replay", "completion",
+		"man", "version"} {
 		code, out, stderr := pulsering(t, command, "--help")
 		if code != 0 || stderr != "" {
 			t.Errorf("%s --help: exit code %d, stderr %q", command, code, stderr)

@@ -225,21 +225,31 @@ func spellSeconds(s float64) string {
 	return spell(time.Duration(s * 1e9))
 }
 
-// spell is a span of any length with three digits or so.
+// spell is a span of any length, with three digits or so.
 func spell(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return fmt.Sprintf("%.3g µs", float64(d)/1e3)
-	case d < time.Second:
-		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
-	case d < time.Minute:
-		return fmt.Sprintf("%.3g s", d.Seconds())
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%.3g min", d.Minutes())
-	case d < 72*time.Hour:
-		return fmt.Sprintf("%.3g h", d.Hours())
+	units := []struct {
+		name string
+		size time.Duration
+		most float64 // of this unit; more is said in the next one
+	}{
+		{"µs", time.Microsecond, 999.5}, {"ms", time.Millisecond, 999.5}, {"s", time.Second, 60}, {"min", time.Minute, 120}, {"h", time.Hour, 72},
+		{"d", 24 * time.Hour, math.Inf(1)},
 	}
-	return fmt.Sprintf("%.4g d", d.Hours()/24)
+	i := 0
+	for float64(d)/float64(units[i].size) >= units[i].most {
+		i++
+	}
+	x, places := float64(d)/float64(units[i].size), 2
+	if x >= 99.95 {
+		places = 0
+	} else if x >= 9.995 {
+		places = 1
+	}
+	text := strconv.FormatFloat(x, 'f', places, 64)
+	if places > 0 {
+		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	}
+	return text + " " + units[i].name
 }
 
 var errNoCurve = errors.New("all heartbeats came at one moment: there is nothing to show")

@@ -142,7 +142,7 @@ func TestReplay(t *testing.T) {
 	if code != 0 || stderr != "" || strings.Contains(out, "\x1b") {
 		t.Fatalf("%d %q\n%s", code, stderr, out)
 	}
-	for _, want := range []string{"one every 1 s (the median)", "lost (5.", "← one in 30 d", "MISTAKES  PROMISED", "φ over time is drawn in " + plot} {
+	for _, want := range []string{"one every 1 s (the median)", "978 lost (4.9 %)", "← one in 30 d", "MISTAKES  PROMISED", "φ over time is drawn in " + plot} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -208,6 +208,18 @@ func TestChart(t *testing.T) {
 	for _, line := range lines {
 		if n := len([]rune(line)); n > chartMargin+60 {
 			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+}
+
+func TestSpell(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 µs", 1500: "1.5 µs", 999_600: "1 ms", time.Second - 1: "1 s", 125 * time.Millisecond: "125 ms", 9999 * time.Millisecond: "10 s",
+		12345 * time.Millisecond: "12.3 s", time.Minute: "1 min", 100 * time.Minute: "100 min", 2 * time.Hour: "2 h", 720 * time.Hour: "30 d",
+		876000 * time.Hour: "36500 d",
+	} {
+		if got := spell(d); got != want {
+			t.Errorf("%v: %q; want %q", time.Duration(d), got, want)
 		}
 	}
 }

@@ -60,8 +60,8 @@ func (m topModel) after(messages ...tea.Msg) topModel {
 
 var morning = time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)
 
-// pack is members, seen at a time: one in doubt, one down, one wedged, one left.
-func pack(at time.Time) looked {
+// sixOf are members, seen at a time: one in doubt, one down, one wedged, one left.
+func sixOf(at time.Time) looked {
 	heard := func(name string, state cluster.State, phi float64) memberLine {
 		return memberLine{Member: cluster.Member{
 			Name: name, Addr: "10.0.0.1:7946", State: state, Phi: phi, Observed: true, LastHeard: at.Add(-200 * time.Millisecond),
@@ -83,12 +83,12 @@ func topOf(t *testing.T) topModel {
 	t.Cleanup(func() { time.Local = before })
 	m := newTop(false, morning).after(judged{explanation{Threshold: 8}})
 	for i := range 30 {
-		l := pack(morning.Add(time.Duration(i) * time.Second))
+		l := sixOf(morning.Add(time.Duration(i) * time.Second))
 		l.members[2].Phi = float64(i) / 6
 		m = m.after(l)
 	}
 	at := morning.Add(29 * time.Second)
-	return m.after(pack(at), happened{eventLineOf("suspect", "cat", at)})
+	return m.after(sixOf(at), happened{eventLineOf("suspect", "cat", at)})
 }
 
 func eventLineOf(kind, name string, at time.Time) (e eventLine) {
@@ -123,7 +123,7 @@ q quit  ? help  ↑↓ choose  Enter why  s sort  / filter  Space pause`
 // On no terminal, however small, does a line leave the screen, and nothing that others wrote is obeyed there.
 func TestTopFitsAnywhere(t *testing.T) {
 	base := topOf(t)
-	hostile := pack(morning.Add(30 * time.Second))
+	hostile := sixOf(morning.Add(30 * time.Second))
 	hostile.members[1].Name = "\x1b[2J\x1b]0;own\a"
 	hostile.members[2].Name = strings.Repeat("長", 200)
 	hostile.members[2].Tags = map[string]string{"\x1b": "\r\n"}
@@ -190,7 +190,7 @@ func TestTopSortsAndFilters(t *testing.T) {
 		t.Errorf("pasted: %q", got.filter)
 	}
 	// Rows do not jump while nobody is in doubt: φ between two heartbeats is no order.
-	calm := pack(morning)
+	calm := sixOf(morning)
 	for i := range calm.members {
 		calm.members[i].State, calm.members[i].Health = cluster.StateUp, cluster.HealthUnknown
 		calm.members[i].Phi = float64((i*7)%5) / 5.01
@@ -223,7 +223,7 @@ func TestTopScrolls(t *testing.T) {
 func TestTopPauses(t *testing.T) {
 	m := topOf(t).after("space")
 	paused := m.text()
-	later := pack(morning.Add(40 * time.Second))
+	later := sixOf(morning.Add(40 * time.Second))
 	later.members[1].State = cluster.StateDown
 	m = m.after(later, happened{eventLineOf("down", "bee", morning)})
 	if text := m.text(); !strings.Contains(text, "paused at 09:00:29") || strings.Contains(text, "2 down") || strings.Count(text, "\n") != strings.Count(paused, "\n") ||
@@ -242,10 +242,10 @@ func TestTopLosesConnection(t *testing.T) {
 	if text := m.text(); !strings.Contains(text, "lost connection 4.0 s ago, trying again: nothing listens") || !strings.Contains(text, "cat       suspect") {
 		t.Errorf("\n%s", text)
 	}
-	if text := m.after(pack(morning.Add(35 * time.Second))).text(); strings.Contains(text, "lost") {
+	if text := m.after(sixOf(morning.Add(35 * time.Second))).text(); strings.Contains(text, "lost") {
 		t.Errorf("\n%s", text)
 	}
-	alone := pack(morning)
+	alone := sixOf(morning)
 	alone.members[0].Isolated = true
 	if text := m.after(alone).text(); !strings.Contains(text, "ant is isolated: it hears none of the others") {
 		t.Errorf("\n%s", text)
@@ -300,9 +300,9 @@ func TestTopExplains(t *testing.T) {
 
 // What the node remembers of φ comes before what was seen since, and nothing older than a minute stays.
 func TestTopHistory(t *testing.T) {
-	m := newTop(false, morning).after(pack(morning))
+	m := newTop(false, morning).after(sixOf(morning))
 	older := []sample{{morning.Add(-2 * time.Minute), 9}, {morning.Add(-30 * time.Second), 2}, {morning.Add(time.Second), 7}}
-	m = m.after(recalled{"bee", older}, pack(morning.Add(time.Second)))
+	m = m.after(recalled{"bee", older}, sixOf(morning.Add(time.Second)))
 	var got []string
 	for _, s := range m.live.history["bee"] {
 		got = append(got, fmt.Sprintf("%.0f:%v", s.Time.Sub(morning).Seconds(), s.Phi))
@@ -311,7 +311,7 @@ func TestTopHistory(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for i := range 200 {
-		m = m.after(pack(morning.Add(time.Duration(i) * time.Second)))
+		m = m.after(sixOf(morning.Add(time.Duration(i) * time.Second)))
 	}
 	if n := len(m.live.history["bee"]); n != 61 {
 		t.Errorf("%d samples of a minute", n)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,31 +13,28 @@ import (
 	"time"
 )
 
-// Where a node has its control socket unless it is told, and how the commands find it there: of the nodes that run as the same
-// user there is mostly one. Only directories are looked at that nobody but that user, or root, can put a file in.
+// How the commands find a node that they are not told: by its control socket, in one of the places where a node's --state-dir or
+// --control is by custom, or one directory further down, where several nodes run. Only directories are looked at that nobody but
+// this user, root or a node's own user can put a file in.
 
 // customaryHTTP is where a node is asked that has no socket: the address of the examples, and of Windows, which has none.
 const customaryHTTP = "127.0.0.1:8080"
 
-// socketDirs are the directories of control sockets, the one first that a node of this user makes its own in.
+// socketDirs are the places of sockets.
 func socketDirs() (dirs []string) {
-	add := func(parts ...string) {
-		if dir := filepath.Join(parts...); filepath.IsAbs(parts[0]) && !slices.Contains(dirs, dir) {
+	add := func(dir string, below ...string) {
+		dir = filepath.Join(append([]string{dir}, below...)...)
+		if filepath.IsAbs(dir) && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
-	service, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":") // of systemd
-	for _, dir := range []string{os.Getenv("PULSERING_STATE_DIR"), service} {
+	if dir := os.Getenv("PULSERING_STATE_DIR"); dir != "" { // as in the container of a node
 		add(dir)
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		add(dir, "pulsering")
-	}
-	if os.Getuid() == 0 {
-		add("/run/pulsering")
-	}
-	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
-		add(dir, "pulsering")
+	for _, variable := range []string{"XDG_RUNTIME_DIR", "XDG_STATE_HOME"} {
+		if dir := os.Getenv(variable); dir != "" {
+			add(dir, "pulsering")
+		}
 	}
 	if home, err := os.UserHomeDir(); err == nil {
 		add(home, ".local/state/pulsering")
@@ -48,24 +44,16 @@ func socketDirs() (dirs []string) {
 	return dirs
 }
 
-// defaultControl is where a node of that name has its socket unless it is told. The directory may have to be made, with mode 0700.
-func defaultControl(name string) string {
-	return filepath.Join(socketDirs()[0], strings.TrimLeft(url.PathEscape(name), ".")+".sock")
-}
-
 // onlySocket returns the one socket in dirs where somebody listens; empty: there is none.
 func onlySocket(dirs []string) (string, error) {
 	var found, closed []string
 	for _, dir := range dirs {
-		files, err := os.ReadDir(dir)
-		if errors.Is(err, fs.ErrPermission) {
+		if _, err := os.ReadDir(dir); errors.Is(err, fs.ErrPermission) {
 			closed = append(closed, dir)
 		}
-		for _, file := range files {
-			path := filepath.Join(dir, file.Name())
-			if file.Type() != fs.ModeSocket || filepath.Ext(path) != ".sock" {
-				continue
-			}
+		here, _ := filepath.Glob(filepath.Join(quoteGlob(dir), "*.sock"))
+		below, _ := filepath.Glob(filepath.Join(quoteGlob(dir), "*", "*.sock"))
+		for _, path := range append(here, below...) {
 			conn, err := net.DialTimeout("unix", path, time.Second)
 			switch {
 			case err == nil:
@@ -90,4 +78,9 @@ func onlySocket(dirs []string) (string, error) {
 			printable(closed[0]))
 	}
 	return "", nil
+}
+
+// quoteGlob makes a path stand for itself in a pattern.
+func quoteGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
