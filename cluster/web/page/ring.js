@@ -196,8 +196,10 @@ export class Ring {
     this.#spread(labels);
     const parts = labels.flatMap(l => {
       const end = ["end", "middle", "start"][l.side + 1];
+      const room = l.side === 0 ? this.width * 0.6 : this.width / 2 - Math.abs(l.x) - 2;
+      const name = fit(printable(l.name), room), more = l.phi > 0 ? ` φ ${phiText(l.phi)}` : "";
       const text = svg("text", { class: `label is-${l.state}`, x: l.x.toFixed(1), y: (l.y + 4).toFixed(1), "text-anchor": end },
-        fit(printable(l.name), l.side === 0 ? 150 : labelRoom) + (l.phi > 0 && l.name.length < 9 ? ` φ ${phiText(l.phi)}` : ""));
+        widthOf(name + more) <= room ? name + more : name);
       const lead = many && Math.abs(l.y - l.entry.y) > labelHeight &&
         svg("line", { class: "lead", x1: l.entry.x.toFixed(1), y1: l.entry.y.toFixed(1), x2: (l.x - Math.sign(l.x) * 3).toFixed(1), y2: l.y.toFixed(1) });
       return lead ? [lead, text] : [text];
