@@ -79,6 +79,7 @@ function draw() {
   cancelAnimationFrame(frame);
   waiting = frame = 0;
   drawnAt = performance.now();
+  if (view.member === null) table.measure();
   const token = model.link.state === "token", empty = model.members.size === 0;
   show(byId("gate"), token);
   show(byId("overview"), !token && view.member === null);
@@ -127,9 +128,9 @@ function wantDetails() {
 }
 
 let lastTable = "#/";
-let lastRow = null;
+let lastRow = null, lastScroll = 0;
 function route(first) {
-  if (view.member === null && !first) lastTable = tableAddress();
+  if (view.member === null && !first) [lastTable, lastScroll] = [tableAddress(), scrollY];
   const before = view.member;
   readAddress();
   if (view.member !== null) {
@@ -143,8 +144,10 @@ function route(first) {
     scrollTo(0, 0);
     byId("member-name").focus({ preventScroll: true });
   } else {
+    scrollTo(0, lastScroll);
+    table.scrolled();
     const link = [...document.querySelectorAll("tbody tr")].find(row => row.dataset.name === lastRow)?.querySelector("a");
-    (link ?? byId("headline")).focus();
+    (link ?? byId("headline")).focus({ preventScroll: true });
   }
 }
 
@@ -221,7 +224,7 @@ function setUp() {
   });
   addEventListener("keydown", onKey);
   addEventListener("hashchange", () => route(false));
-  addEventListener("scroll", () => { if (view.member === null) requestAnimationFrame(() => table.drawRows()); }, { passive: true });
+  addEventListener("scroll", () => { if (view.member === null) requestAnimationFrame(() => table.scrolled()); }, { passive: true });
   addEventListener("resize", soon);
 }
 

@@ -20,8 +20,9 @@ const patience = 20 * time.Second
 
 // browser is one page in a browser of its own.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	trace *trace
 }
 
 // launch opens a page. What goes wrong in its scripts fails the test.
@@ -43,6 +44,7 @@ func launch(t *testing.T, url string, width, height int) *browser {
 		chromedp.Flag("force-color-profile", "srgb"),
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
+	record := &trace{}
 	ctx, stopPage := chromedp.NewContext(alloc, chromedp.WithErrorf(t.Logf), chromedp.WithListener(func(event any) {
 		switch e := event.(type) {
 		case *runtime.EventExceptionThrown:
@@ -52,9 +54,9 @@ func launch(t *testing.T, url string, width, height int) *browser {
 				t.Errorf("the page breaks its policy: %s", e.Entry.Text)
 			}
 		}
-	}))
+	}), chromedp.WithListener(record.listener))
 	t.Cleanup(func() { stopPage(); stopAlloc() })
-	b := &browser{t, ctx}
+	b := &browser{t, ctx, record}
 	b.size(width, height)
 	b.do(chromedp.Navigate(url))
 	return b

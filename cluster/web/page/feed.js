@@ -22,6 +22,7 @@ export function eventItem(e, withName = true) {
 export class Feed {
   #kept = new Map();
   #held = null; // how many events there were when it was held
+  #scrolled = false; // somebody reads what is further down
   #told = 0;
   #toTell = [];
   #timer = 0;
@@ -32,6 +33,7 @@ export class Feed {
     this.empty = document.getElementById("feed-empty");
     this.announcer = document.getElementById("announcer");
     this.button.addEventListener("click", () => this.hold());
+    this.list.addEventListener("scroll", () => { this.#scrolled = this.list.scrollTop > 4; }, { passive: true });
   }
 
   hold() {
@@ -43,10 +45,10 @@ export class Feed {
   draw() {
     const held = this.#held ?? Infinity;
     const events = model.events.filter(e => e.number <= held).slice(0, shown);
-    const scrolled = this.list.scrollTop > 4, before = this.list.scrollHeight;
+    const before = this.#scrolled ? this.list.scrollHeight : 0;
     const byNumber = new Map(events.map(e => [e.number, e]));
     arrange(this.list, this.#kept, [...byNumber.keys()], number => eventItem(byNumber.get(number)), () => {});
-    if (scrolled) this.list.scrollTop += this.list.scrollHeight - before; // what is being read stays where it is
+    if (this.#scrolled) this.list.scrollTop += this.list.scrollHeight - before; // what is being read stays where it is
     const waiting = model.eventCount - held;
     say(this.button, this.#held === null ? "Hold" : waiting > 0 ? `Show ${plural(waiting, "new event")}` : "Held");
     show(this.list, events.length > 0);

@@ -6,7 +6,8 @@ import * as clock from "./clock.js";
 const trailFor = 60_000;  // φ is kept for so long
 const eventsKept = 300;
 const detailEvery = 400;  // one member is asked about at a time
-const detailFor = 4_000;  // and not again before, unless its page is open
+const detailFor = 4_000;  // and not again before, unless its page is open,
+const badFor = 1_500;     // or it is not well
 
 export const model = {
   members: new Map(),     // by name, as the node marshals them, and: self, trail of [time, φ], last (its latest event)
@@ -232,7 +233,7 @@ function nextDetail() {
   const now = performance.now();
   const age = name => now - (model.details.get(name)?.at ?? -Infinity);
   if (opened !== null && age(opened) > 900) return opened;
-  return wanted.find(name => model.members.has(name) && !(age(name) < detailFor));
+  return wanted.find(name => model.members.has(name) && !(age(name) < (rank(model.members.get(name)) < 3 ? badFor : detailFor)));
 }
 
 function takeDetail(name, value) {

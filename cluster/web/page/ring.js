@@ -43,7 +43,7 @@ function lines(names) {
 
 // Ring draws into a holder, and keeps a picture that is only changed where it differs.
 export class Ring {
-  #nodes = new Map();   // name → {node, use, x, y, state}
+  #nodes = new Map();   // name → {node, shape, x, y, angle, size, state}
   #edges = new Map();
   #laidOut = "";
   #hover = null;
@@ -90,7 +90,7 @@ export class Ring {
       if (entry.state === state) continue;
       entry.state = state;
       put(entry.node, "class", `dot is-${state}`);
-      put(entry.use, "href", `#shape-${state}`);
+      entry.shape.replaceChildren(...parts(state));
     }
     this.#drawEdges(known);
     this.#drawLabels(names, bad);
@@ -131,9 +131,8 @@ export class Ring {
       if (out) outside.push({ x, y });
       let entry = this.#nodes.get(name);
       if (!entry) {
-        const use = svg("use", { x: -10, y: -10, width: 20, height: 20 }); // its href comes with its state
-        const node = svg("g", { class: "dot" }, use);
-        this.#nodes.set(name, entry = { node, use });
+        const shape = svg("g"), node = svg("g", { class: "dot" }, shape); // its parts come with its state
+        this.#nodes.set(name, entry = { node, shape });
         this.dots.append(node);
       }
       Object.assign(entry, { angle, x, y });
@@ -197,8 +196,10 @@ export class Ring {
     this.#spread(labels);
     const parts = labels.flatMap(l => {
       const end = ["end", "middle", "start"][l.side + 1];
+      const room = l.side === 0 ? this.width * 0.6 : this.width / 2 - Math.abs(l.x) - 2;
+      const name = fit(printable(l.name), room), more = l.phi > 0 ? ` φ ${phiText(l.phi)}` : "";
       const text = svg("text", { class: `label is-${l.state}`, x: l.x.toFixed(1), y: (l.y + 4).toFixed(1), "text-anchor": end },
-        fit(printable(l.name), l.side === 0 ? 150 : labelRoom) + (l.phi > 0 && l.name.length < 9 ? ` φ ${phiText(l.phi)}` : ""));
+        widthOf(name + more) <= room ? name + more : name);
       const lead = many && Math.abs(l.y - l.entry.y) > labelHeight &&
         svg("line", { class: "lead", x1: l.entry.x.toFixed(1), y1: l.entry.y.toFixed(1), x2: (l.x - Math.sign(l.x) * 3).toFixed(1), y2: l.y.toFixed(1) });
       return lead ? [lead, text] : [text];
@@ -251,6 +252,11 @@ export class Ring {
     this.tip.style.left = `${Math.max(0, Math.min(this.width - 180, left - 90))}px`;
     this.tip.style.top = `${top > 90 ? top - 74 : top + 16}px`;
   }
+}
+
+// parts are those of a symbol. A use of it would do, and costs a browser several times as much with 500 of them.
+function parts(state) {
+  return [...document.getElementById(`shape-${state}`).children].map(part => part.cloneNode(true));
 }
 
 function replaceIn(group, parts) {

@@ -100,7 +100,16 @@ export class Table {
     show(this.none, n === 0 && all > 0);
     put(this.table, "aria-rowcount", n + 1);
     put(this.table, "aria-colcount", Object.keys(columns).length);
-    this.drawRows();
+    this.#drawRows();
+  }
+
+  // measure notes where the rows are. It is cheap as long as nothing was changed since the last picture.
+  measure() { this.top = this.body.getBoundingClientRect().top; }
+
+  // scrolled draws the rows that are in sight now.
+  scrolled() {
+    this.measure();
+    this.#drawRows();
   }
 
   #arrange(members, view) {
@@ -116,14 +125,13 @@ export class Table {
     this.#orderedAt = now;
   }
 
-  // drawRows draws those in sight.
-  drawRows() {
+  #drawRows() {
     const n = this.#order.length;
     if (n === 0) return;
     let from = 0, to = n;
     const height = this.#rowHeight();
     if (n > allUpTo) {
-      const { top } = this.body.getBoundingClientRect();
+      const { top } = this;
       from = Math.max(0, Math.min(n - 1, Math.floor(-top / height) - beside));
       to = Math.min(n, Math.ceil((innerHeight - top) / height) + beside);
       to = Math.max(to, Math.min(n, from + 1));
