@@ -31,7 +31,7 @@ type route struct {
 var routes = []route{
 	{"GET", "/livez", []string{"verbose"}, asking, true, (*door).serveLive},
 	{"GET", "/readyz", []string{"verbose"}, asking, true, (*door).serveReady},
-	{"GET", "/metrics", nil, reading, true, (*door).serveMetrics},
+	{"GET", "/metrics", nil, reading, false, (*door).serveMetrics},
 	{"GET", "/v1/openapi.json", nil, asking, true, (*door).serveOpenAPI},
 	{"GET", "/v1/self", nil, reading, false, (*door).serveSelf},
 	{"GET", "/v1/members", []string{"state", "tag"}, reading, false, (*door).serveMembers},

@@ -41,7 +41,7 @@ type Options struct {
 	Token func() string
 	// Hosts are names that the server is asked by, without ports, beside localhost and all IP addresses.
 	Hosts []string
-	// Metrics answers GET /metrics, also before the node has joined. Nil: 404.
+	// Metrics answers GET /metrics once the node has joined. Nil: 404.
 	Metrics http.Handler
 	// Streams is how many readers of events each of the two handlers serves at a time. Zero: 1,000.
 	Streams int

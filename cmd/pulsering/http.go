@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -144,15 +143,5 @@ func (on *served) close() {
 	on.running.Wait()
 }
 
-// later is a handler that is there once the node is.
-type later struct{ handler atomic.Pointer[http.Handler] }
-
-func (l *later) set(h http.Handler) { l.handler.Store(&h) }
-
-func (l *later) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h := l.handler.Load(); h != nil {
-		(*h).ServeHTTP(w, r)
-		return
-	}
-	http.Error(w, "still joining: ask again", http.StatusServiceUnavailable)
-}
+// later is a handler that is there once the node is: package web asks it for nothing before.
+type later struct{ http.Handler }

@@ -180,7 +180,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if con.together { // where that line is left out, see isNews
 		log.Info("Ctrl-C leaves")
 	}
-	numbers.set(metrics.Handler(node))
+	numbers.Handler = metrics.Handler(node) // before web is told
 	on.web.Joined(node)
 	if on.http != nil {
 		log.Info("serving the dashboard and the API", "http", on.http)
