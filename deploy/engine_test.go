@@ -37,6 +37,7 @@ sweep() {
 read -r over
 sweep "$1"
 if [ -z "$over" ]; then # the test did not get to its end: what it had begun may come into being only now
+	rm -rf "$2"
 	sleep 3
 	sweep "$1"
 fi`
@@ -61,7 +62,7 @@ func newEngine(t *testing.T) *engine {
 func (e *engine) startReaper() {
 	e.t.Helper()
 	var said bytes.Buffer
-	cmd := exec.Command("sh", "-c", sweeping, "sh", e.name)
+	cmd := exec.Command("sh", "-c", sweeping, "sh", e.name, filepath.Dir(binary))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C at the terminal is not for it
 	cmd.Stderr = &said
 	made, err := cmd.StdinPipe()

@@ -42,6 +42,7 @@ var faults = []struct {
 	{"docker network disconnect, 5 s", nil, disconnect},
 	{"rolling restart of all five", nil, roll},
 	{"docker kill, back at another address", nil, move},
+	{"docker network disconnect, 5 s, then another address", []string{"--restart", "on-failure"}, rehome},
 	{"--cpus 0.1 for all, quiet, then docker kill", []string{"--cpus", "0.1"}, starve},
 }
 
@@ -193,6 +194,22 @@ func move(r *ring) outcome {
 	o.watch(&o.told, killed, r.others(cat), "down", cat.name)
 	o.watch(&o.back, r.instant(cat.id, ".State.StartedAt"), r.others(cat), "up", cat.name, func(e event) bool { return e.Addr == cat.addr+":7946" })
 	cat.seesAllUp(killed)
+	return o
+}
+
+// rehome gives a node another address while it runs. It cannot go on at one that the others do not know, and ends; the engine starts it anew.
+func rehome(r *ring) outcome {
+	cat := r.all[2]
+	o := outcome{began: time.Now(), ill: []string{cat.name}}
+	r.docker("network", "disconnect", r.network, cat.id)
+	o.watch(&o.told, o.began, r.others(cat), "down", cat.name)
+	time.Sleep(time.Until(o.began.Add(absence)))
+	over := time.Now()
+	cat.addr = r.host(50)
+	r.docker("network", "connect", "--ip", cat.addr, "--alias", "node", r.network, cat.id)
+	o.watch(&o.back, over, r.others(cat), "up", cat.name, func(e event) bool { return e.Addr == cat.addr+":7946" })
+	cat.expect(over, "joined", cat.name)
+	cat.seesAllUp(over)
 	return o
 }
 
