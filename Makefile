@@ -8,7 +8,11 @@ SHORT   ?= $(CURDIR)/.lab-short
 AGAINST ?=
 JOBS    ?=
 
-.PHONY: all test race lint e2e fuzz bench demo lab lab-short phi
+# image: its name, and the processor that it is for.
+IMAGE     ?= pulsering:dev
+IMAGEARCH ?= $(shell go env GOARCH)
+
+.PHONY: all test race lint e2e fuzz bench demo image lab lab-short phi
 
 all: lint test race e2e fuzz
 
@@ -30,7 +34,7 @@ lint: ## gofmt, vet, staticcheck, and that other systems and processors still bu
 	CGO_ENABLED=0 GOARCH=386 go build ./...
 
 e2e: ## Real processes, real sockets, real signals, on loopback and across network namespaces
-	go test -tags e2e -count=1 -timeout 20m ./cmd/... ./cluster/web/... ./detector/... ./examples/... ./internal/supervise/...
+	go test -tags e2e -count=1 -timeout 20m ./cmd/... ./cluster/web/... ./deploy/... ./detector/... ./examples/... ./internal/supervise/...
 
 fuzz: ## Every decoder of anything from the network, FUZZTIME each
 	@for target in $$(grep -rho --include='*_test.go' 'func Fuzz[A-Za-z0-9_]*' . | sed 's/func //' | sort -u); do \
@@ -54,3 +58,9 @@ phi: ## The calibration of φ under four seeds and its competitors into docs/res
 
 demo:
 	go run ./cmd/pulsering demo
+
+image: ## A container image of the command; an engine with nothing but its builder is enough
+	rm -rf .image && mkdir -p .image/state
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGEARCH) go build -trimpath -ldflags='-s -w' -o .image/pulsering ./cmd/pulsering
+	docker build --platform linux/$(IMAGEARCH) -t $(IMAGE) \
+		--label org.opencontainers.image.version=$$(go version -m .image/pulsering | awk '$$1 == "mod" { print $$3 }') .

@@ -117,7 +117,7 @@ func openIP(t *testing.T) string {
 }
 
 // Whom a node answers that others reach, and that its token is the one of the moment.
-func TestTokens(t *testing.T) {
+func TestTokensEndToEnd(t *testing.T) {
 	ip := openIP(t)
 	file := filepath.Join(t.TempDir(), "token")
 	const first, second = "first-0123456789", "second-0123456789"
