@@ -113,6 +113,7 @@ func TestServerIsFull(t *testing.T) {
 			t.Errorf("%+v, want unclear, as the server is full", got)
 		}
 		first.Wait()
+		synctest.Wait() // the server has seen the end of the first
 		if got := w.try(time.Minute); got.Outcome != Held {
 			t.Errorf("there is room again: %+v", got)
 		}
