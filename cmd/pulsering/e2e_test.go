@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/record"
 )
 
 var five = []string{"ant", "bee", "cat", "dog", "elk"}
@@ -235,7 +237,7 @@ func TestNoise(t *testing.T) {
 	conn, err := net.Dial("udp", target.addr)
 	must(t, err)
 	defer conn.Close()
-	var before, after statsLine
+	var before, after record.Stats
 	target.asks("/v1/stats", &before)
 	pace := time.NewTicker(5 * time.Millisecond) // so that the kernel does not drop them, and with them heartbeats
 	defer pace.Stop()

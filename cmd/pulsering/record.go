@@ -19,7 +19,4 @@ func newJoinedLine(self cluster.Member, at time.Time) eventLine {
 	return eventLine{record.Joined(self, at)}
 }
 
-type (
-	memberLine = record.Member
-	statsLine  = record.Stats
-)
+type memberLine = record.Member
