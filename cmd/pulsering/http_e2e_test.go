@@ -160,6 +160,7 @@ func TestEventsResumeAfterALostConnection(t *testing.T) {
 	all := town(t, []string{"ant", "bee", "cat"})
 	ant := all[0]
 	events, hangUp := sse(t, ant, "")
+	until(t, events, "up", "cat") // the last of the present states
 	must(t, syscall.Kill(all[1].cmd.Process.Pid, syscall.SIGTERM))
 	id, _ := until(t, events, "left", "bee")
 	if id == "" {
