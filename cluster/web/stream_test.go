@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -314,8 +315,10 @@ func TestEventsStuckReader(t *testing.T) {
 
 // Streams end with the node, after what is pending, with the server, and with the token.
 func TestEventsEnd(t *testing.T) {
-	token := ""
-	streams(t, Options{Token: func() string { return token }}, func(t *testing.T, f *fakeNode, s *Server, follow func(...string) *follower) {
+	var token atomic.Value
+	token.Store("")
+	now := func() string { return token.Load().(string) }
+	streams(t, Options{Token: now}, func(t *testing.T, f *fakeNode, s *Server, follow func(...string) *follower) {
 		fo := follow()
 		fo.wants("up ant")
 		f.tell(cluster.Left, "ant")
@@ -337,13 +340,13 @@ func TestEventsEnd(t *testing.T) {
 			t.Errorf("%+v after the end", e)
 		}
 	})
-	token = goodToken
-	streams(t, Options{Token: func() string { return token }}, func(t *testing.T, f *fakeNode, s *Server, follow func(...string) *follower) {
+	token.Store(goodToken)
+	streams(t, Options{Token: now}, func(t *testing.T, f *fakeNode, s *Server, follow func(...string) *follower) {
 		fo := follow("Authorization: Bearer " + goodToken)
 		fo.wants("up ant")
 		fo.quiet("id")
 		fo.quiet("")
-		token = strings.Repeat("x", ShortestToken)
+		token.Store(strings.Repeat("x", ShortestToken))
 		if block, err := fo.next(); err == nil {
 			t.Errorf("%q after the token was changed", block)
 		}
