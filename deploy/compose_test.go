@@ -5,6 +5,8 @@ package deploy
 import (
 	"bytes"
 	"encoding/base64"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +52,18 @@ func TestCompose(t *testing.T) {
 			}
 		}
 	}
+	for _, c := range r.all {
+		c.healthy()
+		c.addr = r.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", c.id)
+		// What the probes of Kubernetes ask, and Prometheus.
+		for path, want := range map[string][2]int{"/livez": {200, 200}, "/readyz": {200, 200}, "/metrics": {401, 200}, "/v1/members": {401, 200}} {
+			for i, token := range []string{"", "a-token-of-a-test"} {
+				if got := c.asked(path, token); got != want[i] {
+					t.Errorf("%s of %s with token %q: %d; want %d", path, c.name, token, got, want[i])
+				}
+			}
+		}
+	}
 	cat := r.all[slices.IndexFunc(r.all, func(c *container) bool { return c.name == "cat" })]
 	began := time.Now()
 	run("kill", "cat")
@@ -64,6 +78,21 @@ func TestCompose(t *testing.T) {
 		t.Errorf("%d called down", n)
 	}
 	run("down", "-v")
+}
+
+// asked is the status of the answer to a GET from the engine's host; 0: there is none.
+func (c *container) asked(path, token string) int {
+	request, err := http.NewRequest(http.MethodGet, "http://"+net.JoinHostPort(c.addr, "8080")+path, nil)
+	must(c.ring.t, err)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := (&http.Client{Timeout: patient}).Do(request)
+	if err != nil {
+		return 0
+	}
+	answer.Body.Close()
+	return answer.StatusCode
 }
 
 // composeCommand is Compose, the plugin or the program of its own.

@@ -77,21 +77,26 @@ func TestContainers(t *testing.T) {
 		strings.Join(table, "\n"))
 }
 
-// A container is healthy once it has joined, and says goodbye when the engine stops it.
-func TestHealthAndStop(t *testing.T) {
+// A container is healthy once it has joined, answers commands that are run in it, and says goodbye when the engine stops it or when it is
+// told to leave, as Kubernetes does before it stops a pod.
+func TestHealthAndGoodbye(t *testing.T) {
 	r := newEngine(t).newRing(t, "--health-interval=1s")
 	for _, c := range r.all {
 		c.healthy()
 	}
-	elk := r.all[4]
+	ant, dog, elk := r.all[0], r.all[3], r.all[4]
+	if table := r.docker("exec", ant.id, "/pulsering", "members"); strings.Count(table, " up ") != 5 {
+		t.Errorf("pulsering members in a container:\n%s", table)
+	}
 	began := time.Now()
 	r.docker("stop", elk.id)
 	t.Logf("docker stop took %.1f s", time.Since(began).Seconds())
-	for _, c := range r.others(elk) {
-		c.expect(began, "left", elk.name)
-	}
-	if code := r.docker("inspect", "--format", "{{.State.ExitCode}}", elk.id); code != "0" {
-		t.Errorf("exit code %s", code)
+	docker("exec", dog.id, "/pulsering", "leave") // whether it lives to see the answer is up to the engine
+	for _, gone := range []*container{dog, elk} {
+		ant.expect(began, "left", gone.name)
+		if code := r.docker("wait", gone.id); code != "0" {
+			t.Errorf("%s ended with exit code %s", gone.name, code)
+		}
 	}
 	if n := r.falseDowns(outcome{began: began}); n > 0 {
 		t.Errorf("%d called down", n)

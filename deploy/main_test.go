@@ -26,7 +26,7 @@ func buildAndRun(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	os.Setenv("TMPDIR", dir) // of all that a test makes: it is removed also where the test does not get to its end
 	binary = filepath.Join(dir, "pulsering")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "../cmd/pulsering")
+	build := exec.Command("go", "build", "-tags", "noplot", "-trimpath", "-ldflags=-s -w", "-o", binary, "../cmd/pulsering")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)

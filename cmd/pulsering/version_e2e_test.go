@@ -17,17 +17,16 @@ const someVersion = "v0.98.7" // that no release has
 
 // "go install …@version" asks a module proxy, here a directory, and has no repository around it.
 func TestVersionInstalled(t *testing.T) {
-	dir := t.TempDir()
+	dir, source := t.TempDir(), clone(t)
 	proxy := filepath.Join(dir, "proxy", "github.com", "pulsering", "pulsering", "@v")
 	must(t, os.MkdirAll(proxy, 0o755))
-	module := filepath.Join(repository(t), "go.mod")
-	text, err := os.ReadFile(module)
+	text, err := os.ReadFile(filepath.Join(source, "go.mod"))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(proxy, someVersion+".mod"), text, 0o644))
 	must(t, os.WriteFile(filepath.Join(proxy, someVersion+".info"), fmt.Appendf(nil, `{"Version":%q,"Time":"2026-01-02T03:04:05Z"}`, someVersion), 0o644))
 	must(t, os.WriteFile(filepath.Join(proxy, "list"), []byte(someVersion+"\n"), 0o644))
 	// A module's archive ends where another module begins.
-	tool(t, repository(t), nil, "git", "archive", "--format=zip", "--prefix=github.com/pulsering/pulsering@"+someVersion+"/",
+	tool(t, source, nil, "git", "archive", "--format=zip", "--prefix=github.com/pulsering/pulsering@"+someVersion+"/",
 		"-o", filepath.Join(proxy, someVersion+".zip"), "HEAD", ":!docs/results", ":!detector/link/bench")
 
 	cache := strings.TrimSpace(tool(t, dir, nil, "go", "env", "GOMODCACHE"))
@@ -40,23 +39,28 @@ func TestVersionInstalled(t *testing.T) {
 
 // A build in a clone at a tag has the tag's name, and the commit.
 func TestVersionOfTag(t *testing.T) {
-	clone := filepath.Join(t.TempDir(), "clone")
-	tool(t, repository(t), nil, "git", "clone", "-q", ".", clone)
-	tool(t, clone, nil, "git", "tag", someVersion)
-	commit := strings.TrimSpace(tool(t, clone, nil, "git", "rev-parse", "HEAD"))
+	source := clone(t)
+	tool(t, source, nil, "git", "tag", someVersion)
+	commit := strings.TrimSpace(tool(t, source, nil, "git", "rev-parse", "HEAD"))
 	built := filepath.Join(t.TempDir(), "pulsering")
-	tool(t, clone, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=true", "-o", built, "./cmd/pulsering")
+	tool(t, source, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=true", "-o", built, "./cmd/pulsering")
 	says(t, built, "pulsering "+someVersion+" (go", "commit "+commit)
 }
 
-// repository is the folder of this module, and skips the test where git has no part in it.
-func repository(t *testing.T) string {
+// clone is a clone of this repository, with what has changed since the last commit committed there. It skips the test where git has no part.
+func clone(t *testing.T) string {
 	t.Helper()
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
 		t.Skipf("needs a clone, and git: %v", err)
 	}
-	return strings.TrimSpace(string(top))
+	from, to := strings.TrimSpace(string(top)), filepath.Join(t.TempDir(), "clone")
+	tool(t, from, nil, "git", "clone", "-q", ".", to)
+	changes := filepath.Join(t.TempDir(), "changes")
+	must(t, os.WriteFile(changes, []byte(tool(t, from, nil, "git", "diff", "--binary", "HEAD")), 0o600))
+	tool(t, to, nil, "git", "apply", "--allow-empty", changes)
+	tool(t, to, nil, "git", "-c", "user.name=test", "-c", "user.email=test", "commit", "-qa", "--allow-empty", "-m", "changes")
+	return to
 }
 
 // tool runs a program in a directory, with more variables, and returns what it prints.
