@@ -248,13 +248,12 @@ func TestFindsSocket(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("nodes have no control sockets there")
 	}
-	dir := lonely(t)
-	short, err := os.MkdirTemp("", "p") // a socket's path is short
+	lonely(t)
+	dir, err := os.MkdirTemp("", "p") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(short)
-	dir = short
+	defer os.RemoveAll(dir)
 	t.Setenv("XDG_RUNTIME_DIR", dir)
 	own := filepath.Join(dir, "pulsering")
 	if socketDirs()[0] != own {
