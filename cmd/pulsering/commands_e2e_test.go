@@ -57,6 +57,7 @@ func TestCommandsThroughSocket(t *testing.T) {
 	ok("Move the key to the top", "keys", "use", newKey)
 	ok("Take the key out", "keys", "remove", keyFile)
 
+	onlyDown(t, []*member{ant, bee, cat})
 	refused("", "forget", "bee") // it lives
 	cat.kill()
 	ant.expect("down", "cat")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -51,19 +50,17 @@ func (c *topCmd) Run(ctx context.Context, con console) error {
 	model, _ = model.update(first)
 	model.node, model.ctx = node, ctx
 
+	program := tea.NewProgram(model, tea.WithoutSignalHandler(), tea.WithOutput(con.out), tea.WithFPS(10))
+	// A context of its own (WithContext) would end it without waiting for the reader of keys, which is a data race there.
+	defer context.AfterFunc(ctx, program.Quit)()
 	ctx, cancel := context.WithCancel(ctx)
-	program := tea.NewProgram(model, tea.WithContext(ctx), tea.WithoutSignalHandler(), tea.WithOutput(con.out), tea.WithFPS(10))
 	var feeds sync.WaitGroup
 	feeds.Go(func() { followMembers(ctx, node, time.Duration(c.Every), program.Send) })
 	feeds.Go(func() { followEvents(ctx, node, program.Send) })
 	_, err = program.Run()
-	signalled := ctx.Err() != nil
 	cancel()
 	feeds.Wait()
-	if signalled && errors.Is(err, tea.ErrProgramKilled) {
-		return nil // stopped on purpose: all went well
-	}
-	return err
+	return err // nil where it was stopped, by a key or a signal: all went well
 }
 
 // What the feeds tell the model.

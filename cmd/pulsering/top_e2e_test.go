@@ -19,10 +19,10 @@ import (
 
 // window is a terminal with a process in it, as its user sees it.
 type window struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	master *os.File
-	before unix.Termios // how the terminal was set
+	t                *testing.T
+	cmd              *exec.Cmd
+	master, terminal *os.File     // the ends of the window and of the process
+	before           unix.Termios // how the terminal was set
 
 	mu     sync.Mutex
 	screen *vt.Emulator
@@ -35,7 +35,7 @@ func open(t *testing.T, width, height int, env []string, args ...string) *window
 	t.Helper()
 	master, terminal := openTerminal(t)
 	setSize(t, master, width, height)
-	w := &window{t: t, master: master, screen: vt.NewEmulator(width, height), closed: make(chan struct{})}
+	w := &window{t: t, master: master, terminal: terminal, screen: vt.NewEmulator(width, height), closed: make(chan struct{})}
 	before, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
 	must(t, err)
 	w.before = *before
@@ -64,7 +64,7 @@ func open(t *testing.T, width, height int, env []string, args ...string) *window
 		terminal.Close()
 		master.Close()
 		<-w.closed
-		w.screen.Close()
+		w.screen.InputPipe().(io.Closer).Close() // its Close races with the reading of answers
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -196,6 +196,19 @@ func TestTopEnds(t *testing.T) {
 			end(w)
 			w.ended(0)
 		})
+	}
+}
+
+// A window that is closed takes it along.
+func TestTopWindowCloses(t *testing.T) {
+	heeds(t, syscall.SIGHUP)
+	ant := town(t, []string{"ant"})[0]
+	w := open(t, 80, 24, nil, "top", "--http", ant.http)
+	w.shows("as ant sees them")
+	w.terminal.Close()
+	w.master.Close()
+	if code := ends(w.cmd); code < 0 {
+		t.Error("it goes on")
 	}
 }
 
