@@ -113,11 +113,3 @@ func docker(args ...string) (string, error) {
 	}
 	return strings.TrimSpace(string(out)), nil
 }
-
-// instant reads a time of docker inspect.
-func (e *engine) instant(id, field string) time.Time {
-	e.t.Helper()
-	at, err := time.Parse(time.RFC3339Nano, e.docker("inspect", "--format", "{{"+field+"}}", id))
-	must(e.t, err)
-	return at
-}

@@ -22,7 +22,7 @@ const (
 	settled = 3 * time.Second // after a fault: what would still be said about it has been said then
 )
 
-// outcome is what one fault did to one ring.
+// outcome is what one fault did to one ring. Times are from the start of the command: those that the engine tells may be late.
 type outcome struct {
 	began time.Time       // when what is counted began
 	ill   []string        // who may be called down
@@ -129,7 +129,7 @@ func kill(r *ring) outcome {
 	cat := r.all[2]
 	o := outcome{began: time.Now(), ill: []string{cat.name}}
 	r.docker("kill", cat.id)
-	o.watch(&o.told, r.instant(cat.id, ".State.FinishedAt"), r.others(cat), "down", cat.name)
+	o.watch(&o.told, o.began, r.others(cat), "down", cat.name)
 	return o
 }
 
@@ -179,10 +179,10 @@ func roll(r *ring) outcome {
 	for _, c := range r.all {
 		began := time.Now()
 		r.docker("restart", c.id)
-		started := r.instant(c.id, ".State.StartedAt")
 		o.watch(&o.told, began, r.others(c), "left", c.name)
-		o.watch(&o.back, started, r.others(c), "up", c.name)
-		c.seesAllUp(started)
+		o.watch(&o.back, began, r.others(c), "up", c.name)
+		c.expect(began, "joined", c.name)
+		c.seesAllUp(began)
 	}
 	return o
 }
@@ -192,13 +192,13 @@ func move(r *ring) outcome {
 	cat := r.all[2]
 	o := outcome{began: time.Now(), ill: []string{cat.name}}
 	r.docker("kill", cat.id)
-	killed := r.instant(cat.id, ".State.FinishedAt")
 	r.docker("rm", cat.id)
 	cat.addr = r.host(50)
+	over := time.Now()
 	cat.start()
-	o.watch(&o.told, killed, r.others(cat), "down", cat.name)
-	o.watch(&o.back, r.instant(cat.id, ".State.StartedAt"), r.others(cat), "up", cat.name, func(e event) bool { return e.Addr == cat.addr+":7946" })
-	cat.seesAllUp(killed)
+	o.watch(&o.told, o.began, r.others(cat), "down", cat.name)
+	o.watch(&o.back, over, r.others(cat), "up", cat.name, func(e event) bool { return e.Addr == cat.addr+":7946" })
+	cat.seesAllUp(over)
 	return o
 }
 
