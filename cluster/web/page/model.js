@@ -184,7 +184,7 @@ function takeEvent(e) {
 // stale has a member asked about soon.
 function stale(name) {
   const d = model.details.get(name);
-  if (d) d.at = 0;
+  if (d) d.at = -Infinity;
 }
 
 async function stream() {
@@ -228,12 +228,19 @@ async function detail() {
   }
 }
 
-// nextDetail is the member to ask about: that of the open page, or the first wanted one that was not asked about lately.
+// nextDetail is the member to ask about: that of the open page, or of those wanted that were not asked about lately the one that
+// waits longest.
 function nextDetail() {
   const now = performance.now();
   const age = name => now - (model.details.get(name)?.at ?? -Infinity);
   if (opened !== null && age(opened) > 900) return opened;
-  return wanted.find(name => model.members.has(name) && !(age(name) < (rank(model.members.get(name)) < 3 ? badFor : detailFor)));
+  let next, longest = 0;
+  for (const name of wanted) {
+    const m = model.members.get(name);
+    const overdue = m ? age(name) - (rank(m) < 3 ? badFor : detailFor) : 0;
+    if (overdue > longest) [next, longest] = [name, overdue];
+  }
+  return next;
 }
 
 function takeDetail(name, value) {

@@ -3,21 +3,34 @@
 package page_test
 
 import (
+	"bytes"
+	"cmp"
 	"flag"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/web"
 )
 
-var shots = flag.String("shots", "", "the directory to write pictures of the page to, such as docs of this repository")
+var (
+	shots = flag.String("shots", "", "the directory to write pictures of the page to, such as docs of this repository")
+	past  = flag.Duration("past", 5*time.Second, "how long the page has watched when the picture's story begins")
+)
 
-// The pictures of the page, which somebody has to look at: go test -tags e2e -run TestShots ./cluster/web/page -shots DIR
+// The pictures of the page, which somebody has to look at. Those in docs:
+//
+//	go test -tags e2e -run 'TestShots/(three|500|phone|dark)$' ./cluster/web/page -shots $PWD/docs -past 55s
 func TestShots(t *testing.T) {
 	if *shots == "" {
 		t.Skip("pictures are made with -shots DIR")
@@ -61,6 +74,13 @@ func TestShots(t *testing.T) {
 		{"alone", 1280, 800, []string{"orders-1"}, false, nil},
 		{"joining", 1280, 800, nil, false, nil},
 		{"well", 1280, 800, twelve, false, nil},
+		{"grey", 1440, 900, twelve, false, func(s *site, b *browser) {
+			b.do(call(emulation.SetEmulatedVisionDeficiency, emulation.SetEmulatedVisionDeficiencyParams{
+				Type: emulation.SetEmulatedVisionDeficiencyTypeAchromatopsia,
+			}))
+			troubled(s, b)
+		}},
+		{"40", 1440, 900, numbered(40), false, storm},
 		{"tablet", 820, 1100, twelve, false, troubled},
 		{"help", 1280, 800, twelve, false, func(s *site, b *browser) { b.eval(`document.getElementById("help-button").click()`) }},
 	} {
@@ -79,13 +99,17 @@ func TestShots(t *testing.T) {
 			if shot.dark {
 				b.prefers("prefers-color-scheme", "dark")
 			}
-			time.Sleep(5 * time.Second) // for φ to have a past
+			time.Sleep(*past) // for φ
 			if shot.act != nil {
 				shot.act(s, b)
 			}
 			time.Sleep(time.Second)
 			picture := within(b, func() ([]byte, error) { return chromedp.Run(b.ctx, chromedp.CaptureScreenshot()) })
-			if err := os.WriteFile(filepath.Join(*shots, "dashboard-"+shot.name+".png"), picture, 0o644); err != nil {
+			small, err := smaller(picture)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(*shots, "dashboard-"+shot.name+".png"), small, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -128,4 +152,41 @@ func storm(s *site, b *browser) {
 	}
 	s.node.tell(cluster.Suspect, names[3], cluster.ReasonSilent)
 	time.Sleep(5 * time.Second)
+}
+
+// smaller is a picture with the 256 colours that it has most of: an interface has few.
+func smaller(picture []byte) ([]byte, error) {
+	from, err := png.Decode(bytes.NewReader(picture))
+	if err != nil {
+		return nil, err
+	}
+	count := map[color.RGBA]int{}
+	bounds := from.Bounds()
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(from.At(x, y)).(color.RGBA) }
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			count[at(x, y)]++
+		}
+	}
+	often := slices.SortedFunc(maps.Keys(count), func(a, b color.RGBA) int { return cmp.Compare(count[b], count[a]) })
+	palette := color.Palette{}
+	for _, c := range often[:min(256, len(often))] {
+		palette = append(palette, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	to := image.NewPaletted(bounds, palette)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			c := at(x, y)
+			i, known := nearest[c]
+			if !known {
+				i = uint8(palette.Index(c))
+				nearest[c] = i
+			}
+			to.SetColorIndex(x, y, i)
+		}
+	}
+	var out bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, to)
+	return out.Bytes(), err
 }

@@ -4,13 +4,17 @@ import { calm, count, dayTime, millis, names, percent, phiText, plural, printabl
 
 const seconds = (later, earlier) => (Date.parse(later) - earlier) / 1000;
 
+// verdict is what a member was called down for: as the node explains it, or as the event told.
+const verdict = (m, d) => d?.verdict ?? (m.last?.kind === "down" && m.last.by?.length ? m.last : undefined);
+
 // because is a line for a member that is not well: what matters most.
 export function because(m, d, now) {
   const parts = [];
   if (m.state === "down") {
-    if (d?.verdict?.exit) parts.push(`its service ended: ${printable(d.verdict.exit)}`);
-    else if (d?.verdict?.by?.length) {
-      parts.push(`φ ${phiText(d.verdict.phi)} of ${phiText(d.verdict.threshold)}`, `doubted by ${names(d.verdict.by)}`);
+    const v = verdict(m, d), exit = d?.verdict?.exit ?? (m.last?.kind === "down" ? m.last.detail : "");
+    if (exit) parts.push(`its service ended: ${printable(exit)}`);
+    else if (v?.by?.length) {
+      parts.push(`φ ${phiText(v.phi)} of ${phiText(v.threshold)}`, `doubted by ${names(v.by)}`);
     } else if (m.last?.kind === "down") parts.push(reasonText(m.last.reason));
     if (!parts.length && d?.last_alive) parts.push(`last sign of life ${calm((now - Date.parse(d.last_alive)) / 1000)} ago`);
   } else if (m.state === "suspect") {
@@ -43,7 +47,7 @@ export function reasons(m, d, now) {
 }
 
 function downReasons(m, d) {
-  const v = d?.verdict;
+  const v = verdict(m, d);
   if (v?.exit) return [`It told the others itself that its service ended: ${printable(v.exit)}.`];
   if (v) {
     return [`It was called down as the doubts of ${names(v.by)} came to φ ${phiText(v.phi)}, and a verdict takes ${phiText(v.threshold)}.`];
