@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for what should come soon: machines of tests are busy.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // browser is one page in a browser of its own.
 type browser struct {

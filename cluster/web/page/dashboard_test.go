@@ -155,6 +155,34 @@ func TestConnectionBreaks(t *testing.T) {
 	b.until(says("#feed", "c down"))
 }
 
+// A file of the page that did not come is asked for again, and so is an answer.
+func TestLostAnswers(t *testing.T) {
+	node := newFake("a", "b", "c")
+	s := newSite(t, node, web.Options{})
+	s.lose.Store("/model.js", true)
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#headline", "All 3 members are up"))
+	if _, lost := s.lose.Load("/model.js"); lost {
+		t.Error("model.js was not asked for")
+	}
+	b.eval(`window.states = new Set(), new MutationObserver(() => states.add(document.querySelector("#link").className))
+		.observe(document.querySelector("#link"), { attributes: true })`)
+	s.lose.Store("/v1/members", true)
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if _, lost := s.lose.Load("/v1/members"); !lost {
+			break
+		} else if time.Since(begin) > patience {
+			t.Fatal("the members are not asked for")
+		}
+	}
+	time.Sleep(time.Second)
+	node.tell(cluster.Down, "c", cluster.ReasonSilent)
+	b.until(says("#headline", "1 down of 3 members"))
+	if states := b.eval(`[...states].join()`); strings.Contains(states, "lost") {
+		t.Errorf("one answer was lost, and the page calls the connection lost: %s", states)
+	}
+}
+
 // A node that hears nobody says so, and what it shows of the others is shown as old.
 func TestIsolated(t *testing.T) {
 	node := newFake("a", "b", "c")

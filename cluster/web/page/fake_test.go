@@ -284,6 +284,7 @@ type site struct {
 	opts web.Options
 	addr string
 	open atomic.Bool // the server takes its clients for those of another machine
+	lose sync.Map    // paths of which the next answer is lost
 	api  *web.Server
 	http *httptest.Server
 }
@@ -309,6 +310,13 @@ func (s *site) serve() {
 		s.api.Joined(s.node)
 	}
 	s.http = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, lost := s.lose.LoadAndDelete(r.URL.Path); lost {
+			w.Header().Set("Content-Type", "text/javascript")
+			w.Header().Set("Content-Length", "1000")
+			w.Write([]byte("/*")) // a browser asks again by itself where nothing came at all
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
 		if s.open.Load() {
 			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}))
 		}

@@ -104,6 +104,10 @@ async function poll() {
       }
     } catch (error) {
       failures++;
+      if (failures === 1 && model.link.state === "live" && !(error instanceof api.Refused)) { // the network has changed, maybe
+        await pollPause.sleep(250);
+        continue;
+      }
       const wait = Math.min(5_000, 500 * 2 ** Math.min(failures - 1, 4)) * (0.8 + 0.4 * Math.random());
       const joining = error.status === 503 && error.message.startsWith("still joining");
       const state = error.status === 401 ? "token" : joining ? "joining" : "lost";
