@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 )
 
@@ -36,8 +35,7 @@ func readKeyFile(path string) (keyFile, error) {
 	if err != nil {
 		return keyFile{}, fmt.Errorf("%s: %w", path, err)
 	}
-	// Windows has access lists instead; Go makes up permission bits there.
-	return keyFile{path, keys, runtime.GOOS != "windows" && info.Mode().Perm()&0o044 != 0}, nil
+	return keyFile{path, keys, exposedError(path, info) != nil}, nil
 }
 
 func parseKeys(r io.Reader) ([][]byte, error) {
