@@ -138,6 +138,7 @@ func TestCompletes(t *testing.T) {
 	zsh, _ := exec.LookPath("zsh")
 	for line, want := range map[string]string{
 		"pulsering ke":                             "keepalive keygen keys",
+		"pulsering comp":                           "completion",
 		"pulsering keys ":                          "add list remove use",
 		"pulsering keys use --js":                  "--json",
 		"pulsering explain o":                      "orders-1 orders-2",
@@ -153,7 +154,7 @@ func TestCompletes(t *testing.T) {
 		for _, w := range strings.Split(line, " ") {
 			quoted = append(quoted, "'"+w+"'")
 		}
-		cmd := exec.Command(bash, "--norc", "-c", script+"\nCOMP_WORDS=("+strings.Join(quoted, " ")+"); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _pulsering; printf '%s\n' \"${COMPREPLY[@]}\"")
+		cmd := exec.Command(bash, "--norc", "-c", script+"\nCOMP_WORDS=("+strings.Join(quoted, " ")+"); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _pulsering; _pulsering; printf '%s\n' \"${COMPREPLY[@]}\"")
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 		out, err := cmd.Output()
 		if got := offered(out); err != nil || got != want {

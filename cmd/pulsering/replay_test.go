@@ -212,6 +212,25 @@ func TestChart(t *testing.T) {
 	}
 }
 
+// A silence that is over within a part of the picture is in it.
+func TestChartShowsShortSilences(t *testing.T) {
+	rec := &recording{}
+	for i := range 600 {
+		at := time.Duration(i) * time.Second
+		if i >= 305 && i < 308 {
+			continue
+		}
+		rec.arrivals = append(rec.arrivals, arrival{at, uint64(i)})
+	}
+	c, err := newCurve(rec, phiaccrual.Config{Interval: time.Second}, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.highest[2] < 4 || c.highest[1] > 1 || c.highest[3] > 1 {
+		t.Errorf("%v", c.highest)
+	}
+}
+
 func TestSpell(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 µs", 1500: "1.5 µs", 999_600: "1 ms", time.Second - 1: "1 s", 125 * time.Millisecond: "125 ms", 9999 * time.Millisecond: "10 s",
@@ -255,11 +274,11 @@ func TestBadReplays(t *testing.T) {
 
 func TestServerSent(t *testing.T) {
 	var got []serverSent
-	err := readServerSent(strings.NewReader("retry: 1000\n\nevent: up\r\ndata: {\"a\":1}\r\n\r\n: beat\n\nid: x-1\n\nid:x-2\ndata:1\ndata: 2\n\ndata: half"), func(e serverSent) bool {
+	err := readServerSent(strings.NewReader("retry: 1000\n\nevent: up\r\ndata: {\"a\":1}\r\n\r\n: beat\n\nid: x-1\n\nid:x-2\ndata:1\ndata: 2\n\ndata: half\n\ndata:"), func(e serverSent) bool {
 		got = append(got, e)
 		return true
 	})
-	want := []serverSent{{"", ""}, {"", `{"a":1}`}, {"", ""}, {"x-1", ""}, {"x-2", "1\n2"}}
+	want := []serverSent{{"", ""}, {"", `{"a":1}`}, {"", ""}, {"x-1", ""}, {"x-2", "1\n2"}, {"x-2", "half"}}
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v %q", err, got)
 	}

@@ -215,6 +215,12 @@ func TestTopScrolls(t *testing.T) {
 			t.Errorf("%q: %q\n%s", keys, got.cursor, got.text())
 		}
 	}
+	if text := m.after(strings.Repeat("down ", 14)).text(); !strings.Contains(text, "── 2 to 14 of 500") {
+		t.Errorf("one beyond the screen:\n%s", text)
+	}
+	if text := m.after("end").text(); !strings.Contains(text, "m487") || strings.Contains(text, "m486") {
+		t.Errorf("at the end:\n%s", text)
+	}
 	if few := m.after("end", looked{at: morning, members: many.members[:3]}); !strings.Contains(few.text(), "m000") {
 		t.Errorf("scrolled beyond the end:\n%s", few.text())
 	}
