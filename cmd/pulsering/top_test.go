@@ -293,9 +293,6 @@ func TestTopExplains(t *testing.T) {
 	if text := m.text(); !strings.Contains(text, "bee is suspect") || strings.Contains(text, "What would change it") {
 		t.Errorf("\n%s", text)
 	}
-	if text := m.after(strings.Repeat("down ", 14)).text(); !strings.Contains(text, "── 2 to 14 of 500") {
-		t.Errorf("one beyond the screen:\n%s", text)
-	}
 	if text := m.after("end").text(); !strings.Contains(text, "beyond a stall (2.3 more)") {
 		t.Errorf("\n%s", text)
 	}
