@@ -86,7 +86,7 @@ type Config struct {
 	// seconds at most. An error is logged and means that there may be more than what was returned with it, so that a node does not
 	// begin a cluster of its own; an empty list without one means that there is nobody. Nil: Seeds are all.
 	Discover func(ctx context.Context) ([]string, error)
-	// Remembered are members that an earlier run of this node knew last: only Name and Addr count. They are tried too, for about three
+	// Remembered are members that an earlier run of this node knew last: only Name and Addr count. They are tried too, for four to five
 	// seconds where nothing else is left, and exchanged with only where a member of that name answers at that address.
 	Remembered []Member
 	// LastBoot is the boot that this member had last, where that is known: the new one is higher, whatever the clock says. A boot that

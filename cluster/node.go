@@ -98,8 +98,9 @@ const gossipToTheDead = 500 * time.Millisecond
 // are no seeds or all of them lead back to this node itself. A seed that does so and is no address of this host, but a load
 // balancer, is tried for about four seconds first, and now and then for as long as the node lives.
 //
-// Join blocks until one seed has answered, trying each of them again and again with jittered backoff, and until the name is
-// known to be free, which takes up to a second and a half where its last holder is silent. If ctx ends first, the
+// Join blocks until one seed has answered, trying each of them again and again with jittered backoff, until the name is
+// known to be free, which takes up to a second and a half where its last holder is silent, and until as many members have met as
+// Config.Expect says. If ctx ends first, the
 // error wraps ctx's and the last error of each seed; ctx has no bearing on the node after that. Errors in the
 // configuration are reported at once, all of them. If Join fails, nothing of the node is left.
 func Join(ctx context.Context, cfg Config) (*Node, error) {

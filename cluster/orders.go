@@ -74,10 +74,13 @@ func (c *core) ordered(buf []byte) {
 			c.count.drop(dropMalformed)
 			return
 		}
-		c.count.receive("order")
-		if c.speaks() && !c.left {
-			c.out.orders = append(c.out.orders, o)
+		// The report goes to members only: nobody else is to be told anything, nor called by all members at once.
+		if from := c.atAddr[o.Addr]; from == nil || from.State != StateUp || !c.speaks() || c.left {
+			c.count.drop(dropStranger)
+			return
 		}
+		c.count.receive("order")
+		c.out.orders = append(c.out.orders, o)
 	case reportMark:
 		r := new(report)
 		if err := decodeSummed(buf[1:], r); err != nil {
@@ -244,6 +247,9 @@ func (n *Node) order(ctx context.Context, o order) ([]Answer, error) {
 	}
 	cancel()
 	sends.Wait()
+	if n.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
 	for name := range waiting {
 		answers[name] = Answer{Member: name, Err: errNoReport}
 	}

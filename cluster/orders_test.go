@@ -50,6 +50,31 @@ func FuzzOrder(f *testing.F) {
 	})
 }
 
+// An order is carried out where a member is to get the report: nobody is made to call a stranger.
+func TestOrdersOfMembersOnly(t *testing.T) {
+	now := time.Now()
+	c := loner(t, now, Config{Name: "a"})
+	r := meet(t, c, now, "b", "10.0.0.2:7946", nil)
+	ask := func(addr string) (carried int) {
+		body, err := encodeSummed(&order{Nonce: 1, Addr: addr, Op: listKeys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.received(now, append([]byte{orderMark}, body...))
+		return len(c.takeOut().orders)
+	}
+	if ask("10.0.0.3:7946") != 0 || c.count.stats().Dropped[dropStranger] != 1 {
+		t.Error("a report goes to a stranger, or the order is not counted")
+	}
+	if ask(r.Addr) != 1 {
+		t.Error("a member's order is not carried out")
+	}
+	c.condemn(now, r, ReasonSilent)
+	if ask(r.Addr) != 0 {
+		t.Error("an order of one that is down is carried out")
+	}
+}
+
 func TestPrintableCut(t *testing.T) {
 	for in, want := range map[string]string{
 		"exit status 3":          "exit status 3",

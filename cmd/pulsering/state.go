@@ -67,6 +67,5 @@ func keepState(state *discovery.State, node *cluster.Node, log hclog.Logger) (st
 	return func() {
 		cancel()
 		keeping.Wait()
-		state.Close()
 	}
 }
