@@ -149,72 +149,102 @@ func (c *core) inquiryOf(now time.Time, r *record) *Inquiry {
 	return q
 }
 
+// How an Explanation looks in JSON. Fields are only ever added.
+type (
+	explanationJSON struct {
+		Member         Member       `json:"member"`
+		Threshold      level.Phi    `json:"threshold"`
+		StallThreshold level.Phi    `json:"stall_threshold"`
+		Observers      []string     `json:"observers"`
+		LastAlive      time.Time    `json:"last_alive,omitzero"`
+		Excused        time.Time    `json:"excused_until,omitzero"`
+		Path           *pathJSON    `json:"path,omitempty"`
+		Inquiry        *inquiryJSON `json:"inquiry,omitempty"`
+		Verdict        *verdictJSON `json:"verdict,omitempty"`
+	}
+	pathJSON struct {
+		Interval      float64   `json:"interval_ms"`
+		Mean          float64   `json:"mean_ms"`
+		Deviation     float64   `json:"deviation_ms"`
+		Loss          float64   `json:"loss"`
+		Heartbeats    uint64    `json:"heartbeats"`
+		Lost          uint64    `json:"lost"`
+		LastHeartbeat time.Time `json:"last_heartbeat,omitzero"`
+		Overdue       time.Time `json:"overdue,omitzero"`
+		Reaches       time.Time `json:"reaches_threshold,omitzero"`
+	}
+	inquiryJSON struct {
+		Since       time.Time   `json:"since,omitzero"`
+		Asked       int         `json:"asked"`
+		Unanswered  int         `json:"unanswered"`
+		Doubts      []doubtJSON `json:"doubts"`
+		Phi         level.Phi   `json:"phi"`
+		BeforeStall level.Phi   `json:"before_stall"`
+	}
+	doubtJSON struct {
+		By          string    `json:"by"`
+		Phi         level.Phi `json:"phi"`
+		BeforeStall level.Phi `json:"before_stall"`
+	}
+	verdictJSON struct {
+		Phi       level.Phi `json:"phi"`
+		Threshold level.Phi `json:"threshold"`
+		By        []string  `json:"by"`
+		Exit      string    `json:"exit,omitempty"`
+	}
+)
+
 // MarshalJSON implements json.Marshaler: times in UTC and left out where they are zero, durations in milliseconds.
 func (e Explanation) MarshalJSON() ([]byte, error) {
-	type (
-		path struct {
-			Interval      float64   `json:"interval_ms"`
-			Mean          float64   `json:"mean_ms"`
-			Deviation     float64   `json:"deviation_ms"`
-			Loss          float64   `json:"loss"`
-			Heartbeats    uint64    `json:"heartbeats"`
-			Lost          uint64    `json:"lost"`
-			LastHeartbeat time.Time `json:"last_heartbeat,omitzero"`
-			Overdue       time.Time `json:"overdue,omitzero"`
-			Reaches       time.Time `json:"reaches_threshold,omitzero"`
-		}
-		doubt struct {
-			By          string    `json:"by"`
-			Phi         level.Phi `json:"phi"`
-			BeforeStall level.Phi `json:"before_stall"`
-		}
-		inquiry struct {
-			Since       time.Time `json:"since,omitzero"`
-			Asked       int       `json:"asked"`
-			Unanswered  int       `json:"unanswered"`
-			Doubts      []doubt   `json:"doubts"`
-			Phi         level.Phi `json:"phi"`
-			BeforeStall level.Phi `json:"before_stall"`
-		}
-		verdict struct {
-			Phi       level.Phi `json:"phi"`
-			Threshold level.Phi `json:"threshold"`
-			By        []string  `json:"by"`
-			Exit      string    `json:"exit,omitempty"`
-		}
-		explanation struct {
-			Member         Member    `json:"member"`
-			Threshold      level.Phi `json:"threshold"`
-			StallThreshold level.Phi `json:"stall_threshold"`
-			Observers      []string  `json:"observers"`
-			LastAlive      time.Time `json:"last_alive,omitzero"`
-			Excused        time.Time `json:"excused_until,omitzero"`
-			Path           *path     `json:"path,omitempty"`
-			Inquiry        *inquiry  `json:"inquiry,omitempty"`
-			Verdict        *verdict  `json:"verdict,omitempty"`
-		}
-	)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	j := explanation{
+	j := explanationJSON{
 		Member: e.Member, Threshold: level.Phi(e.Threshold), StallThreshold: level.Phi(e.StallThreshold),
 		Observers: array(e.Observers), LastAlive: e.LastAlive.UTC(), Excused: e.Excused.UTC(),
 	}
 	if p := e.Path; p != nil {
-		j.Path = &path{
+		j.Path = &pathJSON{
 			ms(p.Interval), ms(p.Mean), ms(p.Deviation), p.Loss, p.Heartbeats, p.Lost,
 			p.LastHeartbeat.UTC(), p.Overdue.UTC(), p.Reaches.UTC(),
 		}
 	}
 	if q := e.Inquiry; q != nil {
-		j.Inquiry = &inquiry{q.Since.UTC(), q.Asked, q.Unanswered, []doubt{}, level.Phi(q.Phi), level.Phi(q.BeforeStall)}
+		j.Inquiry = &inquiryJSON{q.Since.UTC(), q.Asked, q.Unanswered, []doubtJSON{}, level.Phi(q.Phi), level.Phi(q.BeforeStall)}
 		for _, d := range q.Doubts {
-			j.Inquiry.Doubts = append(j.Inquiry.Doubts, doubt{d.By, level.Phi(d.Phi), level.Phi(d.BeforeStall)})
+			j.Inquiry.Doubts = append(j.Inquiry.Doubts, doubtJSON{d.By, level.Phi(d.Phi), level.Phi(d.BeforeStall)})
 		}
 	}
 	if v := e.Verdict; v != nil {
-		j.Verdict = &verdict{level.Phi(v.Phi), level.Phi(v.Threshold), array(v.By), v.Exit}
+		j.Verdict = &verdictJSON{level.Phi(v.Phi), level.Phi(v.Threshold), array(v.By), v.Exit}
 	}
 	return json.Marshal(j)
+}
+
+// UnmarshalJSON implements json.Unmarshaler for what MarshalJSON writes.
+func (e *Explanation) UnmarshalJSON(b []byte) error {
+	var j explanationJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	span := func(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+	*e = Explanation{
+		Member: j.Member, Threshold: float64(j.Threshold), StallThreshold: float64(j.StallThreshold),
+		Observers: j.Observers, LastAlive: j.LastAlive, Excused: j.Excused,
+	}
+	if p := j.Path; p != nil {
+		e.Path = &Path{
+			span(p.Interval), span(p.Mean), span(p.Deviation), p.Loss, p.Heartbeats, p.Lost, p.LastHeartbeat, p.Overdue, p.Reaches,
+		}
+	}
+	if q := j.Inquiry; q != nil {
+		e.Inquiry = &Inquiry{Since: q.Since, Asked: q.Asked, Unanswered: q.Unanswered, Phi: float64(q.Phi), BeforeStall: float64(q.BeforeStall)}
+		for _, d := range q.Doubts {
+			e.Inquiry.Doubts = append(e.Inquiry.Doubts, Doubt{d.By, float64(d.Phi), float64(d.BeforeStall)})
+		}
+	}
+	if v := j.Verdict; v != nil {
+		e.Verdict = &Verdict{float64(v.Phi), float64(v.Threshold), v.By, v.Exit}
+	}
+	return nil
 }
 
 // array is [] in JSON where a nil slice would be null.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/clustertest"
+	"github.com/pulsering/pulsering/internal/record"
 )
 
 // inTown runs a story with three real nodes on a network in memory, and with the server of the first one.
@@ -71,7 +72,7 @@ func TestRealNodes(t *testing.T) {
 		}
 		var e struct {
 			Verdict struct{ By []string }
-			History []sample `json:"phi_history"`
+			History []record.Sample `json:"phi_history"`
 		}
 		w := get(t, s, "/v1/members/n2")
 		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || len(e.Verdict.By) == 0 || len(e.History) == 0 || e.History[len(e.History)-1].Phi < 3 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/internal/level"
+	"github.com/pulsering/pulsering/internal/record"
 )
 
 const (
@@ -18,19 +19,13 @@ const (
 	lookAround = 10
 )
 
-// sample is φ at a time.
-type sample struct {
-	Time time.Time `json:"time"`
-	Phi  level.Phi `json:"phi"`
-}
-
 // history is φ of the members that the node observes itself, over the last minute.
 type history struct {
 	mu  sync.Mutex
-	phi map[string][]sample // oldest first
+	phi map[string][]record.Sample // oldest first
 }
 
-func newHistory() *history { return &history{phi: map[string][]sample{}} }
+func newHistory() *history { return &history{phi: map[string][]record.Sample{}} }
 
 // run takes samples until the node ends or ctx does.
 func (h *history) run(ctx context.Context, v *view) {
@@ -70,7 +65,7 @@ func (h *history) look(n Node) {
 	}
 	for name := range observed {
 		if h.phi[name] == nil {
-			h.phi[name] = make([]sample, 0, samplesKept)
+			h.phi[name] = make([]record.Sample, 0, samplesKept)
 		}
 	}
 }
@@ -84,7 +79,7 @@ func (h *history) take(n Node, now time.Time) {
 			if len(kept) == samplesKept {
 				kept = kept[:copy(kept, kept[1:])]
 			}
-			h.phi[name] = append(kept, sample{now.UTC(), level.Phi(m.Phi)})
+			h.phi[name] = append(kept, record.Sample{Time: now.UTC(), Phi: level.Phi(m.Phi)})
 		} else {
 			delete(h.phi, name)
 		}
@@ -103,8 +98,8 @@ func (h *history) names() []string {
 }
 
 // of returns the samples of a member, oldest first.
-func (h *history) of(name string) []sample {
+func (h *history) of(name string) []record.Sample {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]sample{}, h.phi[name]...)
+	return append([]record.Sample{}, h.phi[name]...)
 }

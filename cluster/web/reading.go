@@ -1,10 +1,8 @@
 package web
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -83,14 +81,12 @@ func (d *door) serveMember(w http.ResponseWriter, r *http.Request, j *joined) {
 		refuseName(w, name)
 		return
 	}
-	line, err := json.Marshal(why)
-	samples, err2 := json.Marshal(j.history.of(name))
-	if err := errors.Join(err, err2); err != nil {
+	line, err := json.Marshal(record.Explanation{Explanation: why, History: j.history.of(name)})
+	if err != nil {
 		refuse(w, http.StatusInternalServerError, "%v", err)
 		return
 	}
-	line = append(bytes.TrimSuffix(line, []byte("}")), `,"phi_history":`...)
-	answerJSON(w, http.StatusOK, append(append(line, samples...), "}\n"...))
+	answerJSON(w, http.StatusOK, append(line, '\n'))
 }
 
 func refuseName(w http.ResponseWriter, name string) {

@@ -110,9 +110,9 @@ func TestPhiHistory(t *testing.T) {
 		m.Observed = false
 		f.others["bee"] = m
 		s := serve(t, f, Options{})
-		of := func(name string) []sample {
+		of := func(name string) []record.Sample {
 			var e struct {
-				History []sample `json:"phi_history"`
+				History []record.Sample `json:"phi_history"`
 			}
 			w := get(t, s, "/v1/members/"+name)
 			if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || e.History == nil {

@@ -154,7 +154,7 @@ func (p *prose) evidence(here string, e explanation, now time.Time) {
 	if v := e.Verdict; v != nil && v.Exit != "" {
 		p.say("It said itself that its service died: %s.", harmless(v.Exit))
 	} else if v != nil {
-		p.say("It was called down by a doubt of %s, of which %s was enough, by %s.", v.Phi, v.Threshold, nameList(v.By))
+		p.say("It was called down by a doubt of %s, of which %s was enough, by %s.", level.Phi(v.Phi), level.Phi(v.Threshold), nameList(v.By))
 	}
 }
 
@@ -169,23 +169,23 @@ func (p *prose) opinions(here string, e explanation) {
 		p.say("Those who listen to it: %s.", nameList(e.Observers))
 		return
 	}
-	said := map[string]doubt{}
+	said := map[string]bool{}
 	for _, d := range e.Inquiry.Doubts {
-		said[d.By] = d
+		said[d.By] = true
 	}
 	rows := [][]cell{header("  WHO", "φ", "BEYOND A STALL")}
 	for _, d := range e.Inquiry.Doubts {
-		rows = append(rows, []cell{{text: "  " + printable(d.By)}, {text: d.Phi.String()}, {text: d.BeforeStall.String()}})
+		rows = append(rows, []cell{{text: "  " + printable(d.By)}, {text: level.Phi(d.Phi).String()}, {text: level.Phi(d.BeforeStall).String()}})
 	}
 	for _, name := range e.Observers {
-		if _, ok := said[name]; !ok {
+		if !said[name] {
 			rows = append(rows, []cell{{text: "  " + printable(name)}, {text: "no doubt, or no word yet", paint: grey}})
 		}
 	}
 	rows = append(rows, []cell{
 		{text: "  sum"},
-		{text: e.Inquiry.Phi.String() + " of " + e.Threshold.String(), paint: bold},
-		{text: e.Inquiry.BeforeStall.String() + " of " + e.StallThreshold.String(), paint: bold},
+		{text: level.Phi(e.Inquiry.Phi).String() + " of " + level.Phi(e.Threshold).String(), paint: bold},
+		{text: level.Phi(e.Inquiry.BeforeStall).String() + " of " + level.Phi(e.StallThreshold).String(), paint: bold},
 	})
 	p.lines = append(p.lines, table(rows, p.color)...)
 	p.say("No single one counts for more than its share. Of fewer than three only those count whom %s hears without a gap.", here)
@@ -204,20 +204,20 @@ func (p *prose) prospects(here string, e explanation, now time.Time) {
 	}
 	if w := e.Path; w != nil && e.Inquiry == nil && !w.Reaches.IsZero() && w.Reaches.After(now) {
 		p.say("Silence: if nothing more is heard, φ of %s alone comes to %s in %s; with the others it takes less.",
-			here, e.Threshold, seconds(w.Reaches.Sub(now)))
+			here, level.Phi(e.Threshold), seconds(w.Reaches.Sub(now)))
 	}
 	if e.Member.State == cluster.StateUp {
-		p.say("Suspect: a sum of doubts of about %s, half of what a verdict takes.", e.Threshold/2)
+		p.say("Suspect: a sum of doubts of about %s, half of what a verdict takes.", level.Phi(e.Threshold/2))
 	} else {
 		p.say("Up: any sign of life, to anybody.")
 	}
-	down := fmt.Sprintf("Down: a sum of doubts of %s", e.Threshold)
+	down := fmt.Sprintf("Down: a sum of doubts of %s", level.Phi(e.Threshold))
 	if q := e.Inquiry; q != nil && q.Phi < e.Threshold {
-		down += fmt.Sprintf(" (%s more)", e.Threshold-q.Phi)
+		down += fmt.Sprintf(" (%s more)", level.Phi(e.Threshold-q.Phi))
 	}
-	down += fmt.Sprintf(", of which %s beyond a stall", e.StallThreshold)
+	down += fmt.Sprintf(", of which %s beyond a stall", level.Phi(e.StallThreshold))
 	if q := e.Inquiry; q != nil && q.BeforeStall < e.StallThreshold {
-		down += fmt.Sprintf(" (%s more)", e.StallThreshold-q.BeforeStall)
+		down += fmt.Sprintf(" (%s more)", level.Phi(e.StallThreshold-q.BeforeStall))
 	}
 	if e.Excused.After(now) {
 		down += fmt.Sprintf("; not before %s from now, as one stall may last that long", seconds(e.Excused.Sub(now)))
@@ -243,15 +243,16 @@ func plural(n uint64, one string) string {
 	return one + "s"
 }
 
-// milliseconds is a span in milliseconds, as JSON has it, for people.
-func milliseconds(ms float64) string {
-	switch {
+// milliseconds is a span for people who compare it with others.
+func milliseconds(d time.Duration) string {
+	switch ms := float64(d) / float64(time.Millisecond); {
 	case ms >= 1000:
 		return fmt.Sprintf("%.2f s", ms/1000)
 	case ms >= 100:
 		return fmt.Sprintf("%.0f ms", ms)
+	default:
+		return fmt.Sprintf("%.1f ms", ms)
 	}
-	return fmt.Sprintf("%.1f ms", ms)
 }
 
 func percent(share float64) string {

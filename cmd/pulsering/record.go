@@ -19,4 +19,8 @@ func newJoinedLine(self cluster.Member, at time.Time) eventLine {
 	return eventLine{record.Joined(self, at)}
 }
 
-type memberLine = record.Member
+type (
+	memberLine  = record.Member
+	explanation = record.Explanation
+	sample      = record.Sample
+)

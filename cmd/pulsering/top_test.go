@@ -81,7 +81,7 @@ func topOf(t *testing.T) topModel {
 	before := time.Local
 	time.Local = time.UTC
 	t.Cleanup(func() { time.Local = before })
-	m := newTop(false, morning).after(judged{explanation{Threshold: 8}})
+	m := newTop(false, morning).after(judged{explanation{Explanation: cluster.Explanation{Threshold: 8}}})
 	for i := range 30 {
 		l := sixOf(morning.Add(time.Duration(i) * time.Second))
 		l.members[2].Phi = float64(i) / 6
@@ -132,7 +132,7 @@ func TestTopFitsAnywhere(t *testing.T) {
 	bad.Reason, bad.Detail, bad.By = "\x1b[1m", "\x1b]8;;http://x\a", []string{"\x07"}
 	for _, m := range []topModel{
 		base, base.after(hostile, happened{bad}), base.after("?"), base.after("/ x"), base.after("down enter"),
-		base.after(hostile, "down enter", explainedMember{name: "cat", why: explanation{Member: cluster.Member{Name: "\x1b"}}}),
+		base.after(hostile, "down enter", explainedMember{name: "cat", why: explanation{Explanation: cluster.Explanation{Member: cluster.Member{Name: "\x1b"}}}}),
 		base.after(looked{err: errors.New("it\x1b is gone"), at: morning}), newTop(false, morning),
 		base.after(hostile, "down enter", explainedMember{name: base.after("down").cursor, err: errors.New("no\x1b")}),
 	} {
@@ -307,7 +307,7 @@ func TestTopExplains(t *testing.T) {
 // What the node remembers of φ comes before what was seen since, and nothing older than a minute stays.
 func TestTopHistory(t *testing.T) {
 	m := newTop(false, morning).after(sixOf(morning))
-	older := []sample{{morning.Add(-2 * time.Minute), 9}, {morning.Add(-30 * time.Second), 2}, {morning.Add(time.Second), 7}}
+	older := []sample{{Time: morning.Add(-2 * time.Minute), Phi: 9}, {Time: morning.Add(-30 * time.Second), Phi: 2}, {Time: morning.Add(time.Second), Phi: 7}}
 	m = m.after(recalled{"bee", older}, sixOf(morning.Add(time.Second)))
 	var got []string
 	for _, s := range m.live.history["bee"] {

@@ -95,7 +95,7 @@ func (m topModel) update(msg tea.Msg) (topModel, tea.Cmd) {
 		events := append(slices.Clone(m.live.events), msg.eventLine)
 		m.live.events = events[max(0, len(events)-topEvents):]
 	case judged:
-		m.live.threshold = msg.why.Threshold
+		m.live.threshold = level.Phi(msg.why.Threshold)
 	case recalled:
 		m.live.history = withSamples(m.live.history, msg.name, msg.history)
 	case explainedMember:
@@ -129,7 +129,7 @@ func (m *topModel) look(l looked) {
 			m.live.self = one
 		}
 		if one.Observed && one.State != cluster.StateLeft {
-			history[one.Name] = fresh(append(slices.Clip(m.live.history[one.Name]), sample{l.at, level.Phi(one.Phi)}), l.at)
+			history[one.Name] = fresh(append(slices.Clip(m.live.history[one.Name]), sample{Time: l.at, Phi: level.Phi(one.Phi)}), l.at)
 		}
 	}
 	m.live.history = history
