@@ -49,6 +49,9 @@ func ParseAddress(s string) (Address, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("has port %q: want 1 to 65535", port)
 	}
+	if host == "" {
+		return "", errors.New("has no host: " + want)
+	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if why := badIP(ip); why != "" {
 			return "", fmt.Errorf("%s %s: want that of one host", host, why)

@@ -50,7 +50,7 @@ func TestParseRefuses(t *testing.T) {
 	for _, c := range []struct{ give, tells string }{
 		{"", "want an address"},
 		{"   ", "want an address"},
-		{":7946", "is empty"},
+		{":7946", "has no host"},
 		{"10.0.0.1:", `port ""`},
 		{"10.0.0.1:0", `port "0"`},
 		{"10.0.0.1:+1", `port "+1"`},

@@ -3,14 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/discovery"
 )
 
@@ -59,26 +56,11 @@ func parseSeed(s string) (seed, error) {
 		_, err := discovery.Parse(s)
 		return seed(s), err
 	}
-	a, err := parseSeedAddress(s)
-	return seed(a), err
-}
-
-// defaultPort is the port of a node without --bind.
-var defaultPort = cluster.DefaultBind[strings.LastIndexByte(cluster.DefaultBind, ':')+1:]
-
-func parseSeedAddress(s string) (address, error) {
-	if s == "" {
-		return "", errors.New(`"" is no address: want host or host:port`)
+	a, err := discovery.ParseAddress(s)
+	if err != nil {
+		return "", fmt.Errorf("%q %w", s, err)
 	}
-	bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
-	_, notIP := netip.ParseAddr(bare)
-	switch {
-	case notIP == nil && (bare == s || len(bare) == len(s)-2): // an IP address, also an IPv6 one with or without brackets
-		return address(net.JoinHostPort(bare, defaultPort)), nil
-	case !strings.ContainsAny(s, ":[]"):
-		return address(net.JoinHostPort(s, defaultPort)), nil
-	}
-	return parseAddress(s, false)
+	return seed(a), nil
 }
 
 // addresses are the seeds that are addresses.
