@@ -11,8 +11,8 @@ import (
 	"github.com/pulsering/pulsering/internal/level"
 )
 
-// Append appends the member as MarshalJSON makes it, byte for byte, and ten times as fast: a list of a thousand is read several times a
-// second by each dashboard.
+// Append appends the member as MarshalJSON makes it, byte for byte (FuzzAppend), in a fifth of the time: 1.3 ms for a thousand instead
+// of 6.2 (medians of 3 runs). Each dashboard reads them all several times a second.
 func (m Member) Append(b []byte) []byte {
 	b = appendText(append(b, `{"name":`...), m.Name)
 	b = appendText(append(b, `,"addr":`...), m.Addr)
