@@ -280,9 +280,32 @@ func (t *transport) Shutdown() error {
 	for s := range open {
 		s.Conn.Close()
 	}
+	ended := make(chan struct{})
+	t.wg.Go(func() { t.drain(ended) })
 	t.shutdown = t.NodeAwareTransport.Shutdown()
+	close(ended)
 	t.wg.Wait()
 	return t.shutdown
+}
+
+// drain takes what still comes in during Shutdown and lets it go: the goroutines of the transport below, for which Shutdown waits,
+// wait for somebody to take it.
+func (t *transport) drain(ended <-chan struct{}) {
+	for {
+		select {
+		case conn, ok := <-t.NodeAwareTransport.StreamCh():
+			if !ok {
+				return
+			}
+			conn.Close()
+		case _, ok := <-t.NodeAwareTransport.PacketCh():
+			if !ok {
+				return
+			}
+		case <-ended:
+			return
+		}
+	}
 }
 
 func (t *transport) track(conn net.Conn) (*stream, error) {
