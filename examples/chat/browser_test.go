@@ -3,12 +3,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/pulsering/pulsering/detector/link"
 	"github.com/pulsering/pulsering/detector/link/ws"
+	"github.com/pulsering/pulsering/internal/browsertest"
 )
 
 // stand is a room on a loopback port, for real browsers.
@@ -160,22 +159,17 @@ func (s *stand) restart(down *atomic.Bool) {
 	s.build(inBrowsers)
 }
 
-// browser is a Chromium of its own with one page.
-type browser struct {
-	t    *testing.T
-	name string
-	ctx  context.Context
-	stop func() // ends it, as a crash would
-}
+// browser is one page in a browser of its own.
+type browser struct{ *browsertest.Page }
 
-// patience is how long a browser may take on a busy machine.
-const patience = time.Minute
+// patience is how long a page may take to show something.
+const patience = browsertest.Patience
 
 // open has a browser of its own come in as name.
 func (s *stand) open(name string) *browser {
 	s.t.Helper()
 	b := launch(s.t, name)
-	b.do(
+	b.Do(
 		chromedp.Navigate(s.url),
 		chromedp.WaitVisible("#name"),
 		chromedp.SendKeys("#name", name+"\r"),
@@ -186,85 +180,31 @@ func (s *stand) open(name string) *browser {
 // launch starts a browser without a page.
 func launch(t *testing.T, name string) *browser {
 	t.Helper()
-	path := ""
-	for _, command := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(command); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("there is no Chromium here: install the package chromium to run this test")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.Flag("disable-dev-shm-usage", true), // it is small in containers
-		chromedp.WindowSize(900, 640),
-	)
-	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, stopPage := chromedp.NewContext(alloc, chromedp.WithErrorf(t.Logf))
-	b := &browser{t, name, ctx, func() { stopPage(); stopAlloc() }}
-	t.Cleanup(b.stop)
-	return b
-}
-
-// do acts in the page.
-func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	within(b, func() (chromedp.Void, error) { return chromedp.Void{}, chromedp.Do(b.ctx, actions...) })
-}
-
-// within does what should take less than patience. The context of the first action lives as long as
-// the browser, and cannot have a deadline.
-func within[T any](b *browser, act func() (T, error)) (value T) {
-	b.t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		v, err := act()
-		value = v
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			b.t.Fatalf("%s's browser: %v", b.name, err)
-		}
-	case <-time.After(patience):
-		b.t.Fatalf("%s's browser has not answered for %v", b.name, patience)
-	}
-	return value
-}
-
-// eval is the value of a JavaScript expression in the page.
-func (b *browser) eval(expression string) string {
-	b.t.Helper()
-	return within(b, func() (string, error) {
-		return chromedp.Run(b.ctx, chromedp.Evaluate[string]("String("+expression+")"))
-	})
+	return &browser{browsertest.Launch(t, name, map[string]any{"window-size": "900,640"})}
 }
 
 // sees waits for somebody to be in a state on the page.
 func (b *browser) sees(name, state string) {
-	b.t.Helper()
+	b.T.Helper()
 	b.until(fmt.Sprintf("document.querySelector('#people [data-name=%q]')?.className", name), state)
 }
 
 // until waits for an expression to have a value.
 func (b *browser) until(expression, want string) {
-	b.t.Helper()
+	b.T.Helper()
 	var got string
 	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(50 * time.Millisecond) {
-		if got = b.eval(expression); got == want {
+		if got = b.Eval(expression); got == want {
 			return
 		}
 	}
-	b.t.Fatalf("%s's page: %s = %q, want %q; it shows: %s", b.name, expression, got, want,
-		b.eval("document.body?.innerText"))
+	b.T.Fatalf("%s's page: %s = %q, want %q; it shows: %s", b.Name, expression, got, want,
+		b.Eval("document.body?.innerText"))
 }
 
 func (b *browser) says(text string) {
-	b.t.Helper()
-	b.do(chromedp.SendKeys("#text", text+"\r"))
+	b.T.Helper()
+	b.Do(chromedp.SendKeys("#text", text+"\r"))
 }
 
 // messages are the texts on the page.
@@ -272,28 +212,28 @@ const messages = "[...document.querySelectorAll('#log div')].map(d => d.lastChil
 
 // signal sends a signal to the processes that run pages and their scripts, and to no other one.
 func (b *browser) signal(sig syscall.Signal) {
-	b.t.Helper()
-	info := within(b, func() (systeminfo.GetProcessInfoResult, error) {
-		return chromedp.CallBrowser(b.ctx, systeminfo.GetProcessInfo, cdp.Empty{})
+	b.T.Helper()
+	info := browsertest.Within(b.Page, func() (systeminfo.GetProcessInfoResult, error) {
+		return chromedp.CallBrowser(b.Context, systeminfo.GetProcessInfo, cdp.Empty{})
 	})
 	n := 0
 	for _, p := range info.ProcessInfo {
 		if p.Type == "renderer" {
 			n++
 			if err := syscall.Kill(int(p.ID), sig); err != nil {
-				b.t.Fatal(err)
+				b.T.Fatal(err)
 			}
 		}
 	}
 	if n == 0 {
-		b.t.Fatalf("%s's browser has no process for pages", b.name)
+		b.T.Fatalf("%s's browser has no process for pages", b.Name)
 	}
 }
 
 // lifecycle freezes the page, or has it go on.
 func (b *browser) lifecycle(state page.SetWebLifecycleStateState) {
-	b.t.Helper()
-	within(b, func() (cdp.Empty, error) {
-		return chromedp.Call(b.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
+	b.T.Helper()
+	browsertest.Within(b.Page, func() (cdp.Empty, error) {
+		return chromedp.Call(b.Context, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
 	})
 }

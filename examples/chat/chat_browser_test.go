@@ -20,8 +20,8 @@ var inBrowsers = link.Config{Interval: 500 * time.Millisecond, Grace: 5 * time.S
 
 // watch has the page note each state of somebody, for states.
 func (b *browser) watch(name string) {
-	b.t.Helper()
-	b.eval(fmt.Sprintf(`(() => {
+	b.T.Helper()
+	b.Eval(fmt.Sprintf(`(() => {
 		const look = () => document.querySelector('#people [data-name=%q]')?.className;
 		window.states = [look()];
 		new MutationObserver(() => {
@@ -68,7 +68,7 @@ func TestTwoBrowsers(t *testing.T) {
 	stillUp("stopped")
 	ann.signal(syscall.SIGCONT)
 	bob.sees("ann", "online")
-	if got, want := bob.eval(states), "online away online away online"; got != want {
+	if got, want := bob.Eval(states), "online away online away online"; got != want {
 		t.Errorf("bob saw %q, want %q", got, want)
 	}
 
@@ -77,25 +77,25 @@ func TestTwoBrowsers(t *testing.T) {
 	for i := range 3 {
 		said := fmt.Sprintf("message %d", i)
 		bob.says(said)
-		ann.do(chromedp.Reload())
+		ann.Do(chromedp.Reload())
 		ann.until(messages+".endsWith('"+said+"')", "true")
 		ann.until(messages+".split('|').length", fmt.Sprint(4+i)) // none is lost, none comes twice
 	}
 	ann.says("still here")
 	bob.until(messages+".endsWith('|still here')", "true")
-	if got := bob.eval(states); got != "online" {
+	if got := bob.Eval(states); got != "online" {
 		t.Errorf("bob saw %q, want no leave in a reload", got)
 	}
 
 	bob.watch("ann")
 	closed := time.Now()
-	ann.stop()
+	ann.Stop()
 	bob.sees("ann", "away")
 	bob.sees("ann", "offline")
 	if took := time.Since(closed); took < inBrowsers.Grace {
 		t.Errorf("offline after %v, before the grace of %v is over", took, inBrowsers.Grace)
 	}
-	if got, want := bob.eval(states), "online away offline"; got != want {
+	if got, want := bob.Eval(states), "online away offline"; got != want {
 		t.Errorf("bob saw %q, want %q", got, want)
 	}
 }
@@ -106,8 +106,8 @@ func TestNameIsTaken(t *testing.T) {
 	ann, other := s.open("ann"), s.open("ann")
 	other.until("document.querySelector('#refused').textContent", "Somebody else is called ann here.")
 	ann.sees("ann", "online")
-	ann.do(chromedp.Click("#leave"), chromedp.WaitVisible("#door"))
-	other.do(chromedp.SendKeys("#name", "\r"))
+	ann.Do(chromedp.Click("#leave"), chromedp.WaitVisible("#door"))
+	other.Do(chromedp.SendKeys("#name", "\r"))
 	other.sees("ann", "online")
 }
 
@@ -119,7 +119,7 @@ func TestServerStartsAgain(t *testing.T) {
 	ann.sees("ann", "online")
 	ann.says("before")
 	ann.until(messages, "before")
-	ann.eval(`(() => {
+	ann.Eval(`(() => {
 		window.waits = [];
 		const real = setTimeout;
 		window.setTimeout = (f, ms) => { waits.push(ms); return real(f, ms); };
@@ -128,7 +128,7 @@ func TestServerStartsAgain(t *testing.T) {
 	down.Store(true)
 	s.restart(&down)
 	ann.until("waits.length > 0", "true")
-	if first := ann.eval("waits[0]"); ann.eval("Number.isInteger(waits[0]) && waits[0] <= 5000") != "true" {
+	if first := ann.Eval("waits[0]"); ann.Eval("Number.isInteger(waits[0]) && waits[0] <= 5000") != "true" {
 		t.Errorf("the page waits %s ms, want whole milliseconds, as the server says", first)
 	}
 	ann.says("meanwhile")
@@ -165,14 +165,14 @@ func TestPageIsLeft(t *testing.T) {
 	ann, bob := s.open("ann"), s.open("bob")
 	bob.sees("ann", "online")
 	bob.watch("ann")
-	ann.do(chromedp.Navigate("about:blank"))
+	ann.Do(chromedp.Navigate("about:blank"))
 	bob.until("document.querySelector('#people [data-name=ann] small')?.textContent", "away: the connection was closed")
 	bob.says("Where are you?")
 	bob.until(messages, "Where are you?")
-	ann.eval("history.back()")
+	ann.Eval("history.back()")
 	bob.sees("ann", "online")
 	ann.until(messages, "Where are you?")
-	if got, want := bob.eval(states), "online away online"; got != want {
+	if got, want := bob.Eval(states), "online away online"; got != want {
 		t.Errorf("bob saw %q, want %q", got, want)
 	}
 }

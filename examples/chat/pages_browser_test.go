@@ -74,14 +74,14 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		{"a sandbox", q.web.URL, sandbox, "closed 1006"},
 	} {
 		t.Log("a page of", test.name)
-		b.do(chromedp.Navigate(test.page), chromedp.WaitVisible("p"))
-		b.eval("(() => { " + test.script + " })()")
+		b.Do(chromedp.Navigate(test.page), chromedp.WaitVisible("p"))
+		b.Eval("(() => { " + test.script + " })()")
 		b.until("result", test.want)
 	}
 	q.handler.Origins = []string{"*"}
 	t.Log("the sandbox, where all may connect")
-	b.do(chromedp.Navigate(q.web.URL), chromedp.WaitVisible("p"))
-	b.eval("(() => { " + sandbox + " })()")
+	b.Do(chromedp.Navigate(q.web.URL), chromedp.WaitVisible("p"))
+	b.Eval("(() => { " + sandbox + " })()")
 	b.until("result", "open")
 }
 
@@ -107,7 +107,7 @@ func TestGuideInBrowser(t *testing.T) {
 			strings.Replace(script, there, socket, 1)
 	})
 	b := launch(t, "ann")
-	b.do(chromedp.Navigate(q.web.URL))
+	b.Do(chromedp.Navigate(q.web.URL))
 	for begin := time.Now(); q.server.Stats().Beats.Load() < 20; time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > patience {
 			t.Fatalf("%d beats in %v; sessions %+v", q.server.Stats().Beats.Load(), patience, q.server.Sessions())
@@ -132,7 +132,7 @@ func TestGuideInBrowser(t *testing.T) {
 	}
 	b.until("logged.length", "10")
 	// A page that is left may be kept for the Back button, with its connection.
-	b.do(chromedp.Navigate("about:blank"))
+	b.Do(chromedp.Navigate("about:blank"))
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		if s, _ := q.server.Session("ann"); s.State == link.Away && s.Cause == link.Clean {
 			break

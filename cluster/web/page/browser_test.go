@@ -4,7 +4,6 @@ package page_test
 
 import (
 	"context"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -13,39 +12,24 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/pulsering/pulsering/internal/browsertest"
 )
 
-// patience is how long a test waits for what should come soon: machines of tests are busy.
-const patience = time.Minute
+// patience is how long a test waits for what should come soon.
+const patience = browsertest.Patience
 
 // browser is one page in a browser of its own.
 type browser struct {
-	t     *testing.T
-	ctx   context.Context
+	*browsertest.Page
 	trace *trace
 }
 
 // launch opens a page. What goes wrong in its scripts fails the test.
 func launch(t *testing.T, url string, width, height int) *browser {
 	t.Helper()
-	path := ""
-	for _, command := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(command); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("there is no Chromium here: install the package chromium to run this test")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
-		chromedp.Flag("disable-dev-shm-usage", true), // it is small in containers
-		chromedp.Flag("force-color-profile", "srgb"),
-	)
-	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
 	record := &trace{}
-	ctx, stopPage := chromedp.NewContext(alloc, chromedp.WithErrorf(t.Logf), chromedp.WithListener(func(event any) {
+	b := &browser{browsertest.Launch(t, "the test", map[string]any{"force-color-profile": "srgb"}, chromedp.WithListener(func(event any) {
 		switch e := event.(type) {
 		case *runtime.EventExceptionThrown:
 			t.Errorf("a script of the page fails: %s %s", e.ExceptionDetails.Text, e.ExceptionDetails.Exception.Description)
@@ -54,25 +38,23 @@ func launch(t *testing.T, url string, width, height int) *browser {
 				t.Errorf("the page breaks its policy: %s", e.Entry.Text)
 			}
 		}
-	}), chromedp.WithListener(record.listener))
-	t.Cleanup(func() { stopPage(); stopAlloc() })
-	b := &browser{t, ctx, record}
+	}), chromedp.WithListener(record.listener)), record}
 	b.size(width, height)
-	b.do(chromedp.Navigate(url))
+	b.Do(chromedp.Navigate(url))
 	return b
 }
 
 func (b *browser) size(width, height int) {
-	b.t.Helper()
-	b.do(call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+	b.T.Helper()
+	b.Do(call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 		Width: int64(width), Height: int64(height), DeviceScaleFactor: 1, Mobile: width < 720,
 	}))
 }
 
 // prefers sets what the page is told of its user by a media feature, such as prefers-color-scheme.
 func (b *browser) prefers(feature, value string) {
-	b.t.Helper()
-	b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+	b.T.Helper()
+	b.Do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: feature, Value: value}},
 	}))
 }
@@ -85,46 +67,13 @@ func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromed
 	}
 }
 
-// do acts in the page, within patience. The context of the first action lives as long as the browser, and cannot have a deadline.
-func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	within(b, func() (chromedp.Void, error) { return chromedp.Void{}, chromedp.Do(b.ctx, actions...) })
-}
-
-func within[T any](b *browser, act func() (T, error)) (value T) {
-	b.t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		v, err := act()
-		value = v
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
-			b.t.Fatalf("the browser: %v", err)
-		}
-	case <-time.After(patience):
-		b.t.Fatalf("the browser has not answered for %v", patience)
-	}
-	return value
-}
-
-// eval is the value of a JavaScript expression in the page, as text.
-func (b *browser) eval(expression string) string {
-	b.t.Helper()
-	return within(b, func() (string, error) {
-		return chromedp.Run(b.ctx, chromedp.Evaluate[string]("String("+expression+")"))
-	})
-}
-
 // until waits for an expression to be true in the page, and returns how long that took.
 func (b *browser) until(expression string) time.Duration {
-	b.t.Helper()
+	b.T.Helper()
 	begin := time.Now()
-	for b.eval(expression) != "true" {
+	for b.Eval(expression) != "true" {
 		if time.Since(begin) > patience {
-			b.t.Fatalf("not so after %v: %s\nthe page:\n%.2000s", patience, expression, b.eval("document.body.innerText"))
+			b.T.Fatalf("not so after %v: %s\nthe page:\n%.2000s", patience, expression, b.Eval("document.body.innerText"))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -81,7 +81,7 @@ func TestManyMembersStaySmooth(t *testing.T) {
 	s := newSite(t, node, web.Options{})
 	b := launch(t, s.url(), 1440, 900)
 	b.until(says("#headline", "All 500 members are up"))
-	if n, _ := strconv.Atoi(b.eval(`document.querySelectorAll("tbody tr").length`)); n > 100 {
+	if n, _ := strconv.Atoi(b.Eval(`document.querySelectorAll("tbody tr").length`)); n > 100 {
 		t.Errorf("%d rows of 500 are in the document, want those in sight", n)
 	}
 	work := b.record(func() {
@@ -93,13 +93,13 @@ func TestManyMembersStaySmooth(t *testing.T) {
 			node.tell(kind, names[1+i*7%499], cluster.ReasonSilent)
 			switch i {
 			case 20:
-				b.eval(`scrollTo(0, 9000)`)
+				b.Eval(`scrollTo(0, 9000)`)
 			case 35:
-				b.eval(`document.querySelector("th.c-since button").click()`)
+				b.Eval(`document.querySelector("th.c-since button").click()`)
 			case 50:
-				b.eval(`scrollTo(0, 300)`)
+				b.Eval(`scrollTo(0, 300)`)
 			case 65:
-				b.eval(`document.querySelector("th.c-state button").click()`)
+				b.Eval(`document.querySelector("th.c-state button").click()`)
 			}
 		}
 	})
@@ -140,14 +140,14 @@ func TestConnectionBreaks(t *testing.T) {
 	b.until(`document.body.classList.contains("stale") && getComputedStyle(document.querySelector("main")).filter === "grayscale(1)"`)
 	b.until(`document.title.startsWith("(not connected)")`)
 	b.until(`document.querySelector("#announcer").textContent.includes("connection to this node is lost")`)
-	since := b.eval(`document.querySelector('tr[data-name="b"] .c-since').innerText`)
+	since := b.Eval(`document.querySelector('tr[data-name="b"] .c-since').innerText`)
 	time.Sleep(2500 * time.Millisecond)
-	if now := b.eval(`document.querySelector('tr[data-name="b"] .c-since').innerText`); now != since {
+	if now := b.Eval(`document.querySelector('tr[data-name="b"] .c-since').innerText`); now != since {
 		t.Errorf("b is down since %s, and later since %s: ages have to stand still while nothing is known", since, now)
 	}
 	node.tell(cluster.Up, "b", cluster.ReasonHeard) // which nobody sees
 	s.serve()
-	b.eval(`document.querySelector("#banners button")?.click()`) // Try now
+	b.Eval(`document.querySelector("#banners button")?.click()`) // Try now
 	b.until(says("#headline", "All 3 members are up"))
 	b.until(`document.querySelector("#banners").children.length === 0 && !document.body.classList.contains("stale")`)
 	b.until(says("#link", "Live") + ` && !document.querySelector("#link").innerText.includes("polling")`)
@@ -165,7 +165,7 @@ func TestLostAnswers(t *testing.T) {
 	if _, lost := s.lose.Load("/model.js"); lost {
 		t.Error("model.js was not asked for")
 	}
-	b.eval(`window.states = new Set(), new MutationObserver(() => states.add(document.querySelector("#link").className))
+	b.Eval(`window.states = new Set(), new MutationObserver(() => states.add(document.querySelector("#link").className))
 		.observe(document.querySelector("#link"), { attributes: true })`)
 	s.lose.Store("/v1/members", true)
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -178,7 +178,7 @@ func TestLostAnswers(t *testing.T) {
 	time.Sleep(time.Second)
 	node.tell(cluster.Down, "c", cluster.ReasonSilent)
 	b.until(says("#headline", "1 down of 3 members"))
-	if states := b.eval(`[...states].join()`); strings.Contains(states, "lost") {
+	if states := b.Eval(`[...states].join()`); strings.Contains(states, "lost") {
 		t.Errorf("one answer was lost, and the page calls the connection lost: %s", states)
 	}
 }
@@ -228,12 +228,12 @@ func TestToken(t *testing.T) {
 	s.open.Store(true)
 	b := launch(t, s.url(), 1280, 800)
 	b.until(says("#gate", "This node wants its token"))
-	b.do(chromedp.SendKeys("#token", "a-wrong-one-of-some-length"+kb.Enter))
+	b.Do(chromedp.SendKeys("#token", "a-wrong-one-of-some-length"+kb.Enter))
 	b.until(says("#gate-why", "the token is wrong"))
-	b.do(chromedp.SendKeys("#token", token+kb.Enter))
+	b.Do(chromedp.SendKeys("#token", token+kb.Enter))
 	b.until(says("#headline", "All 3 members are up"))
 	b.until(says("#link", "Live") + ` && !document.querySelector("#link").innerText.includes("polling")`)
-	if where := b.eval("location.href + document.cookie"); strings.Contains(where, token) {
+	if where := b.Eval("location.href + document.cookie"); strings.Contains(where, token) {
 		t.Errorf("the token is at %s", where)
 	}
 }
@@ -256,26 +256,26 @@ func TestAddress(t *testing.T) {
 	node.tell(cluster.Down, "d", cluster.ReasonSilent)
 	b := launch(t, s.url(), 1280, 800)
 	b.until(says("#headline", "1 down of 4 members"))
-	b.do(chromedp.Click("button.count.is-down"))
+	b.Do(chromedp.Click("button.count.is-down"))
 	b.until(says("#members-title", "1 of 4 members"))
-	b.do(chromedp.Click("button.count.is-up"), chromedp.Click("th.c-name button"), chromedp.Click("th.c-name button"))
-	b.do(chromedp.SendKeys("#filter", "ZONE=a"))
+	b.Do(chromedp.Click("button.count.is-up"), chromedp.Click("th.c-name button"), chromedp.Click("th.c-name button"))
+	b.Do(chromedp.SendKeys("#filter", "ZONE=a"))
 	names := `[...document.querySelectorAll("tbody tr[data-name]")].map(r => r.dataset.name).join(" ")`
 	b.until(names + ` === "d a"`)
 	b.until(`location.hash === "#/?state=down%2Cup&q=ZONE%3Da&sort=-name"`)
-	b.do(chromedp.Reload())
+	b.Do(chromedp.Reload())
 	b.until(names + ` === "d a"`)
 	b.until(`document.querySelector("th.c-name").getAttribute("aria-sort") === "descending"`)
-	b.do(chromedp.Click(row("d") + " td.c-rtt"))
+	b.Do(chromedp.Click(row("d") + " td.c-rtt"))
 	b.until(says("#member", "d", "It was called down as the doubts of"))
-	b.do(chromedp.Click("#member .back"))
+	b.Do(chromedp.Click("#member .back"))
 	b.until(names + ` === "d a"`)
-	b.eval(`document.querySelector("#filter").value = "nobody", document.querySelector("#filter").dispatchEvent(new Event("input"))`)
+	b.Eval(`document.querySelector("#filter").value = "nobody", document.querySelector("#filter").dispatchEvent(new Event("input"))`)
 	b.until(says("#table", "No member is like that."))
-	b.do(chromedp.Click("#table .empty button"))
+	b.Do(chromedp.Click("#table .empty button"))
 	b.until(names + ` === "d c b a"`)
 	for _, bad := range []string{"#/?sort=constructor&state=up,x", "#/?sort=-", "#/?state=%", "#nothing", "#/member/%E0%A4%A"} {
-		b.eval(fmt.Sprintf(`location.hash = %q`, bad))
+		b.Eval(fmt.Sprintf(`location.hash = %q`, bad))
 		b.until(says("main", "d"))
 	}
 	b.until(says("#member", "This node knows no member of this name."))
@@ -298,7 +298,7 @@ func TestMemberPage(t *testing.T) {
 	b.until(says("#member .events", "its service ended · signal: killed"))
 	node.forget("orders-2")
 	b.until(says("#member", "not known here"))
-	b.eval(`location.hash = "#/member/gateway-1"`)
+	b.Eval(`location.hash = "#/member/gateway-1"`)
 	b.until(says("#member", "This is the node that was asked."))
 }
 
@@ -309,9 +309,9 @@ func TestPhone(t *testing.T) {
 	b := launch(t, s.url(), 360, 780)
 	b.until(says("#headline", "All 13 members are up"))
 	for _, at := range []string{"#/", "#/member/" + strings.Repeat("W", 128), "#/member/orders-1"} {
-		b.eval(fmt.Sprintf(`location.hash = %q`, at))
+		b.Eval(fmt.Sprintf(`location.hash = %q`, at))
 		time.Sleep(1500 * time.Millisecond)
-		if wide := b.eval(`document.documentElement.scrollWidth`); wide != "360" {
+		if wide := b.Eval(`document.documentElement.scrollWidth`); wide != "360" {
 			t.Errorf("%s is %s pixels wide, want 360", at, wide)
 		}
 	}

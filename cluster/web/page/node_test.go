@@ -41,6 +41,6 @@ func TestRealNodes(t *testing.T) {
 	nodes[2].Close()
 	t.Logf("told after %v", b.until(says("#headline", "1 down of 3 members")))
 	b.until(says("#attention-list", "c down"))
-	b.eval(`location.hash = "#/member/c"`)
+	b.Eval(`location.hash = "#/member/c"`)
 	b.until(says("#member", "It was called down", "The latest sign of life that anybody here knows of"))
 }

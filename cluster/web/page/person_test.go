@@ -14,7 +14,9 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+
 	"github.com/chromedp/chromedp/kb"
+	"github.com/pulsering/pulsering/internal/browsertest"
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/web"
@@ -27,9 +29,9 @@ type heard struct {
 }
 
 func (b *browser) listen() []heard {
-	b.t.Helper()
-	nodes := within(b, func() ([]*accessibility.Node, error) {
-		return chromedp.Run(b.ctx, func(ctx context.Context, target *chromedp.Target) ([]*accessibility.Node, error) {
+	b.T.Helper()
+	nodes := browsertest.Within(b.Page, func() ([]*accessibility.Node, error) {
+		return chromedp.Run(b.Context, func(ctx context.Context, target *chromedp.Target) ([]*accessibility.Node, error) {
 			tree, err := cdp.Call(ctx, target, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 			return tree.Nodes, err
 		})
@@ -62,7 +64,7 @@ func TestScreenReader(t *testing.T) {
 	b.until(says("#link", "Live") + ` && !document.querySelector("#link").innerText.includes("polling")`)
 	node.tell(cluster.Down, "orders-3", cluster.ReasonSilent)
 	b.until(says("#headline", "1 down of 12 members"))
-	b.do(chromedp.Click("button.count.is-down"), chromedp.Click("button.count.is-up"))
+	b.Do(chromedp.Click("button.count.is-down"), chromedp.Click("button.count.is-up"))
 	b.until(says("#members-title", "12 members"))
 	all := b.listen()
 	for _, want := range []heard{
@@ -101,7 +103,7 @@ func TestScreenReader(t *testing.T) {
 			}
 		}
 	}
-	if sort := b.eval(`document.querySelector("th.c-state").getAttribute("aria-sort")`); sort != "ascending" {
+	if sort := b.Eval(`document.querySelector("th.c-state").getAttribute("aria-sort")`); sort != "ascending" {
 		t.Errorf("the table is sorted by state, and says %q", sort)
 	}
 	for _, h := range all {
@@ -111,26 +113,26 @@ func TestScreenReader(t *testing.T) {
 	}
 
 	t.Log("a hundred changes are told in a few sentences")
-	b.eval(`window.told = [], new MutationObserver(() => told.push(document.querySelector("#announcer").textContent))
+	b.Eval(`window.told = [], new MutationObserver(() => told.push(document.querySelector("#announcer").textContent))
 		.observe(document.querySelector("#announcer"), { childList: true })`)
 	for i := range 100 {
 		node.tell([]cluster.Kind{cluster.Down, cluster.Up}[i/11%2], twelve[1+i%11], cluster.ReasonSilent)
 		time.Sleep(30 * time.Millisecond)
 	}
 	b.until(`told.some(text => /changes\. .* of 12 members/.test(text) || /changes\. All 12 members are up/.test(text))`)
-	if n, err := strconv.Atoi(b.eval("told.length")); err != nil || n > 3 {
+	if n, err := strconv.Atoi(b.Eval("told.length")); err != nil || n > 3 {
 		t.Errorf("%d announcements of 100 changes in 3 s, %v; want a few", n, err)
 	}
 }
 
 func (b *browser) press(keys ...string) {
-	b.t.Helper()
+	b.T.Helper()
 	for _, k := range keys {
 		if k < " " || k > "~" { // a key with a name
-			b.do(chromedp.KeyEvent(k))
+			b.Do(chromedp.KeyEvent(k))
 			continue
 		}
-		b.do(call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: k, Text: k}), // which types it, unless the page takes it
+		b.Do(call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: k, Text: k}), // which types it, unless the page takes it
 			call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: k}))
 	}
 }
@@ -146,7 +148,7 @@ func TestKeyboard(t *testing.T) {
 	at := func(want string) {
 		t.Helper()
 		b.until(fmt.Sprintf("%s === %q", focus, want))
-		outline := b.eval(`(e => getComputedStyle(e).outlineStyle + " " + parseFloat(getComputedStyle(e).outlineWidth))(document.activeElement)`)
+		outline := b.Eval(`(e => getComputedStyle(e).outlineStyle + " " + parseFloat(getComputedStyle(e).outlineWidth))(document.activeElement)`)
 		if !strings.HasPrefix(outline, "solid ") || outline < "solid 2" {
 			t.Errorf("%s has the focus, and its outline is %s: want one that can be seen", want, outline)
 		}
@@ -198,7 +200,7 @@ func TestKeyboard(t *testing.T) {
 	b.until(says("#members-title", "1 of 200 members"))
 	b.press("w", "p")
 	b.until(says("#feed-hold", "Held"))
-	b.eval(`document.querySelector("#help-button").click(), document.querySelector("#keys-on").click(), document.querySelector("#help-close").click()`)
+	b.Eval(`document.querySelector("#help-button").click(), document.querySelector("#keys-on").click(), document.querySelector("#help-close").click()`)
 	b.press("w")
 	b.until(says("#members-title", "200 members"))
 }
@@ -243,30 +245,30 @@ func TestHostileNames(t *testing.T) {
 	} {
 		b.until(fmt.Sprintf(`document.querySelector("#table").textContent.includes(%q)`, shown))
 	}
-	if odd := b.eval(`/[\u202e\u200b\u001b\n]/.test(document.querySelector("#overview").textContent.replaceAll(/\s+(?=<)/g, "").replaceAll("\n", ""))`); odd == "true" {
+	if odd := b.Eval(`/[\u202e\u200b\u001b\n]/.test(document.querySelector("#overview").textContent.replaceAll(/\s+(?=<)/g, "").replaceAll("\n", ""))`); odd == "true" {
 		t.Error("a character that plays with the page is on it")
 	}
-	tall := b.eval(`Math.max(...[...document.querySelectorAll("tbody tr[data-name]")].map(r => r.offsetHeight))`)
+	tall := b.Eval(`Math.max(...[...document.querySelectorAll("tbody tr[data-name]")].map(r => r.offsetHeight))`)
 	if tall != "44" {
 		t.Errorf("a row is %s pixels high, want 44", tall)
 	}
 	for _, name := range hostile {
-		b.eval(fmt.Sprintf(`document.querySelector("tr[data-name=" + CSS.escape(%q) + "] a")?.click() ?? (location.hash = "#/member/" + encodeURIComponent(%[1]q))`, name))
+		b.Eval(fmt.Sprintf(`document.querySelector("tr[data-name=" + CSS.escape(%q) + "] a")?.click() ?? (location.hash = "#/member/" + encodeURIComponent(%[1]q))`, name))
 		want := "It told the others itself"
 		if name == ".." {
 			want = "cannot be asked about over HTTP" // it means something else in a path
 		}
 		b.until(says("#member", want))
-		b.eval(`location.hash = "#/"`)
+		b.Eval(`location.hash = "#/"`)
 		b.until(rows + ` && !document.querySelector("#overview").hidden`)
 	}
-	if b.eval("window.obeyed") != "undefined" {
+	if b.Eval("window.obeyed") != "undefined" {
 		t.Error("a name was obeyed")
 	}
-	if n := b.eval(`document.querySelectorAll("img, b:not(.count b), script").length`); n != "2" { // the icon and app.js
+	if n := b.Eval(`document.querySelectorAll("img, b:not(.count b), script").length`); n != "2" { // the icon and app.js
 		t.Errorf("%s elements that could be a name's, want the page's own two", n)
 	}
-	if where := b.eval("location.pathname"); where != "/" {
+	if where := b.Eval("location.pathname"); where != "/" {
 		t.Errorf("the page is at %s now", where)
 	}
 }
@@ -276,7 +278,7 @@ func TestStreamInPieces(t *testing.T) {
 	s := newSite(t, newFake("a"), web.Options{})
 	b := launch(t, s.url(), 1280, 800)
 	const text = "retry: 1000\n\n:\n\nid: p-1\nevent: up\ndata: {\"kind\":\"up\",\"member\":\"ü\"}\n\nid: p-2\r\ndata: {\"kind\":\r\ndata:\"down\"}\r\n\r\nid: p-3\n\ndata\n: x\n\n"
-	b.eval(fmt.Sprintf(`import("/api.js").then(api => {
+	b.Eval(fmt.Sprintf(`import("/api.js").then(api => {
 		const text = %q.replace("data\n: x\n\n", "");
 		const sum = cut => {
 			const seen = [];
@@ -288,7 +290,7 @@ func TestStreamInPieces(t *testing.T) {
 		for (let i = 0; i < text.length; i++) sums.add(sum([text.slice(0, i), text.slice(i)]));
 	})`, text))
 	b.until(`window.sums?.size === 1`)
-	if got, want := b.eval("[...sums].join()"), "p-1 upü p-2 down p-3"; got != want {
+	if got, want := b.Eval("[...sums].join()"), "p-1 upü p-2 down p-3"; got != want {
 		t.Errorf("read as %q, want %q", got, want)
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"github.com/pulsering/pulsering/internal/browsertest"
+
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/web"
 )
@@ -49,16 +51,16 @@ func TestShots(t *testing.T) {
 		{"phone", 360, 780, twelve, false, troubled},
 		{"phone-table", 360, 780, twelve, false, func(s *site, b *browser) {
 			troubled(s, b)
-			b.eval(`document.querySelector(".members").scrollIntoView()`)
+			b.Eval(`document.querySelector(".members").scrollIntoView()`)
 		}},
 		{"member", 1280, 900, twelve, false, func(s *site, b *browser) {
 			troubled(s, b)
-			b.eval(`location.hash = "#/member/payments-2"`)
+			b.Eval(`location.hash = "#/member/payments-2"`)
 			time.Sleep(2500 * time.Millisecond)
 		}},
 		{"member-down", 1280, 900, twelve, true, func(s *site, b *browser) {
 			troubled(s, b)
-			b.eval(`location.hash = "#/member/orders-3"`)
+			b.Eval(`location.hash = "#/member/orders-3"`)
 			time.Sleep(2500 * time.Millisecond)
 		}},
 		{"isolated", 1280, 800, twelve, false, func(s *site, b *browser) {
@@ -75,14 +77,14 @@ func TestShots(t *testing.T) {
 		{"joining", 1280, 800, nil, false, nil},
 		{"well", 1280, 800, twelve, false, nil},
 		{"grey", 1440, 900, twelve, false, func(s *site, b *browser) {
-			b.do(call(emulation.SetEmulatedVisionDeficiency, emulation.SetEmulatedVisionDeficiencyParams{
+			b.Do(call(emulation.SetEmulatedVisionDeficiency, emulation.SetEmulatedVisionDeficiencyParams{
 				Type: emulation.SetEmulatedVisionDeficiencyTypeAchromatopsia,
 			}))
 			troubled(s, b)
 		}},
 		{"40", 1440, 900, numbered(40), false, storm},
 		{"tablet", 820, 1100, twelve, false, troubled},
-		{"help", 1280, 800, twelve, false, func(s *site, b *browser) { b.eval(`document.getElementById("help-button").click()`) }},
+		{"help", 1280, 800, twelve, false, func(s *site, b *browser) { b.Eval(`document.getElementById("help-button").click()`) }},
 	} {
 		t.Run(shot.name, func(t *testing.T) {
 			var node *fakeNode
@@ -104,7 +106,7 @@ func TestShots(t *testing.T) {
 				shot.act(s, b)
 			}
 			time.Sleep(time.Second)
-			picture := within(b, func() ([]byte, error) { return chromedp.Run(b.ctx, chromedp.CaptureScreenshot()) })
+			picture := browsertest.Within(b.Page, func() ([]byte, error) { return chromedp.Run(b.Context, chromedp.CaptureScreenshot()) })
 			small, err := smaller(picture)
 			if err != nil {
 				t.Fatal(err)

@@ -57,20 +57,20 @@ func (r *trace) listener(event any) {
 
 // record measures the work of the page while act runs, and returns it.
 func (b *browser) record(act func()) []traced {
-	b.t.Helper()
+	b.T.Helper()
 	b.trace.mu.Lock()
 	b.trace.events, b.trace.done = nil, make(chan struct{})
 	done := b.trace.done
 	b.trace.mu.Unlock()
-	b.do(call(tracing.Start, tracing.StartParams{TraceConfig: &tracing.TraceConfig{
+	b.Do(call(tracing.Start, tracing.StartParams{TraceConfig: &tracing.TraceConfig{
 		IncludedCategories: []string{"toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline"},
 	}}))
 	act()
-	b.do(call(tracing.End, cdp.Empty{}))
+	b.Do(call(tracing.End, cdp.Empty{}))
 	select {
 	case <-done:
 	case <-time.After(patience):
-		b.t.Fatalf("the browser has not told of its work for %v", patience)
+		b.T.Fatalf("the browser has not told of its work for %v", patience)
 	}
 	b.trace.mu.Lock()
 	defer b.trace.mu.Unlock()
