@@ -156,7 +156,7 @@ func TestMethods(t *testing.T) {
 	for _, test := range []struct{ method, path, allow string }{
 		{"POST", "/v1/members", "GET, HEAD"}, {"DELETE", "/v1/members/ant", "GET, HEAD"}, {"GET", "/v1/leave", "POST"},
 		{"OPTIONS", "/v1/keys", "GET, HEAD, POST"}, {"PATCH", "/v1/log-level", "GET, HEAD, PUT"}, {"POST", "/", "GET, HEAD"},
-		{"BREW", "/livez", "GET, HEAD"},
+		{"BREW", "/livez", "GET, HEAD"}, {"get", "/livez", "GET, HEAD"},
 	} {
 		w := question{method: test.method, path: test.path}.answers(t, s)
 		wants(t, w, http.StatusMethodNotAllowed, test.method)
@@ -177,6 +177,7 @@ func FuzzAsk(f *testing.F) {
 	f.Add("PUT", "/v1/log-level", "a;b=%zz", "localhost", `{"level":1}{}`)
 	f.Add("POST", "/v1/members/x/forget", "verbose", ":", "[]")
 	f.Add("GET", "/readyz", "verbose=%00", "a.localhost.", "")
+	f.Add("gET", "/", "", "localhost", "")
 	node := newFake("ant", "a/b")
 	s := serve(f, node, Options{})
 	f.Fuzz(func(t *testing.T, method, path, query, host, body string) {

@@ -103,8 +103,12 @@ func (d document) find(method, path string) (template string, op operation, ok b
 		if method == http.MethodHead {
 			method = http.MethodGet
 		}
-		op, ok = ops[strings.ToLower(method)]
-		return template, op, ok
+		for name, op := range ops { // methods are case-sensitive: RFC 9110, section 9.1
+			if strings.ToUpper(name) == method {
+				return template, op, true
+			}
+		}
+		return template, operation{}, false
 	}
 	return "", operation{}, false
 }
