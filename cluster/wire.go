@@ -288,8 +288,12 @@ func (c *claim) check() error {
 		}
 	}
 	if c.Addr != "" {
-		if _, err := netip.ParseAddrPort(c.Addr); err != nil { // never a name: resolving one would hold everything up
+		at, err := netip.ParseAddrPort(c.Addr)
+		if err != nil { // never a name: resolving one would hold everything up
 			return fmt.Errorf("address in a claim: %w", err)
+		}
+		if at.Addr().Zone() != "" { // which is of the sender's host, and may hold anything
+			return errors.New("address in a claim has a zone")
 		}
 	}
 	return nil

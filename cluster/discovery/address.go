@@ -54,7 +54,7 @@ func ParseAddress(s string) (Address, error) {
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if why := badIP(ip); why != "" {
-			return "", fmt.Errorf("%s %s: want that of one host", host, why)
+			return "", fmt.Errorf("%s %s: want that of one host", ip.WithZone(""), why)
 		}
 	} else if why := badName(host); why != "" {
 		return "", fmt.Errorf("host %.80q %s: %s", host, why, want)
@@ -69,6 +69,8 @@ func badIP(ip netip.Addr) string {
 		return "means any address"
 	case ip.IsMulticast(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "is the address of a group"
+	case strings.ContainsFunc(ip.Zone(), func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("[]%/\\\"", c) }):
+		return fmt.Sprintf("has zone %.40q, which is no name of an interface", ip.Zone())
 	}
 	return ""
 }
