@@ -121,7 +121,7 @@ func TestCrashLoops(t *testing.T) {
 				fleeting := story.anew && story.lives < 125*time.Millisecond // a heartbeat
 				most, soon := 2*story.size+8, 2*time.Second
 				if fleeting {
-					most, soon = story.size+30, 40*time.Second
+					most, soon = story.size+60, 40*time.Second // of 240 that died meanwhile
 				}
 				if listed > most {
 					t.Errorf("memberlist lists %d members: want at most %d", listed, most)
@@ -162,7 +162,7 @@ func TestCrashLoops(t *testing.T) {
 						return state != cluster.StateDown && !unheard
 					})
 				}))
-				time.Sleep(15 * time.Second)
+				time.Sleep(max(15*time.Second, soon)) // memberlist finds those whom nobody else ever heard of
 				if got := w.nodes["n00"].GossipMembers(); got != story.size {
 					t.Errorf("memberlist lists %d members in the end", got)
 				}
