@@ -123,16 +123,8 @@ func (n *Node) UseKey(ctx context.Context, key []byte) ([]Answer, error) {
 	if err != nil {
 		return held, err
 	}
-	id := KeyID(key)
-	var without []string
-	for _, a := range held {
-		if a.Err != nil || !slices.Contains(a.Keys, id) {
-			without = append(without, a.Member)
-		}
-	}
-	if len(without) > 0 {
-		return held, fmt.Errorf("cluster: UseKey: nothing was changed, as %d of %d members lack the key or do not answer: add it first: %s",
-			len(without), len(held), listOf(without))
+	if err := heldByAll(held, key); err != nil {
+		return held, fmt.Errorf("cluster: UseKey: %w", err)
 	}
 	return n.orderKey(ctx, useKey, key)
 }
@@ -143,18 +135,41 @@ func (n *Node) RemoveKey(ctx context.Context, key []byte) ([]Answer, error) {
 	if err != nil {
 		return held, err
 	}
-	id := KeyID(key)
-	var using []string
-	for _, a := range held {
-		if a.Err == nil && len(a.Keys) > 0 && a.Keys[0] == id {
-			using = append(using, a.Member)
-		}
-	}
-	if len(using) > 0 {
-		return held, fmt.Errorf("cluster: RemoveKey: nothing was changed, as %d of %d members encrypt with the key: have all use another one first: %s",
-			len(using), len(held), listOf(using))
+	if err := usedByNone(held, key); err != nil {
+		return held, fmt.Errorf("cluster: RemoveKey: %w", err)
 	}
 	return n.orderKey(ctx, removeKey, key)
+}
+
+// heldByAll is an error where members lack a key that is to be encrypted with, or do not say.
+func heldByAll(held []Answer, key []byte) error {
+	id := KeyID(key)
+	without := membersWhere(held, func(a Answer) bool { return a.Err != nil || !slices.Contains(a.Keys, id) })
+	if len(without) == 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing was changed, as %d of %d members lack key %s or do not answer: add it first: %s",
+		len(without), len(held), id, listOf(without))
+}
+
+// usedByNone is an error where members encrypt with a key that is to be removed.
+func usedByNone(held []Answer, key []byte) error {
+	id := KeyID(key)
+	using := membersWhere(held, func(a Answer) bool { return a.Err == nil && len(a.Keys) > 0 && a.Keys[0] == id })
+	if len(using) == 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing was changed, as %d of %d members encrypt with key %s: have all use another one first: %s",
+		len(using), len(held), id, listOf(using))
+}
+
+func membersWhere(answers []Answer, is func(Answer) bool) (names []string) {
+	for _, a := range answers {
+		if is(a) {
+			names = append(names, a.Member)
+		}
+	}
+	return names
 }
 
 func (n *Node) orderKey(ctx context.Context, op operation, key []byte) ([]Answer, error) {
@@ -177,10 +192,10 @@ func (n *Node) orderKey(ctx context.Context, op operation, key []byte) ([]Answer
 	return answers, errors.Join(errs...)
 }
 
-// SetKeys replaces the keys of this node alone, the first of which it encrypts with from now on, as after a change of Config.Keys: it is
-// for the operator to give the others the first one before. At least one key; 16 at most. A cluster that is not encrypted cannot become so
-// while it runs.
-func (n *Node) SetKeys(list [][]byte) error {
+// SetKeys replaces the keys of this node alone, the first of which it encrypts with from now on, as after a change of Config.Keys: 1 to
+// 16 of them (ErrConfig). It would be cut off, and is not changed, where another member that is up lacks the first one, or does not say
+// within ten seconds, or encrypts with one that is to go. A cluster that is not encrypted cannot become so while it runs.
+func (n *Node) SetKeys(ctx context.Context, list [][]byte) error {
 	switch {
 	case n.keys.ring == nil:
 		return fmt.Errorf("cluster: Keys: %w", errNoKeys)
@@ -196,6 +211,20 @@ func (n *Node) SetKeys(list [][]byte) error {
 	for _, key := range n.keys.all() {
 		if !slices.ContainsFunc(list, func(kept []byte) bool { return bytes.Equal(key, kept) }) {
 			old = append(old, key)
+		}
+	}
+	if !bytes.Equal(list[0], n.keys.primary()) || len(old) > 0 {
+		held, err := n.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		held = slices.DeleteFunc(held, func(a Answer) bool { return a.Member == n.cfg.Name })
+		errs := []error{heldByAll(held, list[0])}
+		for _, key := range old {
+			errs = append(errs, usedByNone(held, key))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return fmt.Errorf("cluster: Keys: %w", err)
 		}
 	}
 	n.keys.mu.Lock()

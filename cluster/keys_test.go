@@ -23,10 +23,10 @@ func TestKeysRotate(t *testing.T) {
 			n := w.nodes[names[size/2]]
 			began := time.Now()
 
-			if answers, err := n.UseKey(t.Context(), next); err == nil || !strings.Contains(err.Error(), "lack the key") {
+			if answers, err := n.UseKey(t.Context(), next); err == nil || !strings.Contains(err.Error(), "lack key") {
 				t.Errorf("a key that nobody has was made primary: %v, %v", answers, err)
 			}
-			if answers, err := n.RemoveKey(t.Context(), old); err == nil || !strings.Contains(err.Error(), "encrypt with the key") {
+			if answers, err := n.RemoveKey(t.Context(), old); err == nil || !strings.Contains(err.Error(), "encrypt with key") {
 				t.Errorf("the primary key was removed: %v, %v", answers, err)
 			}
 			for _, step := range []struct {
@@ -93,9 +93,20 @@ func TestSetKeys(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.config = func(cfg *cluster.Config) { cfg.Keys = [][]byte{key('a')} }
 		names := w.startAll(3)
+		for _, cut := range []struct {
+			keys  [][]byte
+			tells string
+		}{
+			{[][]byte{key('b'), key('a')}, "2 of 2 members lack key " + cluster.KeyID(key('b')) + " or do not answer: add it first: n00, n02"},
+			{[][]byte{key('b')}, "2 of 2 members encrypt with key " + cluster.KeyID(key('a'))},
+		} {
+			if err := w.nodes["n01"].SetKeys(t.Context(), cut.keys); err == nil || !strings.Contains(err.Error(), cut.tells) {
+				t.Errorf("a file that would cut the node off: %v; want %q", err, cut.tells)
+			}
+		}
 		for _, keys := range [][][]byte{{key('a'), key('b')}, {key('b'), key('a')}, {key('b')}} {
 			for _, name := range names {
-				if err := w.nodes[name].SetKeys(keys); err != nil {
+				if err := w.nodes[name].SetKeys(t.Context(), keys); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(2 * time.Second)
@@ -131,7 +142,7 @@ func TestKeysThatAreNone(t *testing.T) {
 			if _, err := w.nodes["shut"].AddKey(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "want 16, 24 or 32") {
 				t.Errorf("key of %d bytes: %v", len(bad), err)
 			}
-			if err := w.nodes["shut"].SetKeys([][]byte{bad}); err == nil {
+			if err := w.nodes["shut"].SetKeys(t.Context(), [][]byte{bad}); err == nil {
 				t.Errorf("key of %d bytes was taken", len(bad))
 			}
 		}

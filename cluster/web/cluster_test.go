@@ -139,7 +139,7 @@ func TestRealKeys(t *testing.T) {
 				t.Errorf("%s: %d %+v", action, code, ring)
 			}
 		}
-		if code, ring := do("remove", key); code != http.StatusConflict || !strings.Contains(ring.Error, "encrypt with the key") {
+		if code, ring := do("remove", key); code != http.StatusConflict || !strings.Contains(ring.Error, "encrypt with key") {
 			t.Errorf("remove of the key in use: %d %+v", code, ring)
 		}
 		if code, ring := do("remove", "MDEyMzQ1Njc4OWFiY2RlZg=="); code != 200 {

@@ -10,7 +10,7 @@ import (
 type reloadable interface {
 	SetTags(context.Context, map[string]string) error
 	SetSeeds([]string) error
-	SetKeys([][]byte) error // its own alone
+	SetKeys(context.Context, [][]byte) error // its own alone
 }
 
 // nodeAppliers change what a node can change while it runs. The context bounds what they do; guard is nil without --http.
@@ -22,7 +22,7 @@ func nodeAppliers(ctx context.Context, node reloadable, found *lookup, guard *gu
 			}
 			return node.SetSeeds(next.Node.Join.addresses())
 		},
-		"key-file":  func(next *cli) error { return node.SetKeys(next.Node.KeyFile.keys) },
+		"key-file":  func(next *cli) error { return node.SetKeys(ctx, next.Node.KeyFile.keys) },
 		"tag":       func(next *cli) error { return node.SetTags(ctx, next.Node.Tag) },
 		"log-level": func(next *cli) error { log.SetLevel(next.Node.level()); return nil },
 	}

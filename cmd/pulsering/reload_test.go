@@ -35,7 +35,7 @@ func (f *fakeNode) SetSeeds(seeds []string) error {
 	return f.err
 }
 
-func (f *fakeNode) SetKeys(keys [][]byte) error {
+func (f *fakeNode) SetKeys(_ context.Context, keys [][]byte) error {
 	f.keys = keys
 	return f.err
 }
