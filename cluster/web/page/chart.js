@@ -70,7 +70,8 @@ export class Chart {
       (threshold ? `; a verdict takes ${phiText(threshold)}` : ""));
     const parts = [];
     const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find(s => most / s <= 5) ?? most / 4;
-    for (let phi = 0; phi <= most; phi += step) {
+    for (let i = 0; i <= most / step; i++) { // to add steps up would have no end where most is infinite
+      const phi = i * step;
       parts.push(svg("line", { class: "grid", x1: left, x2: left + w, y1: y(phi), y2: y(phi) }),
         svg("text", { class: "tick", x: left - 8, y: y(phi) + 4, "text-anchor": "end" }, String(phi)));
     }

@@ -7,6 +7,9 @@ import { model, standing, tally } from "./model.js";
 
 const namedUpTo = 36;      // so many members all have their names beside them
 const enlargedUpTo = 24;   // so many that are not well stand out of a ring of many
+const apart = 18;          // pixels between two of them
+const outward = 11;        // and from the ring to them
+const laneWidth = 6;
 const labelHeight = 15;
 const labelRoom = 92;      // pixels for a name
 const near = 18;           // pixels around the pointer
@@ -39,6 +42,17 @@ function lines(names) {
   const self = model.self?.name;
   for (const m of model.members.values()) if (m.observed) add(self, m.name, m.phi ?? 0, "own");
   return all;
+}
+
+// spreadOut moves those apart that are closer than a gap: [name, angle] in their order around a
+// circle on which they have room. Later ones go on, and back again what would meet the first from
+// behind. To search for free places instead would have no end where there are none.
+function spreadOut(angles, gap) {
+  const all = angles.map(([, angle]) => angle);
+  for (let i = 1; i < all.length; i++) all[i] = Math.max(all[i], all[i - 1] + gap);
+  let end = all[0] + 2 * Math.PI;
+  for (let i = all.length - 1; i > 0; i--) end = all[i] = Math.min(all[i], end - gap);
+  return new Map(angles.map(([name], i) => [name, all[i]]));
 }
 
 // Ring draws into a holder, and keeps a picture that is only changed where it differs.
@@ -93,7 +107,7 @@ export class Ring {
       entry.shape.replaceChildren(...parts(state));
     }
     this.#drawEdges(known);
-    this.#drawLabels(names, bad);
+    this.#drawLabels(names);
     const n = tally();
     put(this.picture, "aria-label", `The ring of ${plural(names.length, "member")}: ` +
       `${Object.entries(n).filter(([, k]) => k).map(([state, k]) => `${count(k)} ${state}`).join(", ")}. The table says the same in words.`);
@@ -110,32 +124,38 @@ export class Ring {
     const want = JSON.stringify([this.width, self, enlarged, names]);
     if (want === this.#laidOut) return;
     this.#laidOut = want;
-    const width = this.width, small = names.length > namedUpTo;
+    const n = names.length, width = this.width, small = n > namedUpTo;
     const first = Math.max(0, names.indexOf(self));
-    const angleOf = i => 2 * Math.PI * ((i - first + names.length) % names.length) / names.length - Math.PI / 2;
-    const radius = Math.min(width * 0.36, 160, ...names.map((name, i) =>
-      (width / 2 - (small ? 32 : 26) - (small && !bad.has(name) ? 0 : Math.min(labelRoom, widthOf(printable(name))))) / Math.max(0.2, Math.abs(Math.cos(angleOf(i))))));
-    const lanes = small ? Math.max(1, Math.ceil(names.length * 6 / (2 * Math.PI * radius))) : 1;
-    const size = small ? Math.max(1.8, Math.min(4.5, 2 * Math.PI * radius * lanes / names.length * 0.3)) :
-      Math.max(6, Math.min(10, 2 * Math.PI * radius / names.length * 0.3));
-    const large = new Set(enlarged);
-    const outside = []; // places beside the ring that are taken
+    const angleOf = i => 2 * Math.PI * ((i - first + n) % n) / n - Math.PI / 2;
+    // What names leave of a narrow page is too little for a circle, or less than nothing.
+    const radiusBeside = large => Math.max(width / 5, Math.min(width * 0.36, 160, ...names.map((name, i) => {
+      const label = small && !large.has(name) ? 0 : Math.min(labelRoom, widthOf(printable(name)));
+      return (width / 2 - (small ? 32 : 26) - label) / Math.max(0.2, Math.abs(Math.cos(angleOf(i))));
+    })));
+    const gapAt = radius => 2 * Math.asin(apart / 2 / (radius + outward));
+    let large = new Set(enlarged), radius = radiusBeside(large);
+    if ((large.size + 1) * gapAt(radius) > 2 * Math.PI) { // all or none: else some would look well
+      large = new Set();
+      radius = radiusBeside(large);
+    }
+    const outside = spreadOut(names.map((name, i) => [name, angleOf(i)])
+      .filter(([name]) => small && (large.has(name) || name === self))
+      .sort(([, a], [, b]) => a - b), gapAt(radius));
+    const lanes = !small ? 1 :
+      Math.min(Math.ceil(n * 6 / (2 * Math.PI * radius)), Math.max(1, Math.floor(radius * 0.8 / laneWidth)));
+    const size = small ? Math.max(1.8, Math.min(4.5, 2 * Math.PI * radius * lanes / n * 0.3)) :
+      Math.max(6, Math.min(10, 2 * Math.PI * radius / n * 0.3));
     names.forEach((name, i) => {
-      const out = large.has(name) || (small && name === self);
-      const r = out ? radius + 11 : radius - (i % lanes) * 6;
-      let angle = angleOf(i), x = r * Math.cos(angle), y = r * Math.sin(angle);
-      while (out && outside.some(other => Math.hypot(other.x - x, other.y - y) < 18)) {
-        angle += 4 / r;
-        [x, y] = [r * Math.cos(angle), r * Math.sin(angle)];
-      }
-      if (out) outside.push({ x, y });
+      const out = outside.has(name), angle = out ? outside.get(name) : angleOf(i);
+      const r = out ? radius + outward : radius - (i % lanes) * laneWidth;
+      const x = r * Math.cos(angle), y = r * Math.sin(angle);
       let entry = this.#nodes.get(name);
       if (!entry) {
         const shape = svg("g"), node = svg("g", { class: "dot" }, shape); // its parts come with its state
         this.#nodes.set(name, entry = { node, shape });
         this.dots.append(node);
       }
-      Object.assign(entry, { angle, x, y });
+      Object.assign(entry, { angle, x, y, out });
       entry.size = out ? 6.5 : size;
       put(entry.node, "transform", `translate(${entry.x.toFixed(1)} ${entry.y.toFixed(1)}) scale(${(entry.size / 7).toFixed(3)})`);
       if (name === self && !entry.halo) entry.node.append(entry.halo = svg("circle", { class: "halo", r: 11.5 }));
@@ -181,17 +201,14 @@ export class Ring {
     put(edge, "y2", b.y.toFixed(1));
   }
 
-  #drawLabels(names, bad) {
-    const self = model.self?.name;
-    let named = names;
-    const enlarged = bad.size <= enlargedUpTo;
-    if (names.length > namedUpTo) named = enlarged ? names.filter(name => bad.has(name) || name === self) : names.filter(name => name === self);
+  #drawLabels(names) {
+    const many = names.length > namedUpTo;
+    const named = many ? names.filter(name => this.#nodes.get(name).out) : names;
     const labels = named.map(name => {
       const entry = this.#nodes.get(name), m = model.members.get(name), state = standing(m);
       const r = Math.hypot(entry.x, entry.y) + entry.size + (entry.halo ? 14 : 8);
       return { name, state, entry, x: r * Math.cos(entry.angle), y: r * Math.sin(entry.angle), phi: state === "suspect" ? m.phi : 0 };
     });
-    const many = names.length > namedUpTo;
     for (const l of labels) l.side = !many && Math.abs(l.x) < 14 ? 0 : l.x < 0 ? -1 : 1;
     this.#spread(labels);
     const parts = labels.flatMap(l => {

@@ -82,6 +82,17 @@ func TestShots(t *testing.T) {
 			}))
 			troubled(s, b)
 		}},
+		{"narrow-100", 320, 780, numbered(100), false, func(s *site, b *browser) {
+			storm(s, b)
+			b.Eval(`document.querySelector(".ring").scrollIntoView()`)
+		}},
+		{"narrow-500", 240, 780, numbered(500), false, func(s *site, b *browser) {
+			for i := range 60 {
+				s.node.tell(cluster.Down, s.node.names()[1+i*8], cluster.ReasonVerdict)
+			}
+			time.Sleep(3 * time.Second)
+			b.Eval(`document.querySelector(".ring").scrollIntoView()`)
+		}},
 		{"40", 1440, 900, numbered(40), false, storm},
 		{"tablet", 820, 1100, twelve, false, troubled},
 		{"help", 1280, 800, twelve, false, func(s *site, b *browser) { b.Eval(`document.getElementById("help-button").click()`) }},
