@@ -302,6 +302,31 @@ func TestMemberPage(t *testing.T) {
 	b.until(says("#member", "This is the node that was asked."))
 }
 
+// A node of a later version may say what this page has no word for: that is shown as not known, and
+// all else as ever.
+func TestUnknownWords(t *testing.T) {
+	node := newFake("a", "b", "c", "d")
+	s := newSite(t, node, web.Options{})
+	node.tell(cluster.Down, "b", cluster.ReasonSilent)
+	node.tell(cluster.Updated, "c", cluster.ReasonHealth, wedged)
+	s.says = strings.NewReplacer(`"down"`, `"dozing"`, `"suspect"`, `"constructor"`, `"wedged"`, `"hasOwnProperty"`,
+		`"silent"`, `"toString"`)
+	b := launch(t, s.url(), 1280, 800)
+	b.until(says("#headline", "1 unknown of 4 members"))
+	b.until(says(row("b"), "unknown"))
+	b.until(says("#attention-list", "b unknown for"))
+	b.until(`document.querySelectorAll("#ring .dot.is-unknown circle").length === 1`)
+	node.tell(cluster.Suspect, "d", cluster.ReasonSilent)
+	b.until(says("#headline", "2 unknown of 4 members"))
+	b.until(says("#feed", "d constructor toString"))
+	node.tell(cluster.Left, "a", cluster.ReasonLeft)
+	b.until(says(row("a"), "left"))
+	b.Eval(`location.hash = "#/member/b"`)
+	b.until(says("#member", "unknown for", "The latest sign of life"))
+	node.tell(cluster.Up, "b", cluster.ReasonHeard)
+	b.until(says("#member", "up for"))
+}
+
 // On a phone nothing is wider than the screen.
 func TestPhone(t *testing.T) {
 	node := newFake(append([]string{strings.Repeat("W", 128)}, twelve...)...)

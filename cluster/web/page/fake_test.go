@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -283,8 +284,9 @@ type site struct {
 	node *fakeNode
 	opts web.Options
 	addr string
-	open atomic.Bool // the server takes its clients for those of another machine
-	lose sync.Map    // paths of which the next answer is lost
+	open atomic.Bool       // the server takes its clients for those of another machine
+	lose sync.Map          // paths of which the next answer is lost
+	says *strings.Replacer // what a server of another version says instead; nil: this one's words
 	api  *web.Server
 	http *httptest.Server
 }
@@ -320,6 +322,9 @@ func (s *site) serve() {
 		if s.open.Load() {
 			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80}))
 		}
+		if s.says != nil && strings.HasPrefix(r.URL.Path, "/v1/") {
+			w = otherWords{w, s.says}
+		}
 		s.api.Handler().ServeHTTP(w, r)
 	}))
 	listener, err := net.Listen("tcp", s.addr)
@@ -330,6 +335,21 @@ func (s *site) serve() {
 	s.http.Listener = listener
 	s.addr = listener.Addr().String()
 	s.http.Start()
+}
+
+// otherWords replaces words in an answer.
+type otherWords struct {
+	http.ResponseWriter
+	says *strings.Replacer
+}
+
+func (o otherWords) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+func (o otherWords) Write(b []byte) (int, error) {
+	if _, err := o.says.WriteString(o.ResponseWriter, string(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // shut ends the server and its connections.

@@ -23,15 +23,17 @@ export const model = {
   stream: { open: false, why: "" },
 };
 
-const severity = { down: 0, suspect: 1, unknown: 2, up: 4, left: 5 };
+const severity = { down: 0, suspect: 1, unknown: 2, wedged: 3, up: 4, left: 5 };
 
-// standing is what a member is shown and counted as: its state, or wedged where it is up and its service is not.
-export const standing = m => m.state === "up" && m.health === "wedged" ? "wedged" : m.state;
-export const rank = m => standing(m) === "wedged" ? 3 : severity[m.state] ?? 2;
+// standing is what a member is shown and counted as: its state, or wedged where it is up and its
+// service is not. A state of a later version, for which there is neither shape nor rank, is unknown.
+export const standing = m => m.state === "up" && m.health === "wedged" ? "wedged" :
+  Object.hasOwn(severity, m.state) ? m.state : "unknown";
+export const rank = m => severity[standing(m)];
 
 export function tally() {
   const n = { up: 0, suspect: 0, down: 0, left: 0, wedged: 0, unknown: 0 };
-  for (const m of model.members.values()) n[standing(m)] = (n[standing(m)] ?? 0) + 1;
+  for (const m of model.members.values()) n[standing(m)]++;
   return n;
 }
 
@@ -159,17 +161,17 @@ function addSample(trail, time, phi) {
   if (old) trail.splice(0, old);
 }
 
-const stateOf = { up: "up", suspect: "suspect", down: "down", left: "left" };
+const states = new Set(["up", "suspect", "down", "left"]); // and the kinds of events that tell of them
 
 function takeEvent(e) {
   clock.seen(Date.parse(e.time));
   if (e.kind === "isolated" || e.kind === "connected") model.isolated = e.kind === "isolated";
-  if (stateOf[e.kind] || e.kind === "updated") {
+  if (states.has(e.kind) || e.kind === "updated") {
     let m = model.members.get(e.member);
     if (!m) model.members.set(e.member, m = { name: e.member, observed: false, phi: 0, trail: [], state: "unknown" });
     m.told = performance.now();
     if (e.reason !== "present") m.last = e;
-    if (stateOf[e.kind] && m.state !== stateOf[e.kind]) Object.assign(m, { state: stateOf[e.kind], since: e.time });
+    if (states.has(e.kind) && m.state !== e.kind) Object.assign(m, { state: e.kind, since: e.time });
     Object.assign(m, { addr: e.addr, boot: e.boot, epoch: e.epoch, tags: e.tags ?? {}, health: e.health });
     if (e.kind === "suspect") m.phi = e.phi;
     stale(e.member);

@@ -15,7 +15,7 @@ export const stateNames = ["up", "suspect", "down", "left", "wedged"];
 export function headline(n, total) {
   if (total === 0) return { connecting: "Asking the node …", joining: "Waiting for this node" }[model.link.state] ?? "Nothing is known yet";
   if (model.isolated) return `Cut off from ${plural(total - 1 - n.left, "other member")}`;
-  const wrong = [["down", n.down], ["suspect", n.suspect], ["wedged", n.wedged]].filter(([, k]) => k);
+  const wrong = ["down", "suspect", "wedged", "unknown"].map(state => [state, n[state]]).filter(([, k]) => k);
   const gone = n.left ? `, ${n.left} left` : "";
   if (!wrong.length) {
     const here = total - n.left;

@@ -56,15 +56,15 @@ export function list(words, most = 8) {
 
 export const names = all => list(all.map(printable));
 
+const reasonTexts = new Map(Object.entries({
+  joined: "joined", present: "", silent: "silent, and nobody asked has heard from it", deaf: "it says that it hears nobody",
+  verdict: "another member's verdict", memberlist: "by memberlist's word", restarted: "restarted", heard: "heard again",
+  left: "said goodbye", tags: "other tags", health: "its service", exited: "its service ended", isolated: "this node hears nobody",
+  refused: "its host refuses connections: no process is there", unheard: "reached by TCP only, no UDP packet arrives",
+}));
+
 // reasonText says what an event's reason means; one that is not known here is shown as it came.
-export function reasonText(reason) {
-  return {
-    joined: "joined", present: "", silent: "silent, and nobody asked has heard from it", deaf: "it says that it hears nobody",
-    verdict: "another member's verdict", memberlist: "by memberlist's word", restarted: "restarted", heard: "heard again",
-    left: "said goodbye", tags: "other tags", health: "its service", exited: "its service ended", isolated: "this node hears nobody",
-    refused: "its host refuses connections: no process is there", unheard: "reached by TCP only, no UDP packet arrives",
-  }[reason] ?? printable(reason ?? "");
-}
+export const reasonText = reason => reasonTexts.get(reason) ?? printable(reason ?? "");
 
 // eventText is what happened, without the member's name.
 export function eventText(e) {
