@@ -161,6 +161,9 @@ func (f *feed) begin() (present []frame, head uint64) {
 	return f.present, f.head
 }
 
+// always is closed.
+var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 // after puts the events that follow number last into the room that there is, and returns them. missed is how many are not known any more:
 // then there are none. more is closed once there are more than these; with ended there never will be.
 func (f *feed) after(last uint64, room []frame) (found []frame, missed uint64, more <-chan struct{}, ended bool) {
@@ -173,6 +176,9 @@ func (f *feed) after(last uint64, room []frame) (found []frame, missed uint64, m
 	for last < f.head && len(found) < cap(room) {
 		last++
 		found = append(found, f.recent[last%historySize])
+	}
+	if last < f.head {
+		return found, 0, always, false
 	}
 	return found, 0, f.more, f.ended
 }
@@ -188,9 +194,9 @@ func (f *feed) number(id string) (uint64, error) {
 	defer f.mu.Unlock()
 	switch {
 	case process != f.process:
-		return 0, fmt.Errorf("the last event was one of another process: everybody's present state follows")
+		return 0, fmt.Errorf("the last event was one of another process")
 	case err != nil || n > f.head:
-		return 0, fmt.Errorf("there was no event of the last id: everybody's present state follows")
+		return 0, fmt.Errorf("there was no event of the last id")
 	}
 	return n, nil
 }

@@ -12,7 +12,8 @@ const (
 	// readPatience is how long a reader may take for up to streamBatch events.
 	readPatience = 10 * time.Second
 	streamBatch  = 64
-	// heartbeat is how often a stream without events shows that it lives, and asks whether its token still holds.
+	// heartbeat is how often a stream shows that it lives, and asks whether its token still holds,
+	// whatever events come: they may come without end.
 	heartbeat = 15 * time.Second
 	// comeBack is when a browser is to come back after its connection was lost, in milliseconds.
 	comeBack = 1000
@@ -48,6 +49,10 @@ func (d *door) serveEvents(w http.ResponseWriter, r *http.Request, j *joined) {
 		refuse(w, http.StatusNotAcceptable, "Accept: %.100q: events come as %s or as %s", r.Header.Get("Accept"), eventStream, jsonLines)
 		return
 	}
+	w.Header().Set("Content-Type", form)
+	if r.Method == http.MethodHead {
+		return
+	}
 	select {
 	case d.streams <- struct{}{}:
 		defer func() { <-d.streams }()
@@ -56,13 +61,12 @@ func (d *door) serveEvents(w http.ResponseWriter, r *http.Request, j *joined) {
 		refuse(w, http.StatusServiceUnavailable, "%d clients follow events already, and no more may: ask later, or end one", cap(d.streams))
 		return
 	}
-	w.Header().Set("Content-Type", form)
 	s := stream{w: w, to: http.NewResponseController(w), feed: j.feed, sse: form == eventStream}
 	s.expect()
 	if s.sse {
 		fmt.Fprintf(w, "retry: %d\n\n", comeBack)
 	}
-	if s.to.Flush() != nil || !s.begin(r.Header.Get("Last-Event-ID")) { // the header first, whether there are events or not
+	if !s.flush() || !s.begin(r.Header.Get("Last-Event-ID")) { // the header first, whether there are events or not
 		return
 	}
 	tick := time.NewTicker(heartbeat)
@@ -74,7 +78,6 @@ func (d *door) serveEvents(w http.ResponseWriter, r *http.Request, j *joined) {
 		}
 		select {
 		case <-more:
-			tick.Reset(heartbeat)
 		case <-tick.C:
 			if d.access(r) < reading || !s.beat() {
 				return
@@ -103,10 +106,19 @@ func (s *stream) begin(lastID string) bool {
 	}
 	n, err := s.feed.number(lastID)
 	if err != nil {
-		return s.send(s.feed.gap(err.Error(), 0)) && s.present()
+		return s.anew(err.Error(), 0)
+	}
+	if _, missed, _, _ := s.feed.after(n, nil); missed > 0 {
+		why := fmt.Sprintf("away for longer than the last %d events, which are kept", historySize)
+		return s.anew(why, missed)
 	}
 	s.last = n
 	return true
+}
+
+// anew says why the reader misses events, and how many, and begins again.
+func (s *stream) anew(why string, missed uint64) bool {
+	return s.send(s.feed.gap(why+": everybody's present state follows", missed)) && s.present()
 }
 
 // present sends everybody's present state.
@@ -125,32 +137,34 @@ func (s *stream) present() bool {
 	}
 	s.expect()
 	fmt.Fprintf(s.w, "id: %s\n\n", s.feed.id(head)) // no event: one without data is none
-	return s.to.Flush() == nil
+	return s.flush()
 }
 
-// follow sends what has happened, and returns what is closed when more has; false: the stream has ended.
+// follow sends what has happened, up to streamBatch events, and returns what is closed when there is
+// more; false: the stream has ended.
 func (s *stream) follow() (more <-chan struct{}, ok bool) {
-	for {
-		events, missed, more, ended := s.feed.after(s.last, s.room[:0])
-		switch {
-		case missed > 0:
-			why := fmt.Sprintf("slower than events came, of which the last %d are kept: everybody's present state follows", historySize)
-			if !s.send(s.feed.gap(why, missed)) || !s.present() {
-				return nil, false
-			}
-		case len(events) > 0:
-			if !s.send(events...) {
-				return nil, false
-			}
-			s.last += uint64(len(events))
-		default:
-			return more, !ended
-		}
+	events, missed, more, ended := s.feed.after(s.last, s.room[:0])
+	switch {
+	case missed > 0:
+		why := fmt.Sprintf("slower than events came, of which the last %d are kept", historySize)
+		return more, s.anew(why, missed)
+	case len(events) > 0:
+		s.last += uint64(len(events))
+		return more, s.send(events...)
 	}
+	return more, !ended
 }
 
-// expect gives the reader time for what is sent next.
+// expect gives the reader time for what is sent next, up to flush.
 func (s *stream) expect() { s.to.SetWriteDeadline(time.Now().Add(readPatience)) }
+
+// flush sends what was written. No deadline is left behind: HTTP/2 ends a stream at it although
+// nothing is being written, and over HTTP/1.1 the next answer on the connection would meet it.
+func (s *stream) flush() bool {
+	err := s.to.Flush()
+	s.to.SetWriteDeadline(time.Time{})
+	return err == nil
+}
 
 func (s *stream) send(events ...frame) bool {
 	s.expect()
@@ -163,7 +177,7 @@ func (s *stream) send(events ...frame) bool {
 			return false
 		}
 	}
-	return s.to.Flush() == nil
+	return s.flush()
 }
 
 func (s *stream) beat() bool {
@@ -172,5 +186,5 @@ func (s *stream) beat() bool {
 	}
 	s.expect()
 	_, err := s.w.Write([]byte(":\n\n"))
-	return err == nil && s.to.Flush() == nil
+	return s.flush() && err == nil
 }

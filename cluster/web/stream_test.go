@@ -2,12 +2,15 @@ package web
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -227,7 +230,7 @@ func TestEventsResume(t *testing.T) {
 		synctest.Wait()
 		late := follow("Last-Event-ID: " + back.id)
 		e, _ := late.event()
-		if e.Kind != "gap" || e.Folded != historySize+1 {
+		if e.Kind != "gap" || e.Folded != historySize+1 || !strings.Contains(e.Reason, "away for longer") {
 			t.Errorf("%+v", e)
 		}
 		e, _ = late.event()
@@ -260,6 +263,9 @@ func TestEventsSlowReader(t *testing.T) {
 			}
 			if e.Kind == "gap" {
 				missed = e.Folded
+				if !strings.Contains(e.Reason, "slower than events came") {
+					t.Errorf("%+v", e)
+				}
 				continue
 			}
 			if missed > 0 {
@@ -303,7 +309,7 @@ func TestEventsStuckReader(t *testing.T) {
 		patient.wants("down ant")
 		began = time.Now()
 		patient.quiet("")
-		if d := time.Since(began); d != heartbeat {
+		if d := time.Since(began); d != heartbeat/2 {
 			t.Errorf("a heartbeat %v after an event", d)
 		}
 		wants(t, get(t, s, "/v1/events"), http.StatusServiceUnavailable, "1 clients follow")
@@ -351,6 +357,114 @@ func TestEventsEnd(t *testing.T) {
 			t.Errorf("%q after the token was changed", block)
 		}
 	})
+}
+
+// A token that does not hold any more ends its stream, also one on which events never rest.
+func TestEventsAskForTheToken(t *testing.T) {
+	var token atomic.Value
+	token.Store(goodToken)
+	now := func() string { return token.Load().(string) }
+	streams(t, Options{Token: now}, func(t *testing.T, f *fakeNode, s *Server, follow func(...string) *follower) {
+		fo := follow("Authorization: Bearer " + goodToken)
+		fo.wants("up ant")
+		fo.quiet("id")
+		token.Store(strings.Repeat("x", ShortestToken))
+		began := time.Now()
+		for time.Since(began) < 10*heartbeat {
+			f.tell(cluster.Updated, "ant")
+			if _, ok := fo.event(); !ok {
+				break
+			}
+			time.Sleep(heartbeat / 20)
+		}
+		if took := time.Since(began); took > heartbeat {
+			t.Errorf("the stream ended after %v, want %v", took, heartbeat)
+		}
+	})
+}
+
+// HEAD is answered with the header that GET has, and follows nothing.
+func TestEventsHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("ant")
+		s := New(Options{Streams: 1})
+		s.Joined(f)
+		defer func() { f.close(); s.Close() }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for range 2 { // the first has not taken the only place
+			began, w := time.Now(), httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "HEAD", "http://localhost/v1/events", nil))
+			if took := time.Since(began); took > 0 || w.Code != 200 || w.Body.Len() > 0 ||
+				w.Header().Get("Content-Type") != eventStream {
+				t.Errorf("%d %v %q after %v", w.Code, w.Header(), w.Body, took)
+			}
+		}
+	})
+}
+
+// A stream lasts, whether or not there are events, over HTTP/1.1 and over HTTP/2, which ends a
+// stream at its deadline although nothing is being written. A reader who takes nothing is cut off.
+func TestEventsLastOverBothVersions(t *testing.T) {
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.EnableHTTP2 = true
+	certificate.StartTLS()
+	config := certificate.TLS.Clone()
+	certificate.Close()
+	for version, protocols := range map[string][]string{"HTTP/1.1": {"http/1.1"}, "HTTP/2.0": {"h2"}} {
+		t.Run(version, func(t *testing.T) {
+			streams(t, Options{}, func(t *testing.T, f *fakeNode, s *Server, _ func(...string) *follower) {
+				config := config.Clone()
+				config.NextProtos = protocols
+				door := &pipes{come: make(chan net.Conn, 1), closed: make(chan struct{})}
+				server := &http.Server{Handler: s.Handler(), TLSConfig: config}
+				done := make(chan struct{})
+				go func() { defer close(done); server.ServeTLS(door, "", "") }()
+				transport := &http.Transport{
+					TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+					ForceAttemptHTTP2: true,
+					DialContext: func(context.Context, string, string) (net.Conn, error) {
+						here, there := net.Pipe()
+						door.come <- there
+						return here, nil
+					},
+				}
+				defer func() {
+					transport.CloseIdleConnections()
+					server.Close()
+					<-done
+				}()
+				answer, err := (&http.Client{Transport: transport}).Get("https://localhost/v1/events")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer answer.Body.Close()
+				if answer.Proto != version {
+					t.Fatalf("%s", answer.Proto)
+				}
+				fo := &follower{t: t, body: bufio.NewReader(answer.Body)}
+				fo.quiet("retry")
+				fo.wants("up ant")
+				fo.quiet("id")
+				for range 10 {
+					fo.quiet("") // a comment
+				}
+				time.Sleep(heartbeat - time.Second)
+				f.tell(cluster.Down, "ant")
+				fo.wants("down ant")
+				for i := range 30_000 { // 8 MB: a client over HTTP/2 takes 4 that nobody reads
+					f.tell(cluster.Updated, "ant")
+					if i%historySize == 0 {
+						synctest.Wait()
+					}
+				}
+				time.Sleep(2 * readPatience)
+				if _, err := io.Copy(io.Discard, answer.Body); err == nil {
+					t.Error("a stream that nobody read ended well")
+				}
+			})
+		})
+	}
 }
 
 // Members that come and are forgotten leave nothing behind, though nobody follows.
