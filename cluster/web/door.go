@@ -2,14 +2,13 @@ package web
 
 import (
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
 
-	"github.com/pulsering/pulsering/cluster/web/page"
+	"github.com/pulsering/pulsering/cluster/web/internal/page"
 )
 
 // door is one of the two ways to a server: by the network, or by the control socket.
@@ -64,17 +63,21 @@ func (s *Server) door(control bool) http.Handler {
 	for path, by := range methods {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { d.serve(w, r, by) })
 	}
-	files := page.Handler()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case !isPage(r.URL.Path):
-			refuse(w, http.StatusNotFound, "there is nothing at %.200q: see /v1/openapi.json for what there is", r.URL.Path)
-		case r.Method != "GET" && r.Method != "HEAD":
-			refuseMethod(w, r, []string{"GET", "HEAD"})
-		default:
-			w.Header().Set("Content-Security-Policy", pagePolicy)
-			files.ServeHTTP(w, r)
+	for path, file := range page.Files() {
+		if path == "/" {
+			path = "/{$}" // and nothing below
 		}
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				refuseMethod(w, r, []string{"GET", "HEAD"})
+				return
+			}
+			w.Header().Set("Content-Security-Policy", pagePolicy)
+			file.ServeHTTP(w, r)
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, "there is nothing at %.200q: see /v1/openapi.json for what there is", r.URL.Path)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		guarded(w.Header())
@@ -90,15 +93,6 @@ func (s *Server) door(control bool) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// isPage tells whether a file of the dashboard is at a path.
-func isPage(path string) bool {
-	if path == "/" {
-		return true
-	}
-	info, err := fs.Stat(page.Files, strings.TrimPrefix(path, "/"))
-	return err == nil && info.Mode().IsRegular() && path != "/index.html"
 }
 
 // serve answers a request for a path by its method.

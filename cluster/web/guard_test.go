@@ -156,6 +156,7 @@ func TestMethods(t *testing.T) {
 	for _, test := range []struct{ method, path, allow string }{
 		{"POST", "/v1/members", "GET, HEAD"}, {"DELETE", "/v1/members/ant", "GET, HEAD"}, {"GET", "/v1/leave", "POST"},
 		{"OPTIONS", "/v1/keys", "GET, HEAD, POST"}, {"PATCH", "/v1/log-level", "GET, HEAD, PUT"}, {"POST", "/", "GET, HEAD"},
+		{"PUT", "/app.js", "GET, HEAD"},
 		{"BREW", "/livez", "GET, HEAD"}, {"get", "/livez", "GET, HEAD"},
 	} {
 		w := question{method: test.method, path: test.path}.answers(t, s)
@@ -164,8 +165,10 @@ func TestMethods(t *testing.T) {
 			t.Errorf("%s %s: Allow: %q; want %q", test.method, test.path, got, test.allow)
 		}
 	}
-	if w := (question{method: "HEAD", path: "/v1/members"}).answers(t, s); w.Code != 200 {
-		t.Errorf("HEAD: %d", w.Code)
+	for _, path := range []string{"/v1/members", "/", "/app.js"} {
+		if w := (question{method: "HEAD", path: path}).answers(t, s); w.Code != 200 {
+			t.Errorf("HEAD %s: %d", path, w.Code)
+		}
 	}
 }
 

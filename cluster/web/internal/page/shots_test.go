@@ -32,7 +32,7 @@ var (
 
 // The pictures of the page, which somebody has to look at. Those in docs:
 //
-//	go test -tags e2e -run 'TestShots/(three|500|phone|dark)$' ./cluster/web/page -shots $PWD/docs -past 55s
+//	go test -tags e2e -run 'TestShots/(three|500|phone|dark)$' ./cluster/web/internal/page -shots $PWD/docs -past 55s
 func TestShots(t *testing.T) {
 	if *shots == "" {
 		t.Skip("pictures are made with -shots DIR")
