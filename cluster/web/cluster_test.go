@@ -178,6 +178,7 @@ func TestGoroutinesEnd(t *testing.T) {
 		late.Close()
 		late.Joined(f)
 		f.tell(cluster.Down, "ant")
+		time.Sleep(viewAge) // no event tells it that what it saw last is stale
 		if got := namesIn(t, get(t, s, "/v1/members?state=down")); got != "ant" {
 			t.Errorf("of a server that is closed: %q", got)
 		}

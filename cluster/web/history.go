@@ -35,7 +35,7 @@ func (h *history) run(ctx context.Context, v *view) {
 	for round := 0; ; round++ {
 		if changes := v.changes.Load(); round%lookAround == 0 || changes != seen {
 			seen = changes
-			h.look(n)
+			h.look(v)
 		}
 		h.take(n, time.Now())
 		select {
@@ -49,9 +49,9 @@ func (h *history) run(ctx context.Context, v *view) {
 }
 
 // look finds out whom the node observes.
-func (h *history) look(n Node) {
+func (h *history) look(v *view) {
 	observed := map[string]bool{}
-	for _, m := range n.Members() {
+	for _, m := range v.members().all {
 		if m.Observed && len(observed) < mostSampled {
 			observed[m.Name] = true
 		}

@@ -66,6 +66,19 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// The history takes the members that others were answered with a moment ago.
+func TestHistoryReadsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("ant")
+		v, h := &view{node: f}, newHistory()
+		v.members()
+		h.look(v)
+		if names := h.names(); f.reads != 1 || len(names) != 1 {
+			t.Errorf("%q after %d reads of all members, want ant after 1", names, f.reads)
+		}
+	})
+}
+
 // However many ask, the node is asked now and then, and at once after an event.
 func TestMembersAreReadSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
