@@ -117,7 +117,7 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, by map[string]route
 	j := d.joined.Load()
 	if j == nil && !to.early {
 		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusServiceUnavailable, joiningText)
+		answer(w, http.StatusServiceUnavailable, health{Status: "joining", Error: joiningText}) // as /readyz does
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, mostBody)

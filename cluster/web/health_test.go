@@ -65,8 +65,8 @@ func TestJoining(t *testing.T) {
 	for _, path := range []string{"/v1/self", "/v1/members", "/v1/members/ant", "/v1/events", "/v1/stats"} {
 		w := get(t, s, path)
 		wants(t, w, http.StatusServiceUnavailable, "joining")
-		if w.Header().Get("Retry-After") != "1" {
-			t.Errorf("%s: %v", path, w.Header())
+		if w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), `"status":"joining"`) {
+			t.Errorf("%s: %v %s", path, w.Header(), w.Body)
 		}
 	}
 	wants(t, get(t, s, "/"), 200)

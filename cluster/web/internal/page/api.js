@@ -4,11 +4,11 @@ const tokenKey = "pulsering-token";
 const answerWithin = 5_000;
 const silentFor = 40_000; // the node writes to each stream every 15 s
 
-// Refused is an answer that is not what was asked for.
+// Refused is an answer that is not what was asked for. joining: as the node is no member yet.
 export class Refused extends Error {
-  constructor(status, text) {
+  constructor(status, text, joining = false) {
     super(text);
-    this.status = status;
+    Object.assign(this, { status, joining });
   }
 }
 
@@ -25,9 +25,9 @@ async function ask(path, more, signal) {
   const response = await fetch(path, { headers: headers(more), cache: "no-store", signal });
   if (!response.ok) {
     const text = await response.text();
-    let why = `the node answers ${response.status}`;
-    try { why = JSON.parse(text).error || why; } catch { /* not the node's own answer */ }
-    throw new Refused(response.status, why);
+    let told = null;
+    try { told = JSON.parse(text); } catch { /* not the node's own answer */ }
+    throw new Refused(response.status, told?.error || `the node answers ${response.status}`, told?.status === "joining");
   }
   return response;
 }

@@ -241,6 +241,7 @@ func TestToken(t *testing.T) {
 // A node that has not joined is waited for.
 func TestJoining(t *testing.T) {
 	s := newSite(t, nil, web.Options{})
+	s.says = strings.NewReplacer("still joining", "in other words")
 	b := launch(t, s.url(), 1280, 800)
 	b.until(says("#banners", "still joining"))
 	node := newFake("a", "b")

@@ -111,8 +111,7 @@ async function poll() {
         continue;
       }
       const wait = Math.min(5_000, 500 * 2 ** Math.min(failures - 1, 4)) * (0.8 + 0.4 * Math.random());
-      const joining = error.status === 503 && error.message.startsWith("still joining");
-      const state = error.status === 401 ? "token" : joining ? "joining" : "lost";
+      const state = error.status === 401 ? "token" : error.joining ? "joining" : "lost";
       setLink(state, api.why(error), Date.now() + wait);
       await pollPause.sleep(state === "token" ? 1e9 : wait);
       continue;
