@@ -23,8 +23,9 @@ type memberJSON struct {
 	Tags      map[string]string `json:"tags"`
 }
 
-// MarshalJSON implements json.Marshaler: what GET /members of the command answers about a member. Boot is a string, times are
-// in UTC and left out where they are zero, RTT is rtt_ms, and a φ that JSON has no number for is the largest it has.
+// MarshalJSON implements json.Marshaler: what GET /v1/members of the command answers about a member.
+// Boot is a string, times are in UTC and left out where they are zero, RTT is rtt_ms, and a φ that JSON
+// has no number for is the largest it has.
 func (m Member) MarshalJSON() ([]byte, error) {
 	j := memberJSON{
 		Name:      m.Name,

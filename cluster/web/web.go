@@ -36,8 +36,10 @@ type Node interface {
 
 // Options say who may ask a Server for what. With the zero value everybody who reaches it may read, and nobody change anything.
 type Options struct {
-	// Token returns the token of the moment, of 16 characters or more; empty: there is none. It is called at every request, from
-	// any goroutine. Requests are refused while it returns a shorter one. Nil: there is none.
+	// Token returns the token of the moment, of ShortestToken characters or more; empty: there is
+	// none. It is called at every request, and every 15 s for each reader of events, from any
+	// goroutine. While it returns a shorter one, nobody changes anything, and only who comes by a
+	// loopback address or a Unix socket reads. Nil: there is none.
 	Token func() string
 	// Hosts are names that the server is asked by, without ports, beside localhost and all IP addresses.
 	Hosts []string
@@ -106,7 +108,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Control serves clients that may do anything, and asks for no token: it is for a socket that nobody else can open.
 func (s *Server) Control() http.Handler { return s.control }
 
-// Joined tells of the node, once. The server follows its events from then on, until the node ends or Close.
+// Joined tells of the node. The server follows its events from then on, until the node ends or Close.
+// A server has one node: of another one, and after Close, it takes no notice.
 func (s *Server) Joined(n Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,8 +124,11 @@ func (s *Server) Joined(n Node) {
 	s.joined.Store(j)
 }
 
-// Close ends the streams of events, after what is pending there, and waits for the server's own goroutines. The node goes on; of it
-// is answered what is known without events. Close again: nil.
+// Close ends the streams of events, after what is pending there, and waits for the server's own
+// goroutines. These wait for no client, only for what they are asking the node just then, which takes
+// milliseconds. Streams end soon after, one whose reader takes nothing within 10 s:
+// http.Server.Shutdown waits for them. The node goes on; of it is answered what is known without
+// events. Close again: nil.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.cancel()
