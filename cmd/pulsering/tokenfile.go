@@ -6,14 +6,13 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/pulsering/pulsering/cluster/web"
 )
 
 // A token file holds the one token that requests over HTTP have to bring. Errors tell its length, never what it is.
 
-const (
-	shortestToken = 16 // characters: what a generator makes is not guessed, what a person makes up is
-	longestToken  = 1024
-)
+const longestToken = 1024 // characters
 
 type tokenFile struct{ path, token string }
 
@@ -46,8 +45,9 @@ func readTokenFile(path string) (tokenFile, error) {
 
 func tokenError(token string) error {
 	switch {
-	case len(token) < shortestToken:
-		return fmt.Errorf("the token is %d characters long: want at least %d, as \"openssl rand -hex 32\" prints them", len(token), shortestToken)
+	case len(token) < web.ShortestToken:
+		return fmt.Errorf("the token is %d characters long: want at least %d, as \"openssl rand -hex 32\" prints them",
+			len(token), web.ShortestToken)
 	case len(token) > longestToken:
 		return fmt.Errorf("is longer than %d characters: want one token", longestToken)
 	}
