@@ -1,5 +1,5 @@
-// Package command runs the commands that an operator gives: hooks, checks, and whatever else a flag
-// may name.
+// Package command runs the commands that an operator gives: hooks, checks, programs that print
+// seeds, and whatever else a flag may name.
 //
 // Think of an errand boy with a watch. He is sent with a note, has so long, and is called back when
 // the time is over; who does not come is fetched. Whatever he set in motion on the way ends with
@@ -7,16 +7,16 @@
 //
 // The contract of [Command.Run]:
 //
-//   - A command is a line for the shell: sh -c on Unix, cmd /C on Windows. Data reaches it by its
-//     environment and its standard input alone, never by the line, so that no data is ever obeyed
-//     by the shell.
+//   - A command is a line for the shell: sh -c on Unix, cmd /C on Windows; or a program and its
+//     arguments, which no shell reads. Data reaches it by its environment and its standard input
+//     alone, never by the line, so that no data is ever obeyed by the shell.
 //   - It runs in a process group of its own (on Windows: a job). When its time is over, or the
 //     context ends, the whole group is asked to end (SIGTERM), and killed after [Command.Grace].
 //     What it leaves behind in its group is killed when it ends, after a moment to write what it
 //     still has to say. Who leaves the group, as a daemon does, is let go.
 //   - Its output is cut into lines of bounded length. Beyond the first 64 KiB it is read at 1 MiB a
 //     second: a command that floods it waits at its own end of the pipe, and costs next to nothing
-//     here.
+//     here. [Command.Stdout] is given the bytes as they come instead, and sees to its own bounds.
 //   - It does not outlive this process where the system can see to that, see [Tie].
 //
 // A child inherits which signals are ignored: a process that runs commands should catch SIGPIPE
@@ -29,19 +29,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
 // DefaultGrace is the default of [Command.Grace].
 const DefaultGrace = 2 * time.Second
 
-// A Command is a line for the shell and what it is given.
+// A Command is a line for the shell, or a program, and what it is given.
 type Command struct {
 	// Line is for the shell to read.
 	Line string
+	// Args are a program, found as a shell finds it, and its arguments. Where there are any they
+	// run, and Line does not.
+	Args []string
 	// Env is added to the environment of this process, each as name=value. NUL bytes are an error.
 	Env []string
 	// Stdin is what it reads. Nil: nothing.
@@ -55,14 +60,17 @@ type Command struct {
 	// end and at most [MaxLine] bytes long. The bytes are the command's: quote them wherever they
 	// are shown. Calls do not overlap, and none comes after Run has returned. Nil: nobody is told.
 	Output func(line string)
+	// Stdout is given what the command writes to its standard output, of which Output is then told
+	// nothing. An error of it closes the pipe. Nil: Output is told.
+	Stdout io.Writer
 }
 
 var errLimit = errors.New("time is over")
 
 // Run runs the command and waits for its end: for Limit and Grace at most, unless the kernel itself
 // cannot end it. The error is an [ExitError] for a command that ended with anything but success,
-// says that it took too long, is the context's cause where that ended it, or says why there is no
-// shell to run it.
+// says that it took too long, is the context's cause where that ended it, or says why the shell, or
+// the program, cannot run.
 func (c Command) Run(ctx context.Context) error {
 	runtime.LockOSThread() // for Tie; Wait would occupy a thread anyway
 	defer runtime.UnlockOSThread()
@@ -75,12 +83,15 @@ func (c Command) Run(ctx context.Context) error {
 	}
 	out := &lines{emit: c.Output}
 	defer out.end()
-	cmd := shell(limited, c.Line)
+	cmd := c.prepare(limited)
 	cmd.Env = append(cmd.Environ(), c.Env...)
 	if c.Stdin != nil {
 		cmd.Stdin = bytes.NewReader(c.Stdin)
 	}
 	cmd.Stdout, cmd.Stderr = out, out
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
 	cmd.WaitDelay = cmp.Or(c.Grace, DefaultGrace)
 	tie := Tie(cmd, true)
 	defer tie.Release()
@@ -114,9 +125,12 @@ func (c Command) Run(ctx context.Context) error {
 	return ExitError{exit}
 }
 
-// shell is the system's own way to run a line, see shellArgs.
-func shell(ctx context.Context, line string) *exec.Cmd {
-	args, attr := shellArgs(line)
+// prepare makes what runs Args, or the system's own way to run Line, see shellArgs.
+func (c Command) prepare(ctx context.Context) *exec.Cmd {
+	args, attr := c.Args, (*syscall.SysProcAttr)(nil)
+	if len(args) == 0 {
+		args, attr = shellArgs(c.Line)
+	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.SysProcAttr = attr
 	return cmd

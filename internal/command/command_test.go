@@ -125,6 +125,45 @@ func TestUnreadInput(t *testing.T) {
 	}
 }
 
+// No shell reads the arguments of a program.
+func TestProgram(t *testing.T) {
+	t.Parallel()
+	want := []string{"$HOME", "a  b", "; exit 1"}
+	got, err := told(t, Command{Args: append([]string{"printf", `%s\n`}, want...), Line: "exit 2"})
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	_, err = told(t, Command{Args: []string{"no-such-thing"}})
+	if !errors.Is(err, exec.ErrNotFound) || !strings.Contains(err.Error(), "run no-such-thing") {
+		t.Error(err)
+	}
+}
+
+// failing is a writer that takes nothing.
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("full") }
+
+// Who takes the standard output gets it as it is, at any speed, and may have enough of it.
+func TestStdout(t *testing.T) {
+	t.Parallel()
+	const much = freeOutput + 8*outputRate
+	var out strings.Builder
+	began := time.Now()
+	line := fmt.Sprintf("head -c %d /dev/zero; echo said >&2", much)
+	got, err := told(t, Command{Line: line, Stdout: &out})
+	if took := time.Since(began); took > 4*time.Second || out.Len() != much {
+		t.Errorf("%d bytes after %v", out.Len(), took)
+	}
+	if err != nil || !slices.Equal(got, []string{"said"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err = told(t, Command{Line: "exec yes", Stdout: failing{}, Limit: time.Minute})
+	if err == nil || err.Error() != "killed by SIGPIPE" {
+		t.Error(err)
+	}
+}
+
 func TestNoShell(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	_, err := told(t, Command{Line: "true"})
