@@ -81,16 +81,6 @@ func zombie(pid int) bool {
 	return err == nil && strings.Contains(string(b), ") Z ")
 }
 
-// within fails when f takes much longer than the limits of these tests.
-func within(t *testing.T, f func()) {
-	t.Helper()
-	began := time.Now()
-	f()
-	if d := time.Since(began); d > 5*time.Second {
-		t.Errorf("took %v", d)
-	}
-}
-
 func TestCommandThatHangs(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	// The child is what a kill of the program alone would leave.

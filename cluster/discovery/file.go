@@ -11,12 +11,6 @@ import (
 	"strings"
 )
 
-// file is a source that reads a file at each ask.
-type file struct {
-	spec string
-	path string // absolute: it stays the same file where the process changes its directory
-}
-
 func parseFile(spec, path string) (Source, error) {
 	if local, ok := strings.CutPrefix(path, "//"); ok { // a URL, RFC 8089
 		if local, ok = strings.CutPrefix(local, "localhost"); !ok && !strings.HasPrefix(local, "/") {
@@ -31,22 +25,16 @@ func parseFile(spec, path string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file{spec, path}, nil
+	// The path is absolute: it stays the same file where the process changes its directory.
+	return newTextSource(spec, func(context.Context) ([]byte, error) { return readSeeds(path) }), nil
 }
 
-func (f file) String() string { return f.spec }
-
-// Discover reads the file.
-func (f file) Discover(context.Context) ([]string, error) {
-	text, err := readFile(f.path, maxText)
+func readSeeds(path string) ([]byte, error) {
+	text, err := readFile(path, maxText)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w (yet): it is tried again; want a file of addresses, one a line", err)
 	}
-	if err != nil {
-		return nil, told(f, []error{err})
-	}
-	addrs, errs := parseList(text)
-	return addrs, told(f, errs)
+	return text, err
 }
 
 // readFile reads a regular file of at most a number of bytes. To open a pipe would wait for whoever

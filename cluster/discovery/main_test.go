@@ -77,6 +77,16 @@ func wantError(t *testing.T, err error, parts ...string) {
 	}
 }
 
+// within fails when f takes much longer than the limits of these tests.
+func within(t *testing.T, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
 // TestBoundaries: whoever embeds cluster gets none of this package, and this package stands alone.
 func TestBoundaries(t *testing.T) {
 	if testing.Short() {
