@@ -38,7 +38,8 @@
 // A source never ends a node: what is wrong with it is an error of one ask. What it gives is used
 // as far as it can be understood, and the error says what was left out. One ask of one source gives
 // at most 256 addresses, reads at most 256 KiB, and takes at most 8 seconds, or as long as its
-// context. Everything that comes from outside is quoted in errors.
+// context; a program then has half a second to tidy up. Everything that comes from outside is quoted
+// in errors.
 //
 // A file is read at each ask and not watched by way of the kernel: a link that is turned to another
 // file (a ConfigMap of Kubernetes), an editor that renames, a file that is not there yet and one on
@@ -46,12 +47,17 @@
 // is written in place may be read half: write it beside, and rename it. A pipe or a device is an
 // error.
 //
-// A read from a disk whose server is dead cannot be called off. Nobody waits for it longer than for
-// anything else; until it ends, each ask of that source is an error at once.
+// A read from a disk whose server is dead cannot be called off, nor can the start of a program
+// there. Nobody waits for it longer than for anything else; until it ends, each ask of that source
+// is an error at once.
 //
 // Names of SRV targets are resolved here, and not left to whoever joins: the name server that knows
 // the records may be the only one to know the names in them (Consul's), and a target without an
 // address is told. A plain name is left as it is, and cluster resolves it at each try.
+//
+// A program is asked to end (SIGTERM) when its time is over, and killed with its process group (on
+// Windows: a job) where it does not. It does not outlive a node that is killed, on Linux, FreeBSD
+// and Windows; what it began itself may, but for Windows.
 //
 // A command runs without a shell: nothing in it is expanded, it needs no shell in a container that
 // has none, and it is the same on every system. Quotes of both kinds keep words together, and

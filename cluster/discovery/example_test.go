@@ -46,7 +46,7 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// [10.0.0.1:7946 10.0.0.2:7000 10.0.0.3:7946]
-	// discovery: "exec:no-such-program": exec: "no-such-program": executable file not found in $PATH: want a program in PATH, or one with its whole path
+	// discovery: "exec:no-such-program": cannot run no-such-program: exec: "no-such-program": executable file not found in $PATH: want a program in PATH, or one with its whole path
 }
 
 // A node knows after a restart whom it knew before.

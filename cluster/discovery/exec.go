@@ -4,25 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/command"
 )
 
 const (
 	// maxSaid is how much of the end of a program's standard error is told.
 	maxSaid = 512
-	// pipesOpen is how long the output of a program that has ended is waited for, where a process
-	// that it left behind keeps it open.
-	pipesOpen = 500 * time.Millisecond
+	// grace is how long a program has to end once it was asked to, and how long the output of one
+	// that has ended is waited for, where a process that it left behind keeps it open.
+	grace = 500 * time.Millisecond
 )
 
-// command is a source that runs a program at each ask.
-type command struct {
-	spec  string
-	argv  []string
-	limit time.Duration
-}
+// program is a program and its arguments.
+type program []string
 
 func parseCommand(spec, line string) (Source, error) {
 	argv, err := words(line)
@@ -32,7 +31,9 @@ func parseCommand(spec, line string) (Source, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return nil, errors.New("has no command: want exec:COMMAND ARG…")
 	}
-	return command{spec, argv, limit}, nil
+	s := newTextSource(spec, program(argv).run)
+	s.patience = 2 * grace // after the first it is killed, and then gone unless the system holds it up
+	return s, nil
 }
 
 // words splits a line at white space outside quotes. The libraries for it take a backslash for an
@@ -72,77 +73,47 @@ func words(line string) ([]string, error) {
 	return list, nil
 }
 
-func (c command) String() string { return c.spec }
-
-var (
-	errLong = fmt.Errorf("printed more than %d bytes: want addresses, one a line", maxText)
-	errLate = errors.New("took too long")
-)
-
-// Discover runs the program to its end, and then kills what it left behind in its process group.
-// What it printed counts where it ended with 0.
-func (c command) Discover(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.limit, errLate)
-	defer cancel()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
-	out := &head{most: maxText, full: func() { stop(errLong) }}
+// run runs the program to its end, and returns what it printed where that was with 0. See
+// [command.Command] for what becomes of its process group.
+func (p program) run(ctx context.Context) ([]byte, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	out := &head{full: stop}
 	var said tail
-	cmd.Stdout, cmd.Stderr = out, &said
-	cmd.WaitDelay = pipesOpen
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd) }
-	err := cmd.Run()
-	if cmd.Process != nil {
-		killGroup(cmd) // of which there may be nobody any more
-	}
-	switch cause := context.Cause(ctx); {
-	case cause == errLate:
-		err = fmt.Errorf("took longer than %v, and was killed: want a program that answers and ends", c.limit)
-	case cause != nil:
-		err = fmt.Errorf("%w: it was killed", cause)
-	case errors.Is(err, exec.ErrWaitDelay): // it has ended well, but not what it began
-		err = nil
+	err := command.Command{Args: p, Grace: grace, Stdout: out, Output: said.add}.Run(ctx)
+	switch {
+	case out.long: // which ends it, unless it was quicker
+		err = fmt.Errorf("printed more than %d bytes: want addresses, one a line", maxText)
 	case errors.Is(err, exec.ErrNotFound):
 		err = fmt.Errorf("%w: want a program in PATH, or one with its whole path", err)
 	}
-	if err != nil {
-		if said.text != nil {
-			err = fmt.Errorf("%w: it said %q", err, said.last())
-		}
-		return nil, told(c, []error{err})
+	if last := strings.TrimSpace(string(said)); err != nil && last != "" {
+		err = fmt.Errorf("%w: it said %q", err, last)
 	}
-	addrs, errs := parseList(out.text)
-	return addrs, told(c, errs)
+	return out.text, err
 }
 
-// head keeps the first bytes of what is written to it.
+// head keeps what is written to it, up to maxText bytes.
 type head struct {
-	most int
 	full func() // called when there is more
 	text []byte
+	long bool // there was
 }
 
 func (h *head) Write(b []byte) (int, error) {
-	room := h.most - len(h.text)
-	if len(b) > room {
+	if len(b) > maxText-len(h.text) {
+		h.long = true
 		h.full()
-		return 0, errLong
+		return 0, io.ErrShortWrite
 	}
 	h.text = append(h.text, b...)
 	return len(b), nil
 }
 
-// tail keeps the last bytes of what is written to it.
-type tail struct{ text []byte }
+// tail keeps the last bytes of the lines that are added to it.
+type tail []byte
 
-func (t *tail) Write(b []byte) (int, error) {
-	t.text = append(t.text, b...)
-	if extra := len(t.text) - maxSaid; extra > 0 {
-		t.text = append(t.text[:0], t.text[extra:]...)
-	}
-	return len(b), nil
+func (t *tail) add(line string) {
+	*t = append(append(*t, line...), '\n')
+	*t = (*t)[max(0, len(*t)-maxSaid):]
 }
-
-func (t *tail) last() string { return strings.TrimSpace(string(t.text)) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +33,7 @@ func TestCommandThatFails(t *testing.T) {
 		tells []string
 	}{
 		{`sh -c 'echo a; echo "no \033[31mtoken" >&2; exit 3'`, []string{"exit status 3", `it said "no \x1b[31mtoken"`}},
-		{`sh -c 'kill -9 $$'`, []string{"killed"}},
+		{`sh -c 'kill -9 $$'`, []string{"killed by SIGKILL"}},
 		{`sh -c 'yes noise | head -c 100000 >&2; echo last >&2; exit 1'`, []string{"exit status 1", `last"`}},
 		{"/", []string{"exec:/"}},
 		{"/etc/passwd", []string{"permission denied"}},
@@ -84,7 +85,7 @@ func zombie(pid int) bool {
 func TestCommandThatHangs(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	// The child is what a kill of the program alone would leave.
-	c := parse(t, "exec:sh -c 'echo hm >&2; sleep 60 & echo $! >"+pid+"; wait'").(command)
+	c := parse(t, "exec:sh -c 'echo hm >&2; sleep 60 & echo $! >"+pid+"; wait'").(*textSource)
 	c.limit = 300 * time.Millisecond
 	within(t, func() {
 		_, err := c.Discover(t.Context())
@@ -112,6 +113,63 @@ func TestCommandThatFloods(t *testing.T) {
 			t.Errorf("got %q", addrs)
 		}
 	})
+	t.Log("and ends well")
+	_, err := parse(t, "exec:head -c 300000 /dev/zero").Discover(t.Context())
+	wantError(t, err, "more than 262144 bytes")
+	t.Log("to its standard error, which is read slowly")
+	s := parse(t, "exec:sh -c 'yes >&2'").(*textSource)
+	s.limit = 300 * time.Millisecond
+	within(t, func() {
+		_, err := s.Discover(t.Context())
+		wantError(t, err, "longer than 300ms", `it said "y\ny\n`)
+		if n := len(err.Error()); n > 2*maxSaid {
+			t.Errorf("an error of %d bytes", n)
+		}
+	})
+}
+
+// TestCommandIsAskedFirst: so that it may tidy up.
+func TestCommandIsAskedFirst(t *testing.T) {
+	s := parse(t, `exec:sh -c 'trap "echo tidy >&2; exit 1" TERM; sleep 60 & wait'`).(*textSource)
+	s.limit = 300 * time.Millisecond
+	_, err := s.Discover(t.Context())
+	wantError(t, err, "longer than 300ms", `it said "tidy"`)
+}
+
+// TestCommandThatDoesNotEnd: it is killed, with those that it began.
+func TestCommandThatDoesNotEnd(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	child := `sh -c "echo \$\$ >` + pid + `; sleep 60; sleep 60"`
+	s := parse(t, `exec:sh -c 'trap "" TERM; `+child+`; sleep 60'`).(*textSource)
+	s.limit = 300 * time.Millisecond
+	within(t, func() {
+		_, err := s.Discover(t.Context())
+		wantError(t, err, "longer than 300ms")
+	})
+	gone(t, pid)
+}
+
+// TestParentIsKilled: a node that is killed leaves no program behind.
+func TestParentIsKilled(t *testing.T) {
+	if runtime.GOOS != "linux" && runtime.GOOS != "freebsd" {
+		t.Skip("this system has no way to end a process with its parent")
+	}
+	pid := filepath.Join(t.TempDir(), "pid")
+	node := again(t, "ask", "exec:sh -c 'echo $$ >"+pid+"; exec sleep 60'")
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if b, _ := os.ReadFile(pid); strings.HasSuffix(string(b), "\n") {
+			break
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the program does not run")
+		}
+	}
+	node.Process.Kill()
+	node.Wait()
+	gone(t, pid)
 }
 
 // TestCommandThatLeavesAChild: it keeps the output open, but what the program printed is all there.

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,13 +12,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain lets this program be started again as another process that has a state directory.
+// TestMain lets this program be started again as another process, with a state directory or a source.
 func TestMain(m *testing.M) {
-	switch dir := os.Getenv("DISCOVERY_TEST_DIR"); os.Getenv("DISCOVERY_TEST") {
+	switch of := os.Getenv("DISCOVERY_TEST_OF"); os.Getenv("DISCOVERY_TEST") {
 	case "":
 		goleak.VerifyTestMain(m)
 	case "hold": // and have a child that outlives this process
-		if _, err := Open(dir); err != nil {
+		if _, err := Open(of); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(child.Process.Pid)
 		time.Sleep(time.Minute)
 	case "save": // without end
-		s, err := Open(dir)
+		s, err := Open(of)
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -45,16 +46,23 @@ func TestMain(m *testing.M) {
 			}
 			fmt.Println(boot)
 		}
+	case "ask":
+		s, err := Parse(of)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		s.Discover(context.Background())
 	case "sleep":
 		time.Sleep(time.Minute)
 	}
 }
 
 // again starts this program as another process.
-func again(t *testing.T, what, dir string) *exec.Cmd {
+func again(t *testing.T, what, of string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "DISCOVERY_TEST="+what, "DISCOVERY_TEST_DIR="+dir)
+	cmd.Env = append(os.Environ(), "DISCOVERY_TEST="+what, "DISCOVERY_TEST_OF="+of)
 	t.Cleanup(func() {
 		if cmd.Process != nil && cmd.ProcessState == nil {
 			cmd.Process.Kill()
