@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// KeepEvery is how often [State.Keep] looks for news: at most this often a State is written.
-const KeepEvery = 5 * time.Second
+// keepEvery is how often [State.Keep] looks for news: at most this often a State is written.
+const keepEvery = 5 * time.Second
 
 // maxMembers is how many members are remembered. Any one of them that lives is enough.
 const maxMembers = 64
@@ -112,7 +112,7 @@ func (s *State) Save(members []Member, boot uint64) error {
 	return nil
 }
 
-// Keep saves what members returns, at once, then where it has changed every [KeepEvery], and a last
+// Keep saves what members returns, at once, then where it has changed every 5 seconds, and a last
 // time when ctx ends; then it returns. tell, unless nil, is called with the first of several equal
 // errors in a row, and with nil once it works again. Both functions are called from Keep's
 // goroutine.
@@ -120,7 +120,7 @@ func (s *State) Keep(ctx context.Context, members func() ([]Member, uint64), tel
 	if tell == nil {
 		tell = func(error) {}
 	}
-	tick := time.NewTicker(KeepEvery)
+	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	var failed string
 	for {

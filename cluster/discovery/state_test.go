@@ -418,16 +418,16 @@ func TestKeep(t *testing.T) {
 			t.Errorf("stored %q at once", got)
 		}
 		up = []Member{b1, c1}
-		pass(KeepEvery - 1)
+		pass(keepEvery - 1)
 		if got := stored(); len(got) != 1 {
 			t.Errorf("stored %q before the time", got)
 		}
 		pass(time.Nanosecond)
 		if got := stored(); len(got) != 2 {
-			t.Errorf("stored %q after %v", got, KeepEvery)
+			t.Errorf("stored %q after %v", got, keepEvery)
 		}
 		os.Remove(path)
-		pass(10 * KeepEvery)
+		pass(10 * keepEvery)
 		if got := stored(); got != nil {
 			t.Error("what had not changed was written")
 		}
@@ -441,12 +441,12 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		up = []Member{c1}
-		pass(5 * KeepEvery)
+		pass(5 * keepEvery)
 		if len(told) != 1 || !strings.Contains(told[0], "was not written") {
 			t.Errorf("told %q, want one error", told)
 		}
 		os.RemoveAll(filepath.Join(dir, tempFile))
-		pass(KeepEvery)
+		pass(keepEvery)
 		if len(told) != 2 || told[1] != "<nil>" || !slices.Equal(stored(), []string{c1.Addr, b1.Addr}) {
 			t.Errorf("told %q, stored %q", told, stored())
 		}
