@@ -69,7 +69,9 @@ func badIP(ip netip.Addr) string {
 		return "means any address"
 	case ip.IsMulticast(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "is the address of a group"
-	case strings.ContainsFunc(ip.Zone(), func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("[]%/\\\"", c) }):
+	case strings.ContainsFunc(ip.Zone(), func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune("[]%/\\\",", c)
+	}):
 		return fmt.Sprintf("has zone %.40q, which is no name of an interface", ip.Zone())
 	}
 	return ""

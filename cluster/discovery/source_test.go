@@ -70,6 +70,7 @@ func TestParseRefuses(t *testing.T) {
 		{"::1]", "want host"},
 		{"fe80::1%]", `zone "]"`},
 		{"fe80::1%a/b", `zone "a/b"`},
+		{"fe80::1%a,b", `zone "a,b"`}, // a list of two
 		{"fe80::1%\x1b[2J", `zone "\x1b[2J"`},
 		{"a b", `holds ' '`},
 		{"a,b", `holds ','`},

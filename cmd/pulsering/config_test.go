@@ -198,7 +198,7 @@ func TestBadConfig(t *testing.T) {
 			`FILE:2: observers: "7": want an even number from 2 to 64`, `FILE:3: name: "a b" `}},
 		{"beat: 125", []string{`FILE:1: beat: "125" is no duration: want a number with its unit`}},
 		{"beat: 1s\n\nbeat: 2s", []string{`FILE:3: beat: is given twice, in line 1 too: give it once`}},
-		{"join:\n- a:0\n- b\n- ':7'", []string{`FILE:2: join: "a:0" has port "0"`, `FILE:4: join: ":7" has no host`}},
+		{"join:\n- a:0\n- b\n- ':7'", []string{`FILE:2: join: "a:0": has port "0"`, `FILE:4: join: ":7": has no host`}},
 		{"join: []", []string{`FILE:1: join: is an empty list`}},
 		{"join: {a: b}", []string{`FILE:1: join: want a list, or one value`}},
 		{"join: [[a]]", []string{`FILE:1: join: is a list or a mapping: want one value`}},

@@ -87,7 +87,7 @@ func TestWrongUsage(t *testing.T) {
 		{"node --bind=", []string{"--bind", "empty"}},
 		{"node --bind 7946", []string{"--bind", `"7946"`, "host:port"}},
 		{"node --join=", []string{"--join", "empty"}},
-		{"node --join a:1,,b:2", []string{"--join", `""`, "host:port"}},
+		{"node --join a:1,,b:2", []string{"--join", `""`, "want an address"}},
 		{"node --join a:0", []string{"--join", `"a:0"`, "1 to 65535"}},
 		{"node --join :7946", []string{"--join", `":7946"`, "host"}},
 		{"node --http 127.0.0.1:65536", []string{"--http", "65536", "65535"}},

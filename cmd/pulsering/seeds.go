@@ -17,66 +17,52 @@ type seeds []seed
 // seed is one specification: an address, or something to look addresses up by.
 type seed string
 
-// lookups begin the seeds that are looked up, and those that end at no comma: a path or a command may have some.
-var (
-	lookups = []string{"dns+srv://", "file:", "exec:"}
-	whole   = []string{"file:", "exec:"}
-)
-
-func beginsWith(s string, any []string) bool {
-	return slices.ContainsFunc(any, func(start string) bool { return strings.HasPrefix(s, start) })
+// holdsCommas tells whether a comma is part of a seed, as in a path or a command, and ends none.
+func holdsCommas(spec string) bool {
+	_, err := discovery.Parse(spec + ",")
+	return err == nil
 }
 
 func parseSeeds(list string, _ *kong.Tag, to *seeds) error {
 	specs := strings.Split(list, ",")
-	if beginsWith(list, whole) {
+	if holdsCommas(list) {
 		specs = []string{list}
 	}
 	var errs []error
 	for _, spec := range specs {
-		s, err := parseSeed(strings.TrimSpace(spec))
-		if len(specs) > 1 && beginsWith(string(s), whole) {
-			err = fmt.Errorf("%q: no list takes it, for it may have commas itself: give it a --join of its own", s)
+		spec = strings.TrimSpace(spec)
+		if len(specs) > 1 && holdsCommas(spec) {
+			errs = append(errs, fmt.Errorf("%q: no list takes it, "+
+				"for it may have commas itself: give it a --join of its own", spec))
+			continue
 		}
+		source, err := discovery.Parse(spec)
 		if err != nil {
-			errs = append(errs, err)
-		} else if !slices.Contains(*to, s) {
+			text := strings.TrimPrefix(err.Error(), "discovery: ") // whose name no user knows
+			errs = append(errs, errors.New(text))
+		} else if s := seed(source.String()); !slices.Contains(*to, s) {
 			*to = append(*to, s)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// parseSeed gives an address without a port the default one.
-func parseSeed(s string) (seed, error) {
-	if beginsWith(s, lookups) {
-		if slices.Contains(lookups, s) {
-			return "", fmt.Errorf("%q: want something behind it, like dns+srv://_pulsering._udp.example, file:/run/seeds or exec:COMMAND", s)
-		}
-		_, err := discovery.Parse(s)
-		return seed(s), err
-	}
-	a, err := discovery.ParseAddress(s)
-	if err != nil {
-		return "", fmt.Errorf("%q %w", s, err)
-	}
-	return seed(a), nil
+// isAddress tells a seed that is an address, with its port, from one to look addresses up by.
+func (s seed) isAddress() bool {
+	source, _ := discovery.Parse(string(s)) // there is no error: that is how it was made
+	_, is := source.(discovery.Address)
+	return is
 }
 
 // addresses are the seeds that are addresses.
-func (s seeds) addresses() (all []string) {
-	for _, spec := range s {
-		if !beginsWith(string(spec), lookups) {
-			all = append(all, string(spec))
-		}
-	}
-	return all
-}
+func (s seeds) addresses() []string { return s.which(true) }
 
 // lookups are the seeds that are no addresses.
-func (s seeds) lookups() (all []string) {
+func (s seeds) lookups() []string { return s.which(false) }
+
+func (s seeds) which(addresses bool) (all []string) {
 	for _, spec := range s {
-		if beginsWith(string(spec), lookups) {
+		if spec.isAddress() == addresses {
 			all = append(all, string(spec))
 		}
 	}
