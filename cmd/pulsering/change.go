@@ -8,7 +8,7 @@ import (
 type leaveCmd struct{ askedNode }
 
 func (leaveCmd) Help() string {
-	return `Has the node say goodbye to the others and end, as Ctrl-C does: they show it as left, and nobody takes it for dead. It takes the control socket, or the token.
+	return `Has the node say goodbye to the others and end, as Ctrl-C does: they show it as left, and nobody takes it for dead. A service that the node started gets SIGTERM then, and after 10 s SIGKILL. It takes the control socket, or the token.
 
     pulsering leave
     pulsering leave --control /run/pulsering/orders-7.sock

@@ -131,8 +131,8 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if state != nil {
 		defer state.Close()
 	}
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(nil)
+	ctx, end := c.lifetime(ctx)
+	defer end(nil)
 	var guard *guard
 	if c.HTTP != "" {
 		if guard, err = newGuard(c.httpFlags); err != nil {
@@ -141,7 +141,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	}
 	numbers := new(later)
 	on, err := serving{
-		http: string(c.HTTP), guard: guard, control: c.socket(), metrics: numbers, left: func() { leave(errToldToLeave) },
+		http: string(c.HTTP), guard: guard, control: c.socket(), metrics: numbers, left: func() { end(errToldToLeave) },
 	}.start(log)
 	if err != nil {
 		return err
@@ -152,8 +152,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 		return err
 	}
 	defer endService(child, log)
-	ctx, done := lifetime(ctx, child)
-	defer done()
+	endWith(child, end)
 
 	if len(c.Join) > 0 {
 		log.Info("joining: this goes on until a seed answers", "seeds", c.Join)

@@ -39,21 +39,24 @@ func (s serviceArgs) startService(log hclog.Logger) (*supervise.Child, error) {
 	return child, nil
 }
 
-// lifetime is how long a node takes part: until ctx ends, or with a service until that has ended, which gets the signals that
-// would end ctx. The cause is then a serviceEnded.
-func lifetime(ctx context.Context, child *supervise.Child) (context.Context, context.CancelFunc) {
-	if child == nil {
-		return context.WithCancel(ctx)
+// lifetime is how long a node takes part: until ctx ends, or end is called with the reason. A service gets the signals that would
+// end ctx, and a node that has one ends with it and not by them.
+func (s serviceArgs) lifetime(ctx context.Context) (life context.Context, end context.CancelCauseFunc) {
+	if len(s.command()) > 0 {
+		ctx = context.WithoutCancel(ctx)
 	}
-	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	return context.WithCancelCause(ctx)
+}
+
+// endWith ends a lifetime when the service has ended. The cause is then a serviceEnded.
+func endWith(child *supervise.Child, end context.CancelCauseFunc) {
+	if child == nil {
+		return
+	}
 	go func() {
-		select {
-		case <-child.Done():
-			cancel(serviceEnded{child.Exit()})
-		case <-life.Done():
-		}
+		<-child.Done()
+		end(serviceEnded{child.Exit()})
 	}()
-	return life, func() { cancel(nil) }
 }
 
 // endService ends a service that runs on though its node has ended.
@@ -64,7 +67,7 @@ func endService(child *supervise.Child, log hclog.Logger) {
 	select {
 	case <-child.Done():
 	default:
-		log.Error("the node has ended: ending the service", "pid", child.Pid(), "within", servicePatience)
+		log.Warn("the node has ended: ending the service", "pid", child.Pid(), "within", servicePatience)
 		log.Info("the service ended", "exit", child.Stop(servicePatience).String())
 	}
 }

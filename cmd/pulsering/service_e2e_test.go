@@ -126,6 +126,25 @@ func TestServiceDoesNotOutliveItsNode(t *testing.T) {
 	eventually(t, "the service has ended", func() bool { return syscall.Kill(pid, 0) != nil })
 }
 
+// A node that is told to leave ends, and its service with it.
+func TestServiceOfANodeThatIsToldToLeave(t *testing.T) {
+	all := town(t, []string{"a", "b"})
+	socket := filepath.Join(t.TempDir(), "s")
+	cmd, out := supervised(t, all, []string{"--control", socket}, "sh", "-c", "trap 'echo bye; exit 7' TERM; echo hello; while :; do sleep 0.05; done")
+	all[0].expect("up", "svc")
+	if code, stdout, stderr := command(t, "leave", "--control", socket); code != 0 || stdout != "svc has left\n" {
+		t.Errorf("leave: %d %q %q", code, stdout, stderr)
+	}
+	for _, m := range all {
+		m.expect("left", "svc", reason("left"))
+	}
+	endsWith(t, cmd, 0)
+	if text := out.String(); text != "hello\nbye\n" {
+		t.Errorf("standard output is %q", text)
+	}
+	onlyDown(t, all)
+}
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for begun := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
