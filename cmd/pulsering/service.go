@@ -68,7 +68,11 @@ func endService(child *supervise.Child, log hclog.Logger) {
 	case <-child.Done():
 	default:
 		log.Warn("the node has ended: ending the service", "pid", child.Pid(), "within", servicePatience)
-		log.Info("the service ended", "exit", child.Stop(servicePatience).String())
+		if exit, ended := child.Stop(servicePatience); ended {
+			log.Info("the service ended", "exit", exit.String())
+		} else {
+			log.Error("the service is left behind: it cannot be killed", "pid", child.Pid())
+		}
 	}
 }
 

@@ -57,6 +57,8 @@ const (
 	// did not take it so: a shell, for one, ignores SIGINT. It is longer than service managers and
 	// Kubernetes wait by default.
 	askedFor = 10 * time.Minute
+	// lastWait is how long a killed child is waited for.
+	lastWait = 2 * time.Second
 )
 
 // Options say what the child is given. The zero value is what this process has itself.
@@ -218,17 +220,30 @@ func (c *Child) Exit() Exit {
 }
 
 // Stop asks the child to end (SIGTERM; on Windows it is ended at once), kills it after patience,
-// and returns how it ended, which it was then Asked for.
-func (c *Child) Stop(patience time.Duration) Exit {
+// and returns how it ended, which it was then Asked for. It returns false where the child is there
+// still a few seconds after that: the kernel itself may be unable to end a process, such as one
+// that waits for a dead file server.
+func (c *Child) Stop(patience time.Duration) (exit Exit, ended bool) {
 	c.signal(gentle)
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
+	if !c.endsWithin(patience) {
+		c.signal(os.Kill)
+		if !c.endsWithin(lastWait) {
+			return Exit{}, false
+		}
+	}
+	return c.exit, true
+}
+
+// endsWithin tells whether the child has ended before limit is over.
+func (c *Child) endsWithin(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	select {
 	case <-c.done:
-	case <-limit.C:
-		c.signal(os.Kill)
+		return true
+	case <-timer.C:
+		return false
 	}
-	return c.Exit()
 }
 
 // signal has s sent, unless the child has ended.

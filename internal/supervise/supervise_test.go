@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -407,13 +408,30 @@ func TestStop(t *testing.T) {
 		if script == "true" {
 			<-c.Done()
 		}
-		e := c.Stop(patience)
-		if e.String() != want || !e.Well() {
+		e, ended := c.Stop(patience)
+		if !ended || e.String() != want || !e.Well() {
 			t.Errorf("%s: %v, %+v; want %s", script, e, e, want)
 		}
-		if again := c.Stop(0); again != e {
+		if again, _ := c.Stop(0); again != e {
 			t.Errorf("%v; a second time %v", e, again)
 		}
 		r.Close()
 	}
+}
+
+// A child that the kernel cannot end is not waited for: whoever stops it has to end too.
+func TestStopOfAChildThatCannotBeKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Child{stop: make(chan os.Signal, 2), done: make(chan struct{})}
+		begun := time.Now()
+		if exit, ended := c.Stop(10 * time.Second); ended {
+			t.Errorf("it ended: %v", exit)
+		}
+		if took := time.Since(begun); took != 10*time.Second+lastWait {
+			t.Errorf("waited for %v", took)
+		}
+		if asked, killed := <-c.stop, <-c.stop; asked != gentle || killed != os.Kill {
+			t.Errorf("it was sent %v and %v", asked, killed)
+		}
+	})
 }
