@@ -9,7 +9,6 @@
 package check
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -51,33 +50,26 @@ func (s State) String() string {
 // Health is a state and why.
 type Health struct {
 	State State
-	// Reason is why the service is Wedged, printable and at most [MaxReason] bytes long. Empty
+	// Reason is why the service is Wedged, for a line of the log: printable and not long. Empty
 	// otherwise.
 	Reason string
 	// At is when the check ended that showed it.
 	At time.Time
 }
 
-// What Config means by zero.
-const (
-	DefaultInterval = 10 * time.Second
-	DefaultLimit    = 5 * time.Second
-	DefaultTries    = 3
-)
-
 // jitter is the part of the interval by which checks are early or late, so that those of many
 // members part.
 const jitter = 0.1
 
-// Config says how often a check runs, and when it has failed.
+// Config says how often a check runs, and when it has failed. It has no defaults: those are the
+// command's, whose flags fill all of it.
 type Config struct {
 	// Interval is the time from the end of a check to the beginning of the next, a tenth more or
-	// less. Zero: DefaultInterval.
+	// less.
 	Interval time.Duration
-	// Limit is how long one check may take; one that takes longer has failed. Zero: DefaultLimit.
+	// Limit is how long one check may take; one that takes longer has failed.
 	Limit time.Duration
-	// Tries is how many checks in a row have to fail before the service is wedged. Zero:
-	// DefaultTries.
+	// Tries is how many checks in a row have to fail before the service is wedged.
 	Tries int
 	// Log is told of each check that fails, at debug. Nil: nobody is.
 	Log hclog.Logger
@@ -90,9 +82,6 @@ type Config struct {
 // A wedged service that fails for another reason is no change: a change is told to the whole
 // cluster, and a service that flaps between two errors would cost everybody. The log has them all.
 func Run(ctx context.Context, cfg Config, check Checker, changed func(Health)) {
-	cfg.Interval = cmp.Or(cfg.Interval, DefaultInterval)
-	cfg.Limit = cmp.Or(cfg.Limit, DefaultLimit)
-	cfg.Tries = cmp.Or(cfg.Tries, DefaultTries)
 	if cfg.Log == nil {
 		cfg.Log = hclog.NewNullLogger()
 	}

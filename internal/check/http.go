@@ -14,7 +14,7 @@ import (
 const (
 	maxRedirects = 3
 	maxHeader    = 64 << 10
-	maxBody      = 512 // of a failure: a reason has MaxReason bytes
+	maxBody      = 512 // of a failure: a reason has maxReason bytes
 )
 
 // HTTP returns a checker that asks for a page: a status of 200 to 299 is well. It goes without a

@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// MaxReason is how long a reason may be, in bytes: it travels with each member's metadata, which
-// has little room.
-const MaxReason = 64
+// maxReason is how long a reason may be, in bytes: it is part of a line of the log, where an address
+// and the beginning of what the service says have room, and a whole page has no place.
+const maxReason = 256
 
-// reason is an error's text as others may see it: one line of printable characters, cut with "…"
+// reason is an error's text as the log shows it: one line of printable characters, cut with "…"
 // where it is too long.
 func reason(err error) string {
 	var b strings.Builder
@@ -24,15 +24,15 @@ func reason(err error) string {
 			}
 			b.WriteRune(r)
 		}
-		if b.Len() > MaxReason {
+		if b.Len() > maxReason {
 			break
 		}
 	}
 	s := b.String()
-	if len(s) <= MaxReason {
+	if len(s) <= maxReason {
 		return s
 	}
-	cut := MaxReason - len("…")
+	cut := maxReason - len("…")
 	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}
