@@ -55,22 +55,23 @@ func (c *connectCmd) wrong() []error {
 // gatewayURL says where a gateway is, and how it is spoken to.
 type gatewayURL struct{ at *url.URL }
 
-func (g gatewayURL) String() string { return g.at.String() }
+// String is for people: it has no password.
+func (g gatewayURL) String() string { return g.at.Redacted() }
 
 func parseGatewayURL(s string, _ *kong.Tag, to *gatewayURL) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "":
-		return fmt.Errorf("%q is no URL of a gateway: want ws://HOST:PORT/ws, wss://HOST/ws, tcp://HOST:PORT or tls://HOST:PORT", s)
+		return fmt.Errorf("%s is no URL of a gateway: want ws://HOST:PORT/ws, wss://HOST/ws, tcp://HOST:PORT or tls://HOST:PORT", wrongURL(s))
 	case u.Scheme == "tcp" || u.Scheme == "tls":
 		if _, err := parseAddress(u.Host, false); err != nil {
 			return err
 		}
 		if u.Path != "" && u.Path != "/" {
-			return fmt.Errorf("%q has a path: want %s://HOST:PORT", s, u.Scheme)
+			return fmt.Errorf("%s has a path: want %s://HOST:PORT", wrongURL(s), u.Scheme)
 		}
 	case u.Scheme != "ws" && u.Scheme != "wss":
-		return fmt.Errorf("%q begins with %s: want ws, wss, tcp or tls", s, u.Scheme)
+		return fmt.Errorf("%s begins with %s: want ws, wss, tcp or tls", wrongURL(s), u.Scheme)
 	}
 	to.at = u
 	return nil
@@ -83,7 +84,7 @@ func (g gatewayURL) secure() bool { return g.at.Scheme == "wss" || g.at.Scheme =
 func (g gatewayURL) dial(ctx context.Context, trust *tls.Config) (link.Transport, error) {
 	dialer := net.Dialer{KeepAliveConfig: keepAlive}
 	if g.at.Scheme == "ws" || g.at.Scheme == "wss" {
-		c, err := ws.Dialer{TLS: trust, NetDial: dialer.DialContext}.Dial(ctx, g.String())
+		c, err := ws.Dialer{TLS: trust, NetDial: dialer.DialContext}.Dial(ctx, g.at.String())
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +111,7 @@ func (c *connectCmd) Run(ctx context.Context, con console) error {
 	if err != nil {
 		return err
 	}
-	kept := newKeptSession(c.URL.String(), string(c.Session))
+	kept := newKeptSession(c.URL.at.String(), string(c.Session))
 	cfg := link.Config{Session: string(c.Session), Secret: kept.load()}
 	log.Info("connecting: this goes on until the gateway answers", "url", c.URL.String())
 	dial := func(ctx context.Context) (link.Transport, error) {

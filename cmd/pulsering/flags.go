@@ -120,8 +120,8 @@ type address string
 
 func parseAddress(s string, listens bool) (address, error) {
 	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", fmt.Errorf("%q is no address: want host:port, like 127.0.0.1:7946", s)
+	if err != nil || strings.Contains(s, "@") { // that of a URL
+		return "", fmt.Errorf("%s is no address: want host:port, like 127.0.0.1:7946", wrongURL(s))
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	switch {

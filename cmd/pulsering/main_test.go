@@ -156,6 +156,25 @@ func TestAllErrorsAtOnce(t *testing.T) {
 }
 
 // Whatever field of the library's Config an error or a hint names, the user reads a flag that there is.
+// A URL that is wrong may be wrong in any place, and whose password it has is nobody's business.
+func TestWrongURLsTellNoPassword(t *testing.T) {
+	for _, url := range []string{
+		"http://u:secret@h:x/", "http://u:secret@[::1/", "ftp://u:secret@h/", "u:secret@h:1/x", "http:/u:secret@h/", "//u:secret@h/", "http://u:secret@h/%zz", "wss://u:secret@h:x/",
+		"tcp://u:secret@h:1/path", "ftp://u:secret@h:1", "tcp://u:secret@h",
+	} {
+		for _, command := range [][]string{{"node", "--check-http"}, {"connect"}, {"nat"}, {"members", "--http"}} {
+			code, out, stderr := pulsering(t, append(command, url)...)
+			if code != exitUsage || strings.Contains(out+stderr, "secret") {
+				t.Errorf("%v %s: %d %q %q", command, url, code, out, stderr)
+			}
+		}
+	}
+	var gate gatewayURL
+	if err := parseGatewayURL("wss://u:secret@h/ws", nil, &gate); err != nil || strings.Contains(gate.String(), "secret") {
+		t.Errorf("%v, %v", gate, err)
+	}
+}
+
 func TestFieldsAreFlags(t *testing.T) {
 	var flags reader
 	parser, err := kong.New(&cli{}, flags.options()...)

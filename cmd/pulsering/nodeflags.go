@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -95,7 +97,7 @@ type webURL string
 func parseWebURL(s string, _ *kong.Tag, to *webURL) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return fmt.Errorf("%q is no URL: want http://HOST:PORT/PATH or https://…", hidePassword(s))
+		return fmt.Errorf("%s is no URL: want http://HOST:PORT/PATH or https://…", wrongURL(s))
 	}
 	*to = webURL(s)
 	return nil
@@ -103,8 +105,18 @@ func parseWebURL(s string, _ *kong.Tag, to *webURL) error {
 
 // hidePassword is a URL without the password that may be in it.
 func hidePassword(s string) string {
-	if u, err := url.Parse(s); err == nil {
-		return u.Redacted()
+	u, err := url.Parse(s)
+	if err != nil {
+		return "" // where the password is, is not known
 	}
-	return s
+	return u.Redacted()
+}
+
+// wrongURL is how an error names a text that should be a URL: as it is, unless there may be a password in it. It is not looked for:
+// what is no URL of ours has it anywhere, and "u:secret@host" is one of scheme u, to which nothing in it is a password.
+func wrongURL(s string) string {
+	if strings.Contains(s, "@") {
+		return "this"
+	}
+	return strconv.Quote(s)
 }

@@ -242,15 +242,15 @@ func TestNoConnectionStays(t *testing.T) {
 
 func TestBadURLs(t *testing.T) {
 	for page, want := range map[string]string{
-		"":                       `"": want a URL that begins with http:// or https://`,
-		"127.0.0.1:8080/healthz": `"127.0.0.1:8080/healthz" is no URL: want such as http://127.0.0.1:8080/healthz`,
-		"localhost:8080":         `"localhost:8080": want a URL that begins with http:// or https://`,
-		"ftp://me:secret@a/":     `"ftp://me:xxxxx@a/": want a URL that begins with http:// or https://`,
-		"http://":                `"http:" names no host: want such as http://127.0.0.1:8080/healthz`,
-		"http://:8080/":          `"http://:8080/" names no host: want such as http://127.0.0.1:8080/healthz`,
-		"http://a b/":            `"http://a b/" is no URL: want such as http://127.0.0.1:8080/healthz`,
-		"http://a/\n":            `"http://a/\n" is no URL: want such as http://127.0.0.1:8080/healthz`,
-		"http://me:secret@[::1/": `"http://me:secret@[::1/" is no URL: want such as http://127.0.0.1:8080/healthz`,
+		"":                       `want a URL that begins with http:// or https://`,
+		"127.0.0.1:8080/healthz": `is no URL: want such as http://127.0.0.1:8080/healthz`,
+		"localhost:8080":         `want a URL that begins with http:// or https://`,
+		"ftp://me:secret@a/":     `want a URL that begins with http:// or https://`,
+		"http://":                `names no host: want such as http://127.0.0.1:8080/healthz`,
+		"http://:8080/":          `names no host: want such as http://127.0.0.1:8080/healthz`,
+		"http://a b/":            `is no URL: want such as http://127.0.0.1:8080/healthz`,
+		"http://a/\n":            `is no URL: want such as http://127.0.0.1:8080/healthz`,
+		"http://me:secret@[::1/": `is no URL: want such as http://127.0.0.1:8080/healthz`,
 	} {
 		if _, err := HTTP(page); err == nil || err.Error() != want {
 			t.Errorf("%q: %v; want %s", page, err, want)
