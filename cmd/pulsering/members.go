@@ -64,7 +64,10 @@ func (c *membersCmd) Run(ctx context.Context, con console) error {
 		return err
 	}
 	if c.Watch {
-		return c.watch(ctx, con, func() (all []byte, err error) { return all, node.get(ctx, c.path(), &all) })
+		return c.watch(ctx, con, func() (all []byte, err error) {
+			err = node.get(ctx, c.path(), &all)
+			return all, err
+		})
 	}
 	if c.JSON {
 		var all []byte
