@@ -206,18 +206,21 @@ func (a *asked) follow(ctx context.Context, path, accept string, header http.Hea
 	ctx, cancel := context.WithCancelCause(ctx)
 	slow := time.AfterFunc(readLimit, func() { cancel(context.DeadlineExceeded) })
 	got, err := a.do(ctx, http.MethodGet, path, accept, nil, header)
-	slow.Stop()
+	if err == nil && got.StatusCode == http.StatusOK {
+		slow.Stop()
+		return stream{got.Body, func() { cancel(nil) }}, nil
+	}
+	defer cancel(nil)
+	defer slow.Stop() // a refusal has its end in that time, too
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
-	if got.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(got.Body, mostAnswer))
-		got.Body.Close()
-		cancel(nil)
-		return nil, a.refusal(got, body)
+	defer got.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(got.Body, mostAnswer))
+	if err != nil {
+		return nil, a.unanswered(ctx, err)
 	}
-	return stream{got.Body, func() { cancel(nil) }}, nil
+	return nil, a.refusal(got, body)
 }
 
 // stream is an answer that goes on until it is closed.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -347,4 +349,26 @@ func TestSilentNode(t *testing.T) {
 	if err := node.get(ctx, "/v1/self", nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// A node that begins to refuse a stream, and does not come to the end, is not waited for.
+func TestRefusalWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		go func() {
+			defer there.Close()
+			http.ReadRequest(bufio.NewReader(there))
+			io.WriteString(there, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n{")
+			io.Copy(io.Discard, there) // until this end gives up
+		}()
+		node := &asked{where: "a", base: "http://a", http: &http.Client{Transport: &http.Transport{
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil }}}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		begun := time.Now()
+		_, err := node.follow(ctx, "/v1/events", "text/event-stream", nil)
+		if took := time.Since(begun); err == nil || !strings.Contains(err.Error(), "it took too long") || took != readLimit {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
 }
