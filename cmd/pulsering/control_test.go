@@ -136,3 +136,21 @@ func TestControlAtOnce(t *testing.T) {
 		os.Remove(path)
 	}
 }
+
+// A directory that somebody else keeps locked is no place for a socket: who finds a stale one there would race for it.
+func TestControlInALockedDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	unlock, err := lockDirectory(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := listenControl(path); err == nil || !strings.Contains(err.Error(), "keeps the directory "+filepath.Dir(path)+" locked: end it") {
+		t.Errorf("%v, %v", l, err)
+	}
+	unlock()
+	l, err := listenControl(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}

@@ -88,17 +88,19 @@ func removeStale(path string) error {
 }
 
 // lockDirectory keeps other nodes from making their sockets in a directory at the same moment: of two that find a stale one, the later would
-// remove that of the earlier. Where a directory cannot be locked, such as on some network file systems, it does nothing.
+// remove that of the earlier. Where a directory cannot be locked, such as on some network file systems, it does nothing; one that
+// somebody else keeps locked is an error after a second, as a node needs the lock for less than that.
 func lockDirectory(path string) (unlock func(), err error) {
 	dir, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: make the directory first, or choose another path", err)
 	}
 	for range 100 {
-		if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
-			break
+		if err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+			return func() { dir.Close() }, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return func() { dir.Close() }, nil
+	dir.Close()
+	return nil, fmt.Errorf("another process keeps the directory %s locked: end it (fuser -v %[1]s shows it), or choose a path in another directory", path)
 }

@@ -30,8 +30,9 @@ const (
 	// idlePatience is how long it may keep a connection without asking again, unless half of them are taken.
 	idlePatience = 30 * time.Second
 
-	// mostClients bounds the connections, beside a quarter of the files that the process may open: a thousand followers, and as
-	// many who ask. One takes about 30 KB.
+	// mostClients bounds the connections of a listener, beside a quarter of the files that the process may open: a thousand
+	// followers, and as many who ask. One takes about 30 KB. Port and socket have a bound each, so that a crowd at the port keeps
+	// nobody from the socket: together they take half of the files at most.
 	mostClients = 2048
 )
 
@@ -95,7 +96,7 @@ func newServed(most int, s serving, log hclog.Logger) *served {
 	return &served{web: web.New(opts), log: log, most: most}
 }
 
-// clientLimit is how many connections a process may give to clients.
+// clientLimit is how many connections a listener may give to clients.
 func clientLimit() int {
 	if files := openFiles(); files > 0 {
 		return int(min(max(files/4, 8), mostClients))
