@@ -243,6 +243,7 @@ func TestBadConfig(t *testing.T) {
 		{"check-http: http://a\ncheck-exec: b", []string{`FILE:2: check-exec: there is --check-http too`}},
 		{"check-http: http://a\ncheck-timeout: 6s", []string{`FILE:2: check-timeout: 6s is out of range: want at most --check-interval, which is 5s`}},
 		{"control: /" + strings.Repeat("x", 200), []string{`FILE:1: control: the path is 201 bytes long: want at most 103`}},
+		{"state-dir: /" + strings.Repeat("x", 200), []string{`FILE:1: state-dir: the path of the control.sock in it is 214 bytes long: want at most 103`}},
 		{"http: 0.0.0.0:80", []string{`FILE:1: http: other machines reach 0.0.0.0:80`}},
 	} {
 		file := configFile(t, test.text)

@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// longestSocket is how long the path of a Unix socket may be: sun_path has 104 bytes on macOS and BSD, 108 on Linux, and ends with a zero.
-const longestSocket = 103
-
 // controlSocket is a listener on a Unix socket, whose file goes with it.
 type controlSocket struct {
 	net.Listener

@@ -12,6 +12,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// longestSocket is how long the path of a Unix socket may be: sun_path has 104 bytes on macOS and BSD, 108 on Linux, and ends with a zero.
+const longestSocket = 103
+
 // stateFlags say what a node keeps on this machine.
 type stateFlags struct {
 	StateDir text `placeholder:"DIR" help:"Directory that remembers the members and this node's boot, so that it comes back without --join. Default: none."`
@@ -24,9 +27,14 @@ func (f stateFlags) wrong() []error {
 	if info, err := os.Stat(string(f.StateDir)); f.StateDir != "" && err == nil && !info.IsDir() {
 		errs = append(errs, fmt.Errorf("--state-dir: %s is a file: give a directory; it is made where there is none", f.StateDir))
 	}
-	const longest = 103 // sun_path has 104 bytes on macOS and BSD, 108 on Linux, and ends with a zero
-	if len(f.Control) > longest {
-		errs = append(errs, fmt.Errorf("--control: the path is %d bytes long: want at most %d, which is what a socket's name may have", len(f.Control), longest))
+	if socket := f.socket(); len(socket) > longestSocket {
+		if f.Control != "" {
+			errs = append(errs, fmt.Errorf("--control: the path is %d bytes long: want at most %d, which is what a socket's name may have",
+				len(socket), longestSocket))
+		} else {
+			errs = append(errs, fmt.Errorf("--state-dir: the path of the control.sock in it is %d bytes long: want at most %d, which is what "+
+				"a socket's name may have: take a shorter one, or give --control another path", len(socket), longestSocket))
+		}
 	}
 	return errs
 }
