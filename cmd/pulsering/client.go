@@ -24,7 +24,7 @@ import (
 type askedNode struct {
 	Control text      `placeholder:"PATH" variable:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: PULSERING_CONTROL of the environment, or that of the only node that runs here as you."`
 	HTTP    text      `name:"http" placeholder:"HOST:PORT" help:"The node to ask: what it was given as --http; https://HOST:PORT where it has a certificate."`
-	Token   tokenFile `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that --http asks for. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
+	Token   tokenFile `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that the node of --http asks for; no other node gets it. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
 	CA      text      `name:"http-ca" placeholder:"FILE" help:"Certificates (PEM) to trust instead of this system's, for --http https://…"`
 }
 
@@ -41,6 +41,9 @@ func (c *askedNode) wrong() (errs []error) {
 		if c.Control != "" {
 			errs = append(errs, errors.New("--http and --control: each names a node: give one of them"))
 		}
+	}
+	if c.Token.path != "" && c.HTTP == "" {
+		errs = append(errs, errors.New("--http-token-file: is for the node that --http names: give that too, or leave it out"))
 	}
 	if c.CA != "" && !strings.HasPrefix(string(c.HTTP), "https://") {
 		errs = append(errs, errors.New("--http-ca: is for --http https://HOST:PORT: give that too, or leave it out"))
@@ -106,6 +109,9 @@ func (c *askedNode) open() (*asked, error) {
 	var err error
 	if a.base, err = nodeURL(a.where); err != nil {
 		return nil, fmt.Errorf("--http: %w", err)
+	}
+	if c.HTTP == "" { // found, and not named: whoever listens there may be anybody, and gets no token
+		return a, nil
 	}
 	a.token = c.Token.token
 	if file := os.Getenv("PULSERING_HTTP_TOKEN_FILE"); file != "" && a.token == "" {
@@ -297,6 +303,9 @@ func (a *asked) refusal(got *http.Response, body []byte) error {
 	}
 	text := harmless(e.Error)
 	switch {
+	case got.StatusCode == http.StatusUnauthorized && a.flag == "":
+		return errRefused{got.StatusCode, fmt.Errorf("%s asks for a token, which only a node gets that was named: give --http %[1]s and "+
+			"--http-token-file FILE, or ask as the node's user through --control", a.where)}
 	case got.StatusCode == http.StatusUnauthorized && a.token == "":
 		return errRefused{got.StatusCode, fmt.Errorf("%s asks for its token: give --http-token-file FILE, or ask on its machine through --control", a.where)}
 	case got.StatusCode == http.StatusUnauthorized:

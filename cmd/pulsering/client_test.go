@@ -191,6 +191,27 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// The token is for a node that was named: at the address where nodes are by custom anybody may listen.
+func TestTokenIsForANamedNode(t *testing.T) {
+	lonely(t)
+	file := tempFile(t, "token", someToken)
+	t.Setenv("PULSERING_HTTP_TOKEN_FILE", file)
+	for at, want := range map[text]string{"": "", "127.0.0.1:1": someToken} {
+		node, err := (&askedNode{HTTP: at}).open()
+		if err != nil || node.token != want {
+			t.Errorf("%q: %+v, %v", at, node, err)
+		}
+	}
+	code, _, stderr := pulsering(t, "members", "--http-token-file", file)
+	if code != exitUsage || !strings.Contains(stderr, "--http-token-file: is for the node that --http names") {
+		t.Errorf("%d %q", code, stderr)
+	}
+	refused := (&asked{where: customaryHTTP}).refusal(&http.Response{StatusCode: http.StatusUnauthorized}, []byte(`{"error":"who?"}`))
+	if refused == nil || !strings.Contains(refused.Error(), "give --http "+customaryHTTP+" and --http-token-file FILE") {
+		t.Error(refused)
+	}
+}
+
 func TestHTTPS(t *testing.T) {
 	lonely(t)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "[]") }))

@@ -14,8 +14,12 @@ import (
 )
 
 // How the commands find a node that they are not told: by its control socket, in one of the places where a node's --state-dir or
-// --control is by custom, or one directory further down, where several nodes run. Only directories are looked at that nobody but
-// this user, root or a node's own user can put a file in.
+// --control is by custom, or one directory further down, where several nodes run.
+//
+// Whose a socket is, is not looked at: root asks nodes that run as other users, whom nobody here knows. What keeps strangers out is
+// where the places are. /run and /var/lib are root's, who makes a directory there for the user that the node runs as; the home is
+// this user's; and the environment is what this user says. One that is kept across su or sudo names another user's places, and
+// that user is believed then.
 
 // customaryHTTP is where a node is asked that has no socket: the address of the examples, and of Windows, which has none.
 const customaryHTTP = "127.0.0.1:8080"
