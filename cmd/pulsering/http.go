@@ -39,7 +39,7 @@ const (
 // serving says where a node is to be asked, and by whom.
 type serving struct {
 	http    string       // host:port; empty: on no port
-	guard   *guard       // of that port
+	guard   *guard       // of that port; nil: there is no token and no TLS
 	control string       // the path of a Unix socket; empty: on none
 	metrics http.Handler // nil: there are none
 	left    func()       // see web.Options
@@ -59,6 +59,9 @@ type served struct {
 
 // start begins to serve, before the node has joined.
 func (s serving) start(log hclog.Logger) (*served, error) {
+	if s.guard == nil {
+		s.guard, _ = newGuard(httpFlags{}) // which asks for nothing, and lets nobody in from elsewhere
+	}
 	on := newServed(clientLimit(), s, log)
 	if s.http != "" {
 		listener, err := net.Listen("tcp", s.http)

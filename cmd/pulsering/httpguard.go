@@ -46,10 +46,10 @@ func (f httpFlags) wrong() []error {
 		errs = append(errs, err)
 	}
 	host, _, _ := net.SplitHostPort(string(f.HTTP))
-	if ip, err := netip.ParseAddr(host); f.HTTP != "" && (host == "" || err == nil && !ip.Unmap().IsLoopback()) {
-		if err := f.unguarded(string(f.HTTP)); err != nil {
-			errs = append(errs, err)
-		}
+	ip, err := netip.ParseAddr(host)
+	reached := f.HTTP != "" && (host == "" || err == nil && !ip.Unmap().IsLoopback()) // of a name the guard knows it, once it is listened on
+	if reached && f.HTTPTokenFile.path == "" && f.HTTPCert.path == "" {
+		errs = append(errs, unguarded(string(f.HTTP)))
 	}
 	if f.HTTP == "" && f.HTTPTokenFile.path != "" {
 		errs = append(errs, errors.New("--http-token-file: there is no --http that it could be for: give that too, or leave it out"))
@@ -60,11 +60,8 @@ func (f httpFlags) wrong() []error {
 	return errs
 }
 
-// unguarded is the error about an address that other machines reach; nil: it is guarded.
-func (f httpFlags) unguarded(addr string) error {
-	if f.HTTPTokenFile.path != "" || f.HTTPCert.path != "" {
-		return nil
-	}
+// unguarded is the error about an address that other machines reach.
+func unguarded(addr string) error {
 	_, port, _ := net.SplitHostPort(addr)
 	return fmt.Errorf("--http: other machines reach %s, and anyone there could ask: give it --http-token-file FILE, or TLS by "+
 		"--http-cert FILE --http-key FILE, or let only this machine ask: --http 127.0.0.1:%s", addr, port)
@@ -87,50 +84,62 @@ func (f httpFlags) certificate() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// guard keeps strangers from the HTTP interface by what the flags say at the moment. It is safe for concurrent use.
+// guard keeps strangers from the HTTP interface by what the flags say at the moment. Whoever sets it does so from one goroutine; asking it
+// is safe for concurrent use. A nil one has no token.
 type guard struct {
-	flags atomic.Pointer[httpFlags]
-	cert  atomic.Pointer[tls.Certificate]
+	file atomic.Pointer[tokenFile]
+	cert atomic.Pointer[tls.Certificate] // nil: TLS is not spoken
+	at   net.Addr                        // where is listened; nil: nowhere yet
 }
 
 func newGuard(flags httpFlags) (*guard, error) {
 	g := new(guard)
-	return g, g.set(flags)
+	cert, err := flags.certificate()
+	g.cert.Store(cert)
+	g.file.Store(&flags.HTTPTokenFile)
+	return g, err
 }
 
-// set puts other flags in the place of the present ones, or none where they are wrong. The address stays.
-func (g *guard) set(flags httpFlags) error {
+// setToken puts another token in the place of the present one, unless nothing would guard the address then.
+func (g *guard) setToken(file tokenFile) error {
+	if err := g.judge(file); err != nil {
+		return err
+	}
+	g.file.Store(&file)
+	return nil
+}
+
+// setCertificate puts another certificate and its key in the place of the present ones: at once, as each fits only its own.
+func (g *guard) setCertificate(flags httpFlags) error {
+	if plain := g.cert.Load() == nil; (flags.HTTPCert.path == "") != plain || (flags.HTTPKey.path == "") != plain {
+		return errors.New("with and without TLS are different services: that needs a restart")
+	}
 	cert, err := flags.certificate()
 	if err != nil {
 		return err
 	}
-	if before := g.flags.Load(); before != nil && (before.HTTPCert.path == "") != (cert == nil) {
-		return errors.New("with and without TLS are different services: that needs a restart")
-	}
 	g.cert.Store(cert)
-	g.flags.Store(&flags)
 	return nil
 }
 
-// admits is the error about an address that other machines reach and that nobody guards.
+// admits keeps where is listened, and returns what is wrong with that: other machines reach it, and nobody guards it.
 func (g *guard) admits(at net.Addr) error {
-	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		return g.now().unguarded(at.String())
-	}
-	return nil
+	g.at = at
+	return g.judge(*g.file.Load())
 }
 
-// now are the flags of the moment. A nil guard has none.
-func (g *guard) now() httpFlags {
-	if g == nil {
-		return httpFlags{}
+// judge is the error about the address with this token.
+func (g *guard) judge(file tokenFile) error {
+	tcp, ok := g.at.(*net.TCPAddr)
+	if !ok || tcp.IP.IsLoopback() || file.path != "" || g.cert.Load() != nil {
+		return nil
 	}
-	return *g.flags.Load()
+	return unguarded(g.at.String())
 }
 
 // tls is how TLS is spoken; nil: it is not.
 func (g *guard) tls() *tls.Config {
-	if g == nil || g.cert.Load() == nil {
+	if g.cert.Load() == nil {
 		return nil
 	}
 	return &tls.Config{
@@ -140,4 +149,9 @@ func (g *guard) tls() *tls.Config {
 }
 
 // token is what requests have to bring, see web.Options.
-func (g *guard) token() string { return g.now().HTTPTokenFile.token }
+func (g *guard) token() string {
+	if g == nil {
+		return ""
+	}
+	return g.file.Load().token
+}

@@ -27,9 +27,9 @@ func nodeAppliers(ctx context.Context, node reloadable, found *lookup, guard *gu
 		"log-level": func(next *cli) error { log.SetLevel(next.Node.level()); return nil },
 	}
 	if guard != nil {
-		// All three at once: a certificate fits its key, and neither a change of the address.
-		strangers := func(next *cli) error { return guard.set(next.Node.httpFlags) }
-		apply["http-token-file"], apply["http-cert"], apply["http-key"] = strangers, strangers, strangers
+		certificate := func(next *cli) error { return guard.setCertificate(next.Node.httpFlags) }
+		apply["http-cert"], apply["http-key"] = certificate, certificate
+		apply["http-token-file"] = func(next *cli) error { return guard.setToken(next.Node.HTTPTokenFile) }
 	}
 	return apply
 }

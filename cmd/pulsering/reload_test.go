@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -225,16 +227,68 @@ func TestReloadReadsKeysAnew(t *testing.T) {
 func TestReloadOfMixtures(t *testing.T) {
 	token := samples(t)["http-token-file"][0]
 	file := configFile(t, "http: 0.0.0.0:9\nhttp-token-file: "+token+"\n")
-	guard := new(guard)
-	r := newReloading(t, guard, "node", "--config", file)
-	if err := guard.set(r.now.cli.Node.httpFlags); err != nil {
+	guard, err := newGuard(parsed(t, "node", "--config", file).cli.Node.httpFlags)
+	if err != nil {
 		t.Fatal(err)
 	}
+	r := newReloading(t, guard, "node", "--config", file)
 	write(t, file, "http: 127.0.0.1:9\ntag: {zone: a}\n")
 	r.says("http: needs a restart, stays 0.0.0.0:9", "beside what needs a restart, the rest of the new configuration is wrong",
 		"other machines reach 0.0.0.0:9", "nothing is reloaded")
-	if r.node.tags != nil || guard.flags.Load().HTTPTokenFile.token == "" {
+	if r.node.tags != nil || guard.token() == "" {
 		t.Error("something has changed")
+	}
+}
+
+// What --http is given may be a name: a reload does not open to other machines the address that it stands for.
+func TestReloadKeepsANamedAddressGuarded(t *testing.T) {
+	token := samples(t)["http-token-file"][0]
+	file := configFile(t, "http: myhost:9\nhttp-token-file: "+token+"\n")
+	args := []string{"node", "--config", file}
+	for addr, open := range map[string]bool{"203.0.113.1:9": true, "0.0.0.0:9": true, "127.0.1.1:9": false} {
+		write(t, file, "http: myhost:9\nhttp-token-file: "+token+"\n")
+		guard, err := newGuard(parsed(t, args...).cli.Node.httpFlags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := guard.admits(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); err != nil {
+			t.Errorf("%s with a token: %v", addr, err)
+		}
+		r := newReloading(t, guard, args...)
+		write(t, file, "http: myhost:9\n")
+		if open {
+			r.says("http-token-file: cannot be changed: error=\"--http: other machines reach " + addr)
+			r.says("http-token-file: cannot be changed")
+		} else {
+			r.says("http-token-file: changed", "reloaded: changed=1")
+		}
+		if got := guard.token() != ""; got != open {
+			t.Errorf("%s: it has a token: %v", addr, got)
+		}
+	}
+}
+
+// A certificate that comes or goes needs a restart, and is no reason to keep an old token.
+func TestReloadTokenBesideCertificate(t *testing.T) {
+	pair, _ := certFiles(t, t.TempDir())
+	without, with := "http: 127.0.0.1:9\n", "http: 127.0.0.1:9\nhttp-cert: "+pair[1]+"\nhttp-key: "+pair[3]+"\n"
+	for _, change := range [][2]string{{without, with}, {with, without}} {
+		token := tempFile(t, "token", someToken)
+		file := configFile(t, change[0]+"http-token-file: "+token+"\n")
+		guard, err := newGuard(parsed(t, "node", "--config", file).cli.Node.httpFlags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoken := guard.tls() != nil
+		r := newReloading(t, guard, "node", "--config", file)
+		write(t, token, "another-token-of-ours")
+		write(t, file, change[1]+"http-token-file: "+token+"\n")
+		const restart = `cannot be changed: error="with and without TLS are different services: that needs a restart"`
+		r.says("http-token-file: changed", "http-cert: "+restart, "http-key: "+restart)
+		r.says("http-cert: "+restart, "http-key: "+restart)
+		if guard.token() != "another-token-of-ours" || (guard.tls() != nil) != spoken {
+			t.Errorf("token %q, TLS %v", guard.token(), guard.tls() != nil)
+		}
 	}
 }
 
