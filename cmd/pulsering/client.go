@@ -197,6 +197,7 @@ func (a *asked) ask(ctx context.Context, method, path string, want, answer any) 
 	if err != nil {
 		return nil, a.unanswered(ctx, err)
 	}
+	body = printableJSON(body) // --json prints it
 	refused := a.refusal(got, body)
 	if raw, ok := answer.(*[]byte); ok && json.Valid(body) {
 		*raw = body

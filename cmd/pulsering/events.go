@@ -38,7 +38,7 @@ func (c *eventsCmd) Run(ctx context.Context, con console) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, mostEvent)
 	for lines.Scan() {
-		line := lines.Bytes()
+		line := printableJSON(lines.Bytes())
 		var e eventLine
 		if err := json.Unmarshal(line, &e); err != nil || e.Kind == "" {
 			return fmt.Errorf("%s sent %.80q, which is no event: is it a pulsering node's --http address?", node.where, line)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -277,7 +276,7 @@ func (v *keepaliveView) ended(cause error) error {
 // print writes a line of JSON at once.
 func (v *keepaliveView) print(line keepaliveLine) error {
 	line.Time, line.Remote = time.Now(), v.conn.RemoteAddr().String()
-	text, err := json.Marshal(line)
+	text, err := marshal(line)
 	if err != nil {
 		return err
 	}

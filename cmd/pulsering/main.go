@@ -31,6 +31,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -143,10 +144,14 @@ func run(ctx context.Context, args []string, con console) int {
 	return exitFailed
 }
 
-// complain writes what is wrong, in terms of flags.
+// complain writes what is wrong, in terms of flags. Errors may have several lines, and quote what other machines said.
 func complain(con console, errs ...error) {
 	for _, err := range errs {
-		fmt.Fprintf(con.err, "pulsering: error: %s\n", inFlags(err.Error()))
+		lines := strings.Split(inFlags(err.Error()), "\n")
+		for i, line := range lines {
+			lines[i] = harmless(line)
+		}
+		fmt.Fprintf(con.err, "pulsering: error: %s\n", strings.Join(lines, "\n"))
 	}
 }
 

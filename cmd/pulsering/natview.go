@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -243,7 +242,7 @@ func sleepText(d time.Duration) string {
 // print writes a line of JSON at once.
 func (v *natView) print(l natLine) error {
 	l.Time, l.Gateway, l.Network = time.Now().UTC(), v.gateway, v.network
-	text, err := json.Marshal(l)
+	text, err := marshal(l)
 	if err != nil {
 		return err
 	}

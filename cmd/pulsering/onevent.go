@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
@@ -43,7 +42,7 @@ func hookData(self string) hook.Render[cluster.Event] {
 	return func(e cluster.Event, leftOut int) (map[string]string, []byte) {
 		e.Folded += leftOut
 		line := newEventLine(e)
-		text, err := json.Marshal(line)
+		text, err := marshal(line)
 		if err != nil {
 			text = []byte("{}") // never: it is made of texts and numbers
 		}

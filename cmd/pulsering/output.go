@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -90,7 +89,7 @@ func lineBytes(l line, asJSON, color bool) ([]byte, error) {
 	if !asJSON {
 		return []byte(l.text(color) + "\n"), nil
 	}
-	b, err := json.Marshal(l)
+	b, err := marshal(l)
 	return append(b, '\n'), err
 }
 

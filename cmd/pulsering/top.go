@@ -203,6 +203,6 @@ func (m topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m topModel) View() tea.View {
 	v := tea.NewView(m.text())
 	v.AltScreen = true
-	v.WindowTitle = fmt.Sprintf("pulsering top: %s", m.shown().self.Name)
+	v.WindowTitle = fmt.Sprintf("pulsering top: %s", printable(m.shown().self.Name))
 	return v
 }
