@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // How the commands reach a node: over HTTP, or through its control socket. Which node that is, whichnode.go finds out.
@@ -115,7 +117,7 @@ func (c *askedNode) open() (*asked, error) {
 	}
 	a.token = c.Token.token
 	if file := os.Getenv("PULSERING_HTTP_TOKEN_FILE"); file != "" && a.token == "" {
-		read, err := readTokenFile(file)
+		read, err := readTokenFile(file, false)
 		if err != nil {
 			return nil, fmt.Errorf("PULSERING_HTTP_TOKEN_FILE: %w", err)
 		}
@@ -123,7 +125,7 @@ func (c *askedNode) open() (*asked, error) {
 	}
 	if c.CA != "" {
 		pool := x509.NewCertPool()
-		pem, err := os.ReadFile(string(c.CA))
+		pem, _, err := input.File(string(c.CA), longestPEM, false)
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate in PEM", printable(string(c.CA)))
 		}

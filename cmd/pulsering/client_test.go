@@ -175,7 +175,7 @@ func TestTokens(t *testing.T) {
 		{"an empty file", []string{"--http-token-file", tempFile(t, "t", "\n")}, exitUsage, "0 characters long"},
 		{"a binary", []string{"--http-token-file", tempFile(t, "t", "\x00\x01\x02"+someToken)}, exitUsage, "character 1 is"},
 		{"two lines", []string{"--http-token-file", tempFile(t, "t", someToken+"\n"+someToken)}, exitUsage, "character 17 is"},
-		{"a long file", []string{"--http-token-file", tempFile(t, "t", strings.Repeat("a", 5000))}, exitUsage, "is longer than 1024"},
+		{"a long file", []string{"--http-token-file", tempFile(t, "t", strings.Repeat("a", 1025))}, exitUsage, "is longer than 1024"},
 		{"no flag's value", []string{"--http-token-file", ""}, exitUsage, "--http-token-file: is empty"},
 		{"two nodes", []string{"--control", "/tmp/x.sock"}, exitUsage, "--http and --control"},
 		{"a certificate without TLS", []string{"--http-ca", "/x"}, exitUsage, "--http-ca: is for --http https://"},

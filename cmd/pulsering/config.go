@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // The file of --config is YAML: one key for each flag, named as the flag is. What stands behind a key is what would stand behind
@@ -29,36 +28,16 @@ const (
 
 // readConfig reads the values that a file gives to a command's flags, by name. Errors name file and line; what is not wrong
 // is returned beside them; where the file cannot be read, they begin with at, which named it.
-func readConfig(path, at string, flags []*kong.Flag) (map[string]*given, []error) {
-	text, err := configText(path)
+func readConfig(path, at string, flags []*kong.Flag, again bool) (map[string]*given, []error) {
+	text, _, err := input.File(path, longestConfig, again)
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", at, err)}
 	}
-	root, err := configTree(path, text)
+	root, err := configTree(path, bytes.TrimPrefix(text, []byte("\ufeff"))) // a byte-order mark
 	if err != nil {
 		return nil, []error{err}
 	}
 	return configValues(path, root, flags)
-}
-
-// configText is what stands in a file, without a byte-order mark.
-func configText(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory: give a file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, longestConfig+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > longestConfig {
-		return nil, fmt.Errorf("%s is larger than %d KiB: want a file of keys and values, like beat: 125ms", path, longestConfig>>10)
-	}
-	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }
 
 // configTree is the mapping that a text is. Aliases are not followed, so that it is no larger than the text.
@@ -236,16 +215,4 @@ func noText(n *yaml.Node) string {
 		return `has no value: give it one, or leave it out ("" is an empty text)`
 	}
 	return ""
-}
-
-// mayBeReadAgain refuses a configuration that a reload would find empty, or wait for: a pipe, as <(...) of a shell is.
-func mayBeReadAgain(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() && !info.IsDir() {
-		return &fs.PathError{Op: "read again", Path: path, Err: errors.New("is no regular file")}
-	}
-	return nil
 }

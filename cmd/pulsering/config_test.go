@@ -237,7 +237,7 @@ func TestBadConfig(t *testing.T) {
 		{"name: \x1b[31m", []string{`FILE:1: control character '\x1b'`}},
 		{deep, []string{`FILE:1: no YAML: exceeded max depth`}},
 		{bomb, nil},
-		{strings.Repeat("# long\n", 10000), []string{`FILE is larger than 64 KiB`}},
+		{strings.Repeat("# long\n", 10000), []string{`FILE has 70000 bytes: want at most 65536`}},
 		{"state-dir: /dev/null", []string{`FILE:1: state-dir: /dev/null is a file`}},
 		{"check-http: ftp://x", []string{`FILE:1: check-http: "ftp://x" is no URL`}},
 		{"check-http: http://a\ncheck-exec: b", []string{`FILE:2: check-exec: there is --check-http too`}},
@@ -283,7 +283,7 @@ func TestConfigThatCannotBeRead(t *testing.T) {
 	for path, want := range map[string]string{
 		dir:           "is a directory: give a file",
 		dir + "/none": "no such file",
-		"/dev/zero":   "is larger than 64 KiB",
+		"/dev/zero":   "/dev/zero has more than 65536 bytes",
 		secret:        "permission denied",
 	} {
 		if path == secret && os.Getuid() == 0 || runtime.GOOS == "windows" {

@@ -4,11 +4,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
+
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // httpFlags say where a node is asked over HTTP, and by whom.
@@ -22,19 +22,13 @@ type httpFlags struct {
 // pemFile is a file that is read when the flag is, so that a reload sees when another one has taken its place.
 type pemFile struct{ path, text string }
 
-func readPEMFile(path string) (pemFile, error) {
-	const most = 1 << 20
-	f, err := os.Open(path)
+// longestPEM bounds such a file, in bytes: a long chain of certificates is a fiftieth of it.
+const longestPEM = 1 << 20
+
+func readPEMFile(path string, again bool) (pemFile, error) {
+	text, _, err := input.File(path, longestPEM, again)
 	if err != nil {
 		return pemFile{}, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	switch {
-	case err != nil:
-		return pemFile{}, err
-	case len(text) > most:
-		return pemFile{}, fmt.Errorf("%s is larger than %d KiB: want PEM", path, most>>10)
 	}
 	return pemFile{path, string(text)}, nil
 }

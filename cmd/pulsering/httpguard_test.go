@@ -84,12 +84,13 @@ func TestTokenFile(t *testing.T) {
 		"":                                   "the token is 0 characters long: want at least 16",
 		"secret\n":                           "the token is 6 characters long: want at least 16",
 		"secret" + strings.Repeat("x", 2000): "longer than 1024",
+		"secret" + strings.Repeat("x", 3000): "has 3006 bytes: want at most 2048",
 		"secret and secret":                  "character 7 ",
 		"secretsecretsecret\nsecret":         "character 19 ",
 		"secretsecretsecr\xe4t":              "character 17 ",
 	} {
 		write(t, path, text)
-		got, err := readTokenFile(path)
+		got, err := readTokenFile(path, false)
 		if want == "" && (err != nil || got.token != strings.TrimSpace(text)) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%.20q: %v; want %q", text, err, want)
 		}
@@ -97,7 +98,7 @@ func TestTokenFile(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := readTokenFile(filepath.Dir(path)); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	if _, err := readTokenFile(filepath.Dir(path), false); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("a directory: %v", err)
 	}
 	if runtime.GOOS == "windows" {

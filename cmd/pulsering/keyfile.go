@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
+
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // A key file holds one base64 key a line. The first one encrypts, all of them decrypt, so that keys can be exchanged
@@ -21,28 +20,27 @@ type keyFile struct {
 	exposed bool // others than its owner may read it
 }
 
-func readKeyFile(path string) (keyFile, error) {
-	f, err := os.Open(path)
+// longestKeys bounds the file, in bytes: a thousand keys.
+const longestKeys = 64 << 10
+
+func readKeyFile(path string, again bool) (keyFile, error) {
+	text, info, err := input.File(path, longestKeys, again)
 	if err != nil {
 		return keyFile{}, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return keyFile{}, err
-	}
-	keys, err := parseKeys(f)
+	keys, err := parseKeys(text)
 	if err != nil {
 		return keyFile{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return keyFile{path, keys, exposedError(path, info) != nil}, nil
 }
 
-func parseKeys(r io.Reader) ([][]byte, error) {
+func parseKeys(text []byte) ([][]byte, error) {
 	var keys [][]byte
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -54,9 +52,6 @@ func parseKeys(r io.Reader) ([][]byte, error) {
 			return nil, fmt.Errorf("the key in line %d is %d bytes long: want 16, 24 or 32", n, l)
 		}
 		keys = append(keys, key)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, err
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("holds no key: want one base64 key a line, as \"pulsering keygen\" prints it")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // keyPair is a certificate and its private key, as they are in two files. Where these change it is read again, for the connections from
@@ -38,12 +40,24 @@ func readKeyPair(cert, key string) (*keyPair, error) {
 
 // load needs k.mu, unless nobody else has k yet.
 func (k *keyPair) load() error {
-	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	pair, err := k.readBoth()
 	if err != nil {
 		return fmt.Errorf("--cert %s, --key %s: %w: want a certificate and its private key, both in PEM", k.cert, k.key, err)
 	}
 	k.pair = &pair
 	return nil
+}
+
+func (k *keyPair) readBoth() (pair tls.Certificate, err error) {
+	cert, _, err := input.File(k.cert, longestPEM, true)
+	if err != nil {
+		return pair, err
+	}
+	key, _, err := input.File(k.key, longestPEM, true)
+	if err != nil {
+		return pair, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // config is how to speak TLS with it. What cannot be read is logged, and what there was before holds: the two files are written one

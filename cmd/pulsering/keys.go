@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 type keysCmd struct {
@@ -148,10 +149,13 @@ func (c *keyArg) key(con console) ([]byte, error) {
 	var keys [][]byte
 	var err error
 	if c.File == "-" {
-		keys, err = parseKeys(os.Stdin)
+		var said []byte
+		if said, err = input.All(os.Stdin, "standard input", longestKeys); err == nil {
+			keys, err = parseKeys(said)
+		}
 	} else {
 		var f keyFile
-		f, err = readKeyFile(string(c.File))
+		f, err = readKeyFile(string(c.File), false)
 		if keys = f.keys; f.exposed {
 			fmt.Fprintf(con.err, "pulsering: warning: others may read %s: chmod 600 it\n", printable(f.path))
 		}

@@ -333,7 +333,7 @@ func TestLimitsAreTheLibrarys(t *testing.T) {
 func TestKeygenMakesKeyFiles(t *testing.T) {
 	_, one, _ := pulsering(t, "keygen")
 	_, two, _ := pulsering(t, "keygen")
-	keys, err := parseKeys(strings.NewReader("# ours\n\n" + one + "  " + two))
+	keys, err := parseKeys([]byte("# ours\n\n" + one + "  " + two))
 	if err != nil || len(keys) != 2 || len(keys[0]) != 32 || bytes.Equal(keys[0], keys[1]) {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}
@@ -346,7 +346,7 @@ func TestKeyFile(t *testing.T) {
 		{"AAECAwQFBgcICQoLDA0ODw==\nAAEC", "line 2 is 3 bytes long: want 16, 24 or 32"},
 		{"\n\nsecret!\n", "line 3 is no base64"},
 	} {
-		_, err := parseKeys(strings.NewReader(test.text))
+		_, err := parseKeys([]byte(test.text))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v; want %q", test.text, err, test.want)
 		}
@@ -363,7 +363,7 @@ func TestKeyFile(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if k, err := readKeyFile(path); err != nil || k.exposed != exposed {
+		if k, err := readKeyFile(path, false); err != nil || k.exposed != exposed {
 			t.Errorf("mode %o: exposed %v, %v; want %v", mode, k.exposed, err, exposed)
 		}
 	}

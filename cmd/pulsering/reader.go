@@ -12,6 +12,7 @@ import (
 type reader struct {
 	wrong []error
 	given map[*kong.Value]*given // the flags that are not left at their defaults
+	again bool                   // all was read before: files that were pipes have nothing more to tell
 }
 
 // given is what a flag was given, and where.
@@ -47,9 +48,9 @@ func (r *reader) options() []kong.Option {
 		reads(r, parseWebURL),
 		reads(r, parseGatewayURL),
 		reads(r, parseGatewayAt),
-		reads(r, func(s string, _ *kong.Tag, k *keyFile) (err error) { *k, err = readKeyFile(s); return err }),
-		reads(r, func(s string, _ *kong.Tag, t *tokenFile) (err error) { *t, err = readTokenFile(s); return err }),
-		reads(r, func(s string, _ *kong.Tag, f *pemFile) (err error) { *f, err = readPEMFile(s); return err }),
+		reads(r, func(s string, _ *kong.Tag, k *keyFile) (err error) { *k, err = readKeyFile(s, r.again); return err }),
+		reads(r, func(s string, _ *kong.Tag, t *tokenFile) (err error) { *t, err = readTokenFile(s, r.again); return err }),
+		reads(r, func(s string, _ *kong.Tag, f *pemFile) (err error) { *f, err = readPEMFile(s, r.again); return err }),
 		kong.ValueFormatter(helpWithRange),
 	}
 }

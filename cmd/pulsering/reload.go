@@ -54,12 +54,6 @@ func (r *reloader) follow(ctx context.Context, asked <-chan struct{}) {
 
 // reload does it once.
 func (r *reloader) reload(ctx context.Context) {
-	if r.now.file != "" {
-		if err := mayBeReadAgain(r.now.file); err != nil {
-			r.refuse(err)
-			return
-		}
-	}
 	next := r.now.again(ctx)
 	if len(next.wrong) > 0 || next.broken != nil {
 		r.refuse(append(next.wrong, next.broken)...)

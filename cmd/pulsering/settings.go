@@ -59,7 +59,10 @@ type settings struct {
 
 // parse reads the arguments, and with them the environment and the file that go with the command.
 func parse(ctx context.Context, args []string, con console) *settings {
-	s := &settings{args: args}
+	return (&settings{args: args}).parse(ctx, con)
+}
+
+func (s *settings) parse(ctx context.Context, con console) *settings {
 	parser, err := kong.New(&s.cli, append(s.flags.options(),
 		kong.Name("pulsering"),
 		kong.Description("Tells the members of a cluster which of them are up, suspect, down or gone, within a second.\n\n"+
@@ -73,12 +76,12 @@ func parse(ctx context.Context, args []string, con console) *settings {
 	if err != nil {
 		panic(err) // the grammar is wrong, whatever the arguments
 	}
-	if len(args) == 0 {
+	if len(s.args) == 0 {
 		parser.Stdout = con.err
 		parser.Parse([]string{"--help"})
 		return s
 	}
-	s.command, err = parser.Parse(args)
+	s.command, err = parser.Parse(s.args)
 	if s.done {
 		return s
 	}
@@ -167,7 +170,7 @@ func (s *settings) load(command *kong.Node) {
 			return // its own reader says so
 		}
 		var errs []error
-		s.inFile, errs = readConfig(s.file, last.at, flags)
+		s.inFile, errs = readConfig(s.file, last.at, flags, s.flags.again)
 		s.flags.wrong = append(s.flags.wrong, errs...)
 	}
 }
@@ -216,5 +219,7 @@ func (r renamed) Unwrap() error { return r.error }
 
 // again reads all of it anew, for a reload.
 func (s *settings) again(ctx context.Context) *settings {
-	return parse(ctx, s.args, console{out: io.Discard, err: io.Discard})
+	next := &settings{args: s.args}
+	next.flags.again = true
+	return next.parse(ctx, console{out: io.Discard, err: io.Discard})
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/pulsering/pulsering/cluster/web"
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // A token file holds the one token that requests over HTTP have to bring. Errors tell its length, never what it is.
@@ -16,20 +15,8 @@ const longestToken = 1024 // characters
 
 type tokenFile struct{ path, token string }
 
-func readTokenFile(path string) (tokenFile, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return tokenFile{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return tokenFile{}, err
-	}
-	if info.IsDir() {
-		return tokenFile{}, fmt.Errorf("%s is a directory: give a file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, longestToken+3)) // and a line break, and one too many
+func readTokenFile(path string, again bool) (tokenFile, error) {
+	text, info, err := input.File(path, 2*longestToken, again) // what is a little too long, has an error of its own
 	if err != nil {
 		return tokenFile{}, err
 	}

@@ -4,7 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
+
+	"github.com/pulsering/pulsering/internal/input"
 )
 
 // trusted is which gateways in TLS are spoken to.
@@ -28,7 +29,7 @@ func (t trusted) trust(gateway gatewayURL) (*tls.Config, error) {
 	case gateway.at != nil && !gateway.secure():
 		return nil, fmt.Errorf("--ca: %s is not in TLS: want wss:// or tls://, or leave it out", gateway)
 	}
-	pem, err := os.ReadFile(string(t.CA))
+	pem, _, err := input.File(string(t.CA), longestPEM, true) // once to see what is wrong, and once for good
 	if err != nil {
 		return nil, fmt.Errorf("--ca: %w: give the file with the certificates to trust", err)
 	}
