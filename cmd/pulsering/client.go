@@ -74,6 +74,8 @@ type asked struct {
 	base  string // of its URLs
 	token string
 	http  *http.Client
+	here  bool // it is on this machine
+	clock nodeClock
 }
 
 // open finds the node that the flags name. Nothing is asked yet.
@@ -102,7 +104,7 @@ func (c *askedNode) open() (*asked, error) {
 		}
 	}
 	if socket != "" && c.HTTP == "" {
-		a.where, a.base = printable(socket), "http://localhost"
+		a.where, a.base, a.here = printable(socket), "http://localhost", true
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", socket)
 		}

@@ -44,21 +44,22 @@ func (c *explainCmd) Run(ctx context.Context, con console) error {
 		_, err := con.out.Write(all)
 		return err
 	}
-	self, why, err := askWhy(ctx, node, string(c.Name))
+	self, why, at, err := askWhy(ctx, node, string(c.Name))
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(con.out, strings.Join(explained(self, why, time.Now(), con.outColor), "\n"))
+	_, err = fmt.Fprintln(con.out, strings.Join(explained(self, why, at, con.outColor), "\n"))
 	return err
 }
 
-// askWhy asks for the explanation of a member, and who it is that explains.
-func askWhy(ctx context.Context, node *asked, name string) (self memberLine, why explanation, err error) {
-	if err = node.get(ctx, memberPath(name), &why); err != nil {
-		return self, why, unknownMember(err, node)
+// askWhy asks for the explanation of a member, and who it is that explains. It was so at a time of the node's clock.
+func askWhy(ctx context.Context, node *asked, name string) (self memberLine, why explanation, at time.Time, err error) {
+	at, ahead, err := node.getAt(ctx, memberPath(name), &why)
+	if err != nil {
+		return self, why, at, unknownMember(err, node)
 	}
 	self, err = node.self(ctx)
-	return self, why, err
+	return self, why, at.Add(ahead), err
 }
 
 // unknownMember says what to do where a node knows no such member.
@@ -87,7 +88,7 @@ func (p *prose) say(format string, args ...any) {
 	p.lines = append(p.lines, "  "+fmt.Sprintf(format, args...))
 }
 
-// explained is the explanation in plain words.
+// explained is the explanation in plain words. It was so at now, by the clock of the node.
 func explained(self memberLine, e explanation, now time.Time, color bool) []string {
 	p := &prose{color: color}
 	name, here, state := printable(e.Member.Name), printable(self.Name), e.Member.State.String()

@@ -64,9 +64,9 @@ func (c *membersCmd) Run(ctx context.Context, con console) error {
 		return err
 	}
 	if c.Watch {
-		return c.watch(ctx, con, func() (all []byte, err error) {
-			err = node.get(ctx, c.path(), &all)
-			return all, err
+		return c.watch(ctx, con, func() (all []byte, now time.Time, err error) {
+			at, ahead, err := node.getAt(ctx, c.path(), &all)
+			return all, at.Add(ahead), err
 		})
 	}
 	if c.JSON {
@@ -78,25 +78,28 @@ func (c *membersCmd) Run(ctx context.Context, con console) error {
 		return err
 	}
 	var members []memberLine
-	if err := node.get(ctx, c.path(), &members); err != nil {
+	at, ahead, err := node.getAt(ctx, c.path(), &members)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(con.out, strings.Join(c.table(members, con.outColor), "\n"))
+	_, err = fmt.Fprintln(con.out, strings.Join(c.table(members, at.Add(ahead), con.outColor), "\n"))
 	return err
 }
 
-func (c *membersCmd) table(members []memberLine, color bool) []string {
+// table shows the members as they were at now, by the clock of the node.
+func (c *membersCmd) table(members []memberLine, now time.Time, color bool) []string {
 	if len(members) == 0 {
 		return []string{"no member is so: without --state and --tag all are shown"}
 	}
-	return memberTable(members, time.Now(), color)
+	return memberTable(members, now, color)
 }
 
 // watchEvery is how often the members are looked at.
 const watchEvery = 500 * time.Millisecond
 
-// watch prints the members until ctx ends. It lives through a node that ends and comes back. The JSON of the members comes from ask.
-func (c *membersCmd) watch(ctx context.Context, con console, ask func() ([]byte, error)) error {
+// watch prints the members until ctx ends. It lives through a node that ends and comes back. The JSON of the members comes from ask,
+// with the time at the node.
+func (c *membersCmd) watch(ctx context.Context, con console, ask func() ([]byte, time.Time, error)) error {
 	picture := &screen{w: con.out, live: con.outTTY && !c.JSON, color: con.outColor}
 	var before string         // what the last table said, but for times and φ
 	var last []string         // the last table
@@ -104,7 +107,7 @@ func (c *membersCmd) watch(ctx context.Context, con console, ask func() ([]byte,
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		all, err := ask()
+		all, at, err := ask()
 		var members []memberLine
 		if err == nil {
 			err = json.Unmarshal(all, &members)
@@ -126,7 +129,7 @@ func (c *membersCmd) watch(ctx context.Context, con console, ask func() ([]byte,
 			heard, lost = time.Now(), time.Time{}
 		}
 		if err == nil {
-			last = c.table(members, con.outColor)
+			last = c.table(members, at, con.outColor)
 			if now := gist(members); !picture.live && now != before {
 				before = now
 				if c.JSON {

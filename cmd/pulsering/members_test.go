@@ -77,13 +77,14 @@ func (w *watched) during(t *testing.T, c membersCmd, con console, story func()) 
 	con.out, con.err = &w.out, &w.err
 	ended := make(chan error, 1)
 	go func() {
-		ended <- c.watch(ctx, con, func() ([]byte, error) {
+		ended <- c.watch(ctx, con, func() ([]byte, time.Time, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if w.broken {
-				return nil, errors.New("it is gone")
+				return nil, time.Time{}, errors.New("it is gone")
 			}
-			return json.Marshal(w.members)
+			all, err := json.Marshal(w.members)
+			return all, time.Now(), err
 		})
 	}()
 	synctest.Wait()

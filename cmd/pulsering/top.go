@@ -67,7 +67,8 @@ func (c *topCmd) Run(ctx context.Context, con console) error {
 type (
 	// looked is a look at the members.
 	looked struct {
-		at      time.Time
+		at      time.Time     // by this machine's clock
+		ahead   time.Duration // is the node's of that
 		members []memberLine
 		err     error
 	}
@@ -85,6 +86,7 @@ type (
 		name string
 		self memberLine
 		why  explanation
+		at   time.Time // by the node's clock
 		err  error
 	}
 	// ticked is the time.
@@ -97,8 +99,7 @@ const lookLimit = 2 * time.Second
 func look(ctx context.Context, node *asked, limit time.Duration) (l looked) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	l.err = node.get(ctx, "/v1/members", &l.members)
-	l.at = time.Now()
+	l.at, l.ahead, l.err = node.getAt(ctx, "/v1/members", &l.members)
 	return l
 }
 
@@ -181,8 +182,8 @@ func (m topModel) explain() tea.Cmd {
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(ctx, lookLimit)
 		defer cancel()
-		self, why, err := askWhy(ctx, node, name)
-		return explainedMember{name, self, why, err}
+		self, why, at, err := askWhy(ctx, node, name)
+		return explainedMember{name, self, why, at, err}
 	}
 }
 

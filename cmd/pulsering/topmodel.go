@@ -42,12 +42,13 @@ type topModel struct {
 
 // topData is what is known of the cluster. Its slices and maps are replaced, never changed.
 type topData struct {
-	at        time.Time
+	at        time.Time     // of the last look, by this machine's clock
+	ahead     time.Duration // is the node's of that
 	self      memberLine
 	members   []memberLine
-	threshold level.Phi // 0: not known yet
-	history   map[string][]sample
-	events    []eventLine // oldest first
+	threshold level.Phi           // 0: not known yet
+	history   map[string][]sample // by the node's clock
+	events    []eventLine         // oldest first
 }
 
 const (
@@ -71,6 +72,9 @@ func (s topSort) String() string { return [...]string{"φ", "name", "since", "RT
 func newTop(color bool, now time.Time) topModel {
 	return topModel{color: color, now: now, width: 80, height: 24}
 }
+
+// there is the time at the node: what it says has times of its clock.
+func (m topModel) there() time.Time { return m.now.Add(m.shown().ahead) }
 
 // shown is the data on the screen.
 func (m topModel) shown() topData {
@@ -122,14 +126,15 @@ func (m *topModel) look(l looked) {
 		return
 	}
 	m.lost, m.why = time.Time{}, ""
-	m.live.at, m.live.members = l.at, l.members
+	m.live.at, m.live.ahead, m.live.members = l.at, l.ahead, l.members
+	there := l.at.Add(l.ahead)
 	history := make(map[string][]sample, len(m.live.history))
 	for _, one := range l.members {
 		if one.Self {
 			m.live.self = one
 		}
 		if one.Observed && one.State != cluster.StateLeft {
-			history[one.Name] = fresh(append(slices.Clip(m.live.history[one.Name]), sample{Time: l.at, Phi: level.Phi(one.Phi)}), l.at)
+			history[one.Name] = fresh(append(slices.Clip(m.live.history[one.Name]), sample{Time: there, Phi: level.Phi(one.Phi)}), there)
 		}
 	}
 	m.live.history = history

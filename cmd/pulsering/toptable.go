@@ -35,7 +35,7 @@ func (m topModel) columns(rows []memberLine) (fit []column) {
 		if one.Self {
 			return "(itself)"
 		}
-		return ago(m.now, one.LastHeard)
+		return ago(m.there(), one.LastHeard)
 	}
 	tagsOf := func(one memberLine) string { return tagList(one.Tags) }
 	addr := func(one memberLine) string { return printable(one.Addr) }
@@ -45,11 +45,11 @@ func (m topModel) columns(rows []memberLine) (fit []column) {
 		{"φ", 5, func(one memberLine) (string, paint) { return m.phi(one), statePaint(one) }},
 		{"", 10, func(one memberLine) (string, paint) { return m.bar(one, 10), statePaint(one) }},
 		{"LAST MINUTE", 18, func(one memberLine) (string, paint) {
-			return sparkline(d.history[one.Name], d.at, 18, m.threshold()), cyan
+			return sparkline(d.history[one.Name], d.at.Add(d.ahead), 18, m.threshold()), cyan
 		}},
 		{"HEARD", 10, text(heard)},
 		{"RTT", 7, text(func(one memberLine) string { return rtt(one.RTT) })},
-		{"SINCE", 10, text(func(one memberLine) string { return ago(m.now, one.Since) })},
+		{"SINCE", 10, text(func(one memberLine) string { return ago(m.there(), one.Since) })},
 		{"ADDRESS", widest(7, 40, addr), text(addr)},
 		{"TAGS", widest(4, 60, tagsOf), text(tagsOf)},
 	}

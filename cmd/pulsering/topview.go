@@ -200,7 +200,7 @@ func (m topModel) detailLines() []string {
 		return []string{"", "no explanation: " + harmless(e.err.Error())}
 	}
 	var lines []string
-	for _, line := range slices.Concat([]string{""}, explained(e.self, e.why, m.now, m.color)) {
+	for _, line := range slices.Concat([]string{""}, explained(e.self, e.why, e.at, m.color)) {
 		lines = append(lines, strings.Split(ansi.Wrap(line, max(10, m.width), ""), "\n")...)
 	}
 	return lines
