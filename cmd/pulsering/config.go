@@ -115,9 +115,7 @@ func configValues(path string, root *yaml.Node, flags []*kong.Flag) (map[string]
 	var names []string
 	for _, flag := range flags {
 		known[flag.Name] = flag
-		if !flag.Hidden {
-			names = append(names, flag.Name)
-		}
+		names = append(names, flag.Name)
 	}
 	lines := make(map[string]int)
 	for i := 0; i+1 < len(root.Content); i += 2 {

@@ -192,3 +192,17 @@ func offered(out []byte) string {
 	slices.Sort(words)
 	return strings.Join(slices.Compact(words), " ")
 }
+
+// What works is told of: in the help, and with it on the man page and where words are suggested.
+func TestNoFlagIsHidden(t *testing.T) {
+	for _, n := range commandsOf(grammar(t)) {
+		for _, f := range n.Flags {
+			if f.Hidden {
+				t.Errorf("%s --%s works, and no help tells of it", words(n), f.Name)
+			}
+		}
+	}
+	if _, help, _ := pulsering(t, "node", "--help"); !strings.Contains(help, "--check-exec=COMMAND") {
+		t.Error("node --help does not tell of --check-exec")
+	}
+}

@@ -56,10 +56,10 @@ type eventFlags struct {
 // checkFlags say how a node finds out whether the service beside it works.
 type checkFlags struct {
 	CheckHTTP     webURL `name:"check-http" placeholder:"URL" help:"Ask this URL whether the service works: any answer of 200 to 299 is a yes. A member whose service does not work is shown as wedged."`
-	CheckExec     text   `hidden:"" placeholder:"COMMAND" help:"Run this command of the shell to see whether the service works: 0 is a yes."`
-	CheckInterval span   `hidden:"" default:"5s" min:"100ms" max:"1h" help:"Time between two checks."`
-	CheckTimeout  span   `hidden:"" default:"2s" min:"10ms" max:"1h" help:"How long a check may take; after that it is a no. At most --check-interval."`
-	CheckTries    count  `hidden:"" default:"3" min:"1" max:"100" placeholder:"N" help:"How many checks in a row have to fail before the service counts as wedged."`
+	CheckExec     text   `placeholder:"COMMAND" help:"Run this command of the shell to see whether the service works: 0 is a yes."`
+	CheckInterval span   `default:"5s" min:"100ms" max:"1h" help:"Time between two checks."`
+	CheckTimeout  span   `default:"2s" min:"10ms" max:"1h" help:"How long a check may take; after that it is a no. At most --check-interval."`
+	CheckTries    count  `default:"3" min:"1" max:"100" help:"How many checks in a row have to fail before the service counts as wedged."`
 }
 
 // wrong returns what is wrong with flags that go together.

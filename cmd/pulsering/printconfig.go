@@ -26,17 +26,12 @@ func (s *settings) print(w io.Writer) error {
 	unicode := true // until something plays with the terminal: then all beyond ASCII is escaped
 	for _, flag := range settable(s.command.Selected()) {
 		text := s.shown(flag)
-		given := s.flags.given[flag.Value] != nil
 		switch {
-		case text == "" && flag.Hidden:
-			continue
 		case text == "":
 			notes = append(notes, flag.Name+": # not given")
 			continue
 		case hasPassword(flag):
 			notes = append(notes, fmt.Sprintf("%s: %s # %s; the password is hidden", flag.Name, printable(text), s.source(flag)))
-			continue
-		case flag.Hidden && !given:
 			continue
 		}
 		key, value := scalar(flag.Name), s.node(flag)

@@ -149,9 +149,7 @@ func (s *settings) load(command *kong.Node) {
 	}
 	var names []string
 	for _, flag := range flags {
-		if !flag.Hidden {
-			names = append(names, flag.Name)
-		}
+		names = append(names, flag.Name)
 	}
 	s.warnings = strangeVariables(names, command.Parent.Children)
 	for _, flag := range command.Flags {
