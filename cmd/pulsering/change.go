@@ -18,7 +18,7 @@ func (leaveCmd) Help() string {
 
 // Run has the node leave.
 func (c *leaveCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (forgetCmd) Help() string {
 
 // Run has all members forget one.
 func (c *forgetCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

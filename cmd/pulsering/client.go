@@ -79,7 +79,9 @@ type asked struct {
 }
 
 // open finds the node that the flags name. Nothing is asked yet.
-func (c *askedNode) open() (*asked, error) {
+func (c *askedNode) open(ctx context.Context) (*asked, error) { return awaited(ctx, c.find) }
+
+func (c *askedNode) find() (*asked, error) {
 	a := &asked{}
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, Proxy: nil, MaxIdleConns: 4, IdleConnTimeout: 20 * time.Second}
 	a.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {

@@ -197,7 +197,7 @@ func TestTokenIsForANamedNode(t *testing.T) {
 	file := tempFile(t, "token", someToken)
 	t.Setenv("PULSERING_HTTP_TOKEN_FILE", file)
 	for at, want := range map[text]string{"": "", "127.0.0.1:1": someToken} {
-		node, err := (&askedNode{HTTP: at}).open()
+		node, err := (&askedNode{HTTP: at}).open(t.Context())
 		if err != nil || node.token != want {
 			t.Errorf("%q: %+v, %v", at, node, err)
 		}
@@ -357,7 +357,7 @@ func TestSilentNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	node, err := (&askedNode{HTTP: text(listener.Addr().String())}).open()
+	node, err := (&askedNode{HTTP: text(listener.Addr().String())}).open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestTimesAreTheNodes(t *testing.T) {
 func TestLookAtClock(t *testing.T) {
 	lonely(t)
 	addr, _ := serve(t, newActingRing())
-	node, err := (&askedNode{HTTP: text(addr)}).open()
+	node, err := (&askedNode{HTTP: text(addr)}).open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestLookAtClock(t *testing.T) {
 		},
 	} {
 		server := httptest.NewServer(serve)
-		node, err := (&askedNode{HTTP: text(server.Listener.Addr().String())}).open()
+		node, err := (&askedNode{HTTP: text(server.Listener.Addr().String())}).open(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func (c *namesCmd) Run(ctx context.Context, con console) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second) // who presses the key waits for it
 	defer cancel()
 	var members []memberLine
-	if node, err := c.open(); err != nil || node.get(ctx, "/v1/members", &members) != nil {
+	if node, err := c.open(ctx); err != nil || node.get(ctx, "/v1/members", &members) != nil {
 		return nil
 	}
 	for _, m := range members {

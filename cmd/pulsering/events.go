@@ -26,7 +26,7 @@ const mostEvent = 1 << 20
 
 // Run prints events until the node ends or ctx does.
 func (c *eventsCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type memberName = text
 
 // Run prints why the node thinks of the member what it does.
 func (c *explainCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

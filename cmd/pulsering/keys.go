@@ -96,7 +96,7 @@ type keyRing struct {
 
 // Run shows who has which key.
 func (c *keysListCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,11 +123,11 @@ func (c *keysRemoveCmd) Run(ctx context.Context, con console) error {
 }
 
 func (c *keyArg) change(ctx context.Context, con console, action, then string) error {
-	key, err := c.key(con)
+	key, err := awaited(ctx, func() ([]byte, error) { return c.key(con) })
 	if err != nil {
 		return err
 	}
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,11 @@ const (
 
 // run does what the arguments say and returns the exit code.
 func run(ctx context.Context, args []string, con console) int {
-	s := parse(ctx, args, con)
+	s, err := awaited(ctx, func() (*settings, error) { return parse(ctx, args, con), nil })
+	if err != nil {
+		complain(con, err)
+		return failureCode(ctx, err)
+	}
 	switch {
 	case len(args) == 0:
 		return exitUsage
@@ -121,8 +125,7 @@ func run(ctx context.Context, args []string, con console) int {
 		return 0
 	}
 
-	err := s.command.Run()
-	if err == nil {
+	if err = s.command.Run(); err == nil {
 		return 0
 	}
 	var ended serviceEnded
@@ -133,15 +136,41 @@ func run(ctx context.Context, args []string, con console) int {
 	if code, ok := startCode(err); ok {
 		return code
 	}
-	var signal signalled
-	switch {
-	case errors.Is(err, cluster.ErrConfig):
+	if errors.Is(err, cluster.ErrConfig) {
 		hint(con, s.command)
 		return exitUsage
-	case errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &signal):
+	}
+	return failureCode(ctx, err)
+}
+
+// failureCode is the exit code for an error that may be the signal that ended ctx.
+func failureCode(ctx context.Context, err error) int {
+	var signal signalled
+	if errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &signal) {
 		return signal.exitCode()
 	}
 	return exitFailed
+}
+
+// awaited is what read returns, as long as ctx lasts. Whoever reads a file may wait for ever, for the writer of a pipe or for a network
+// disk that hangs, and no reader of files can be told to stop: once ctx ends nobody waits for it, and whatever it returns is lost.
+func awaited[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
 }
 
 // complain writes what is wrong, in terms of flags. Errors may have several lines, and quote what other machines said.

@@ -59,7 +59,7 @@ func (c *membersCmd) path() string {
 
 // Run prints the members that the node answers with.
 func (c *membersCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

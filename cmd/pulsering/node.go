@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/pulsering/pulsering/cluster"
+	"github.com/pulsering/pulsering/cluster/discovery"
 	"github.com/pulsering/pulsering/cluster/metrics"
 	commands "github.com/pulsering/pulsering/internal/command"
 )
@@ -124,7 +125,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	if err := found.set(c.Join); err != nil {
 		return fmt.Errorf("--join: %w", err)
 	}
-	state, err := c.openState(log)
+	state, err := awaited(ctx, func() (*discovery.State, error) { return c.openState(log) })
 	if err != nil {
 		return err
 	}

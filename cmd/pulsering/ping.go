@@ -27,7 +27,7 @@ func (pingCmd) Help() string {
 
 // Run asks until it has asked often enough, or ctx ends.
 func (c *pingCmd) Run(ctx context.Context, con console) error {
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,10 @@ func (r *reloader) follow(ctx context.Context, asked <-chan struct{}) {
 
 // reload does it once.
 func (r *reloader) reload(ctx context.Context) {
-	next := r.now.again(ctx)
+	next, err := awaited(ctx, func() (*settings, error) { return r.now.again(ctx), nil })
+	if err != nil {
+		return // the node ends
+	}
 	if len(next.wrong) > 0 || next.broken != nil {
 		r.refuse(append(next.wrong, next.broken)...)
 		return

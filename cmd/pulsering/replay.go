@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -70,18 +69,9 @@ func (c *replayCmd) thresholds() (all []float64, err error) {
 func (c *replayCmd) Run(ctx context.Context, con console) error {
 	unit := map[choice]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond, "ns": time.Nanosecond}[c.Unit]
 	name := string(c.File)
-	var in io.Reader = os.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	rec, err := readRecording(interruptible{ctx, in}, unit)
+	rec, err := awaited(ctx, func() (*recording, error) { return recordingIn(name, unit) })
 	if err != nil {
-		return fmt.Errorf("%s: %w", printable(name), err)
+		return err
 	}
 	interval := time.Duration(cmp.Or(c.Interval, span(rec.interval())))
 	cfg := phiaccrual.Config{Interval: interval, Model: map[choice]phiaccrual.Model{
@@ -120,17 +110,22 @@ func (c *replayCmd) Run(ctx context.Context, con console) error {
 	return err
 }
 
-// interruptible is a reader whose end comes with ctx, between two reads.
-type interruptible struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r interruptible) Read(b []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
+// recordingIn reads a file; that of "-" is standard input.
+func recordingIn(name string, unit time.Duration) (*recording, error) {
+	in := os.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
 	}
-	return r.Reader.Read(b)
+	rec, err := readRecording(in, unit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", printable(name), err)
+	}
+	return rec, nil
 }
 
 // results are what each threshold would have done, in the order of thresholds.

@@ -38,7 +38,7 @@ func (c *topCmd) Run(ctx context.Context, con console) error {
 	if !con.outTTY {
 		return errMisused("top: the output is no terminal that can be redrawn: pulsering members --watch prints what changes")
 	}
-	node, err := c.open()
+	node, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

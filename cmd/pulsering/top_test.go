@@ -352,7 +352,7 @@ func TestTopFeeds(t *testing.T) {
 	r := newActingRing()
 	r.members[1].Observed = true
 	addr, on := serve(t, r)
-	node, err := (&askedNode{HTTP: text(addr)}).open()
+	node, err := (&askedNode{HTTP: text(addr)}).open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
