@@ -54,7 +54,7 @@ func TestTimesAreTheNodes(t *testing.T) {
 	for _, ahead := range []time.Duration{0, -5 * time.Second, 5 * time.Second, -time.Hour} {
 		addr := skewed(t, ahead)
 		code, out, stderr := pulsering(t, "explain", "bee", "--http", addr)
-		for _, want := range []string{`bee is up for 30 s, `, `the last one came 3\.[01] s ago`, `The next one is not overdue: φ is 0\.1`} {
+		for _, want := range []string{`bee has been up for 30 s, `, `the last one came 3\.[01] s ago`, `The next one is not overdue: φ is 0\.1`} {
 			if code != 0 || !regexp.MustCompile(want).MatchString(out) {
 				t.Errorf("%v ahead: %d %s, no %q in\n%s", ahead, code, stderr, want, out)
 			}

@@ -96,9 +96,13 @@ func explained(self memberLine, e explanation, now time.Time, color bool) []stri
 	if color {
 		shown = paintOf(state).on(state)
 	}
-	first := fmt.Sprintf("%s is %s", name, shown)
-	if !e.Member.Since.IsZero() {
-		first += " for " + strings.TrimSuffix(ago(now, e.Member.Since), " ago")
+	since := ago(now, e.Member.Since)
+	first := fmt.Sprintf("%s has been %s for %s", name, shown, strings.TrimSuffix(since, " ago"))
+	switch {
+	case e.Member.State == cluster.StateLeft && since != "":
+		first = fmt.Sprintf("%s %s %s", name, shown, since)
+	case since == "":
+		first = fmt.Sprintf("%s is %s", name, shown)
 	}
 	if e.Member.Name == self.Name {
 		p.lines = append(p.lines, first+". It is the node that was asked, which has no doubt about itself.")

@@ -46,7 +46,7 @@ func explainedText(t *testing.T, e cluster.Explanation, now time.Time) string {
 func TestExplanation(t *testing.T) {
 	e := doubted(noon)
 	e.Verdict = nil
-	const want = `bee is suspect for 0.2 s, as ant sees it.
+	const want = `bee has been suspect for 0.2 s, as ant sees it.
   Of its service it says: passing.
 
 Evidence
@@ -81,7 +81,7 @@ func TestExplanations(t *testing.T) {
 		want  []string
 	}{
 		{"down", func(e *cluster.Explanation) { e.Member.State, e.Inquiry, e.Verdict.Exit = cluster.StateDown, nil, "" },
-			[]string{"bee is down for", "called down by a doubt of 8.1, of which 8.0 was enough, by ant", "the verdict stands", "Up: a heartbeat"}},
+			[]string{"bee has been down for 0.2 s, as ant", "called down by a doubt of 8.1, of which 8.0 was enough, by ant", "the verdict stands", "Up: a heartbeat"}},
 		{"exited", func(e *cluster.Explanation) {
 			e.Member.State, e.Inquiry, e.Verdict.Exit = cluster.StateDown, nil, "\x1b]0;own\a"
 		}, []string{`its service died: \x1b]0;own\a`}},
@@ -89,14 +89,14 @@ func TestExplanations(t *testing.T) {
 			e.Member.State, e.Inquiry, e.Verdict, e.Path.Overdue = cluster.StateUp, nil, nil, noon.Add(time.Second)
 		}, []string{"there is no doubt", "The next one is not overdue", "alone comes to 8.0 in 1.00 s", "Suspect: a sum of doubts of about 4.0"}},
 		{"left", func(e *cluster.Explanation) { e.Member.State, e.Inquiry, e.Verdict = cluster.StateLeft, nil, nil },
-			[]string{"it said goodbye", "up again when it joins again"}},
+			[]string{"bee left 0.2 s ago, as ant sees it.\n", "it said goodbye", "up again when it joins again"}},
 		{"unheard", func(e *cluster.Explanation) { e.Path, e.Verdict, e.LastAlive = nil, nil, time.Time{} },
 			[]string{"No sign of life is known here", "ant does not listen to it"}},
 		{"new", func(e *cluster.Explanation) { e.Path.Heartbeats = 0 }, []string{"has heard no heartbeat yet"}},
 		{"itself", func(e *cluster.Explanation) { e.Member.Name = "ant" }, []string{"no doubt about itself", "Those who listen to it: ant, cat, dog"}},
 		{"named", func(e *cluster.Explanation) {
 			e.Member.Name, e.Observers, e.Inquiry.Doubts[0].By = "\x1b[2J", []string{"\u202e"}, "\x07"
-		}, []string{`"\x1b[2J" is suspect`, `"\a"`, `"\u202e"`}},
+		}, []string{`"\x1b[2J" has been suspect`, `"\a"`, `"\u202e"`}},
 	} {
 		e := doubted(noon)
 		test.shape(&e)

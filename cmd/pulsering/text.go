@@ -125,7 +125,10 @@ func memberTable(members []memberLine, now time.Time, color bool) []string {
 				row[4] = cell{"(itself, isolated)", paintOf("isolated")}
 			}
 		} else if m.Observed {
-			row[3].text = level.Phi(m.Phi).String()
+			row[3].text = "–" // of one that left or was called down it would only count how long ago that was
+			if m.State == cluster.StateUp || m.State == cluster.StateSuspect {
+				row[3].text = level.Phi(m.Phi).String()
+			}
 			row[4].text = ago(now, m.LastHeard)
 			row[5].text = rtt(m.RTT)
 		}

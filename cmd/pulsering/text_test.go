@@ -48,13 +48,16 @@ func TestMemberTable(t *testing.T) {
 		{Member: cluster.Member{Name: "büro", Addr: "10.0.0.2:7946", State: cluster.StateUp, Since: now.Add(-90 * time.Second), Observed: true,
 			Phi: 0.25, LastHeard: now.Add(-120 * time.Millisecond), RTT: 420 * time.Microsecond, Tags: map[string]string{"zone": "a", "rack": "7"}}},
 		{Member: cluster.Member{Name: "c", Addr: "10.0.0.3:7946", State: cluster.StateDown, Since: now.Add(-72 * time.Hour)}},
+		{Member: cluster.Member{Name: "d", Addr: "10.0.0.4:7946", State: cluster.StateDown, Since: now.Add(-time.Minute), Observed: true,
+			Phi: 505, LastHeard: now.Add(-time.Minute), RTT: time.Millisecond}},
 	}
 	got := strings.Join(memberTable(members, now, false), "\n")
 	const want = `as a sees them (boot 7, epoch 2)
 MEMBER  STATE  ADDRESS        φ    HEARD      RTT     SINCE      TAGS
 a       up     10.0.0.1:7946       (itself)           3 h ago
 büro    up     10.0.0.2:7946  0.2  0.1 s ago  0.4 ms  1 min ago  rack=7 zone=a
-c       down   10.0.0.3:7946                          3 d ago`
+c       down   10.0.0.3:7946                          3 d ago
+d       down   10.0.0.4:7946  –    1 min ago  1.0 ms  1 min ago`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

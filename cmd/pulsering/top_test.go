@@ -290,7 +290,7 @@ func TestTopExplains(t *testing.T) {
 		t.Fatal(err)
 	}
 	m = m.after(explainedMember{name: "cat", self: m.live.self, why: why}, tea.WindowSizeMsg{Width: 60, Height: 12})
-	if text := m.text(); !strings.Contains(text, "bee is suspect") || strings.Contains(text, "What would change it") {
+	if text := m.text(); !strings.Contains(text, "bee has been suspect") || strings.Contains(text, "What would change it") {
 		t.Errorf("\n%s", text)
 	}
 	if text := m.after("end").text(); !strings.Contains(text, "beyond a stall (2.3 more)") {
