@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/pulsering/pulsering/internal/input"
@@ -59,21 +61,31 @@ func parseKeys(text []byte) ([][]byte, error) {
 	return keys, nil
 }
 
-type keygenCmd struct{}
+type keygenCmd struct {
+	Out text `placeholder:"FILE" help:"Write it into a new file that nobody else may read. Default: standard output."`
+}
 
 func (keygenCmd) Help() string {
 	return `The key has 32 bytes (AES-256). Every member of a cluster needs it; whoever has it can join.
 
-    umask 077
-    pulsering keygen > ring.key
+    pulsering keygen --out ring.key
     pulsering node --key-file ring.key
 `
 }
 
 // Run prints one line of a key file.
-func (keygenCmd) Run(con console) error {
+func (c keygenCmd) Run(con console) error {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails: it ends the program instead
-	_, err := fmt.Fprintln(con.out, base64.StdEncoding.EncodeToString(key))
-	return err
+	line := base64.StdEncoding.EncodeToString(key) + "\n"
+	if c.Out == "" {
+		_, err := io.WriteString(con.out, line)
+		return err
+	}
+	f, err := os.OpenFile(string(c.Out), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a key that is there may be a cluster's only one
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	_, err = f.WriteString(line)
+	return errors.Join(err, f.Close())
 }

@@ -23,7 +23,7 @@ type keysCmd struct {
 func (keysCmd) Help() string {
 	return `A key is exchanged without a stop in three steps: add the new one, use it, remove the old one. Keys are shown by identifiers that do not give them away, and come from a file or from standard input, never from the command line, which others can see.
 
-    pulsering keygen > new.key
+    pulsering keygen --out new.key
     pulsering keys add new.key
     pulsering keys use new.key
     pulsering keys remove old.key
@@ -55,7 +55,7 @@ type keysAddCmd struct{ keyArg }
 func (keysAddCmd) Help() string {
 	return `The members decrypt with it from now on, and encrypt as before. It takes the control socket, or the token.
 
-    pulsering keygen > new.key
+    pulsering keygen --out new.key
     pulsering keys add new.key
     vault read -field=key secret/ring | pulsering keys add -
 `
@@ -148,10 +148,14 @@ func (c *keyArg) change(ctx context.Context, con console, action, then string) e
 func (c *keyArg) key(con console) ([]byte, error) {
 	var keys [][]byte
 	var err error
+	from := printable(string(c.File))
 	if c.File == "-" {
+		from = "standard input"
 		var said []byte
-		if said, err = input.All(os.Stdin, "standard input", longestKeys); err == nil {
-			keys, err = parseKeys(said)
+		if said, err = input.All(os.Stdin, from, longestKeys); err == nil {
+			if keys, err = parseKeys(said); err != nil {
+				err = fmt.Errorf("%s: %w", from, err)
+			}
 		}
 	} else {
 		var f keyFile
@@ -162,13 +166,13 @@ func (c *keyArg) key(con console) ([]byte, error) {
 	}
 	if err != nil {
 		if looksLikeKey(string(c.File)) && errors.Is(err, os.ErrNotExist) { // it is not to be shown again
-			return nil, errors.New("FILE: this is no file, and may be the key itself, which others have seen by now: " +
+			return nil, errors.New("this is no file, and may be the key itself, which others have seen by now: " +
 				"make another one, and give it in a file, or on standard input with -")
 		}
-		return nil, fmt.Errorf("FILE: %w", err)
+		return nil, err
 	}
 	if len(keys) != 1 {
-		return nil, fmt.Errorf("FILE: %s holds %d keys: want one alone", printable(string(c.File)), len(keys))
+		return nil, fmt.Errorf("%s holds %d keys: want one alone", from, len(keys))
 	}
 	return keys[0], nil
 }

@@ -69,10 +69,11 @@ func TestKeyFiles(t *testing.T) {
 	r := newActingRing()
 	r.answers = []cluster.Answer{{Member: "a", Keys: []string{cluster.KeyID(someKey)}}}
 	flags := serveToken(t, r)
+	directory := t.TempDir()
 	for name, test := range map[string]struct{ file, want string }{
-		"the key itself": {keyText(someKey), "may be the key itself"},
-		"no file":        {"/nowhere/key", "no such file"},
-		"a directory":    {t.TempDir(), "is a directory"},
+		"the key itself": {keyText(someKey), "error: this is no file, and may be the key itself"},
+		"no file":        {"/nowhere/key", "error: open /nowhere/key: no such file"},
+		"a directory":    {directory, "error: " + directory + " is a directory: give a file\n"},
 		"nothing":        {tempFile(t, "k", "\n"), "holds no key"},
 		"two keys":       {tempFile(t, "k", keyText(someKey)+"\n"+keyText(otherKey)), "holds 2 keys: want one"},
 		"no base64":      {tempFile(t, "k", "secret!"), "line 1 is no base64"},
@@ -106,5 +107,9 @@ func TestKeyFiles(t *testing.T) {
 	defer func() { os.Stdin = before }()
 	if code, _, stderr := pulsering(t, append([]string{"keys", "add", "-"}, flags...)...); code != 0 || stderr != "" {
 		t.Errorf("standard input: %d %q", code, stderr)
+	}
+	if code, _, stderr := pulsering(t, append([]string{"keys", "add", "-"}, flags...)...); code != exitFailed ||
+		!strings.HasPrefix(stderr, "pulsering: error: standard input: holds no key: want") {
+		t.Errorf("standard input at its end: %d %q", code, stderr)
 	}
 }

@@ -339,6 +339,24 @@ func TestKeygenMakesKeyFiles(t *testing.T) {
 	}
 }
 
+// The file is its owner's alone, whatever the umask is, and never takes the place of another key.
+func TestKeygenMakesAPrivateFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ring.key")
+	if code, out, stderr := pulsering(t, "keygen", "--out", path); code != 0 || out != "" || stderr != "" {
+		t.Fatalf("%d %q %q", code, out, stderr)
+	}
+	key, err := readKeyFile(path, false)
+	if err != nil || len(key.keys) != 1 || key.exposed {
+		t.Errorf("%d keys, exposed %v, %v", len(key.keys), key.exposed, err)
+	}
+	if code, _, stderr := pulsering(t, "keygen", "--out", path); code != exitFailed || !strings.HasPrefix(stderr, "pulsering: error: --out: open "+path) {
+		t.Errorf("a second time: %d %q", code, stderr)
+	}
+	if again, err := readKeyFile(path, false); err != nil || !bytes.Equal(again.keys[0], key.keys[0]) {
+		t.Errorf("the key was changed, %v", err)
+	}
+}
+
 func TestKeyFile(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", "no key"},
