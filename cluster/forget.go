@@ -47,7 +47,7 @@ func (r *record) over() bool { return r.State == StateDown || r.State == StateLe
 // dismissed forgets a boot of a member, if it is over.
 func (c *core) dismissed(now time.Time, name string, boot uint64) {
 	if r := c.members[name]; r != nil && r.Boot == boot && r.over() {
-		c.log.Info("member forgotten by order", "member", name, "boot", boot)
+		c.log.Debug("member forgotten by order", "member", name, "boot", boot)
 		c.forget(now, name)
 	}
 }

@@ -1,11 +1,15 @@
 package cluster
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // Half of a network learnt of y from claims alone, down, and the news that it is back overtakes what memberlist brings: the tags are news.
@@ -61,6 +65,24 @@ func TestPlainMemberIsReplaced(t *testing.T) {
 		c.regraph(now)
 		if r := c.members["y"]; !slices.Equal(told, story.want) || r.plain || !r.placed || r.Addr != "10.0.0.2:7946" {
 			t.Errorf("%s: told %v of it, want %v; known as %+v", name, told, story.want, r.claim)
+		}
+	}
+}
+
+// What memberlist could not send any more when the node had closed its sockets is nobody's trouble; what else fails is.
+func TestLogOfTheOwnEnd(t *testing.T) {
+	for line, want := range map[string]string{
+		"[ERR] memberlist: Failed to send UDP ping: write udp 127.0.0.1:7946->127.0.0.1:7947: use of closed network connection": "[DEBUG]",
+		"[ERR] memberlist: Failed to send UDP ping: write udp 127.0.0.1:7946->127.0.0.1:7947: operation not permitted":          "[WARN]",
+	} {
+		var out bytes.Buffer
+		log := newLogger(hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: &out}))
+		if _, err := (gossipLog{log, newCounters()}).Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+		log.flush()
+		if !strings.Contains(out.String(), want) || !strings.Contains(out.String(), "Failed to send UDP ping") {
+			t.Errorf("%s: %q", want, &out)
 		}
 	}
 }

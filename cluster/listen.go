@@ -48,7 +48,7 @@ func listen(ctx context.Context, p *prepared, logger *log.Logger) (*memberlist.N
 		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cluster: Bind: cannot listen on %v: %w", p.bind, err)
+		return nil, nil, cannotListen(p.bind, err)
 	}
 	port := p.bind.port
 	if port == 0 {
@@ -65,6 +65,16 @@ func listen(ctx context.Context, p *prepared, logger *log.Logger) (*memberlist.N
 		}
 	}
 	return nt, r, nil
+}
+
+// cannotListen is what memberlist says of an address, which it names twice before it comes to the system's reason.
+func cannotListen(bind hostPort, err error) error {
+	if why := err.Error(); strings.Contains(why, "address already in use") {
+		return fmt.Errorf("cluster: Bind: cannot listen on %v: address already in use: choose another address, or end what listens there", bind)
+	} else if _, reason, ok := strings.Cut(why, ": bind: "); ok {
+		return fmt.Errorf("cluster: Bind: cannot listen on %v: %s", bind, reason)
+	}
+	return fmt.Errorf("cluster: Bind: cannot listen on %v: %w", bind, err)
 }
 
 // guess finds the address to advertise where none is set, and waits for one while there is no route to any seed. It is always set

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"errors"
+	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -85,5 +87,25 @@ func TestGuess(t *testing.T) {
 				t.Errorf("%v is among the others", got.addr)
 			}
 		})
+	}
+}
+
+// An address that is taken is said in one line, with what to do, and named once.
+func TestListenErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	_, err = Join(t.Context(), Config{Name: "a", Bind: addr})
+	if want := "cluster: Bind: cannot listen on " + addr + ": address already in use: choose another address, or end what listens there"; runtime.GOOS != "windows" &&
+		(err == nil || err.Error() != want) {
+		t.Errorf("%v; want %s", err, want)
+	}
+	err = cannotListen(hostPort{"192.0.2.1", 7946}, errors.New(
+		`failed to start TCP listener on "192.0.2.1" port 7946: listen tcp 192.0.2.1:7946: bind: cannot assign requested address`))
+	if want := "cluster: Bind: cannot listen on 192.0.2.1:7946: cannot assign requested address"; err.Error() != want {
+		t.Errorf("%v; want %s", err, want)
 	}
 }

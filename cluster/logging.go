@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"net"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -97,6 +98,9 @@ func (g gossipLog) Write(line []byte) (int, error) {
 			say = g.log.Debug
 			break
 		}
+	}
+	if strings.Contains(text, net.ErrClosed.Error()) {
+		say = g.log.Debug // by this node itself, at its end, while memberlist still had something to send
 	}
 	if strings.Contains(text, "network may be misconfigured") {
 		say = g.log.Warn // TCP works and UDP does not: worth a person's time
