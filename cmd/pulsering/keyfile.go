@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/internal/input"
 )
 
@@ -20,6 +21,22 @@ type keyFile struct {
 	path    string
 	keys    [][]byte
 	exposed bool // others than its owner may read it
+}
+
+// ids are the identifiers of the keys, in the file's order.
+func (f keyFile) ids() (ids []string) {
+	for _, key := range f.keys {
+		ids = append(ids, cluster.KeyID(key))
+	}
+	return ids
+}
+
+// ringText is a key ring for people, by identifiers, of which the first is that of the key to encrypt with.
+func ringText(ids []string) string {
+	if len(ids) < 2 {
+		return "encrypts with " + strings.Join(ids, "")
+	}
+	return "encrypts with " + ids[0] + ", has " + strings.Join(ids[1:], ", ")
 }
 
 // longestKeys bounds the file, in bytes: a thousand keys.

@@ -23,7 +23,7 @@ type nodeCmd struct {
 	Name      text    `placeholder:"NAME" help:"Name of this member, unique in the cluster. Default: the host name."`
 	Bind      address `placeholder:"IP:PORT" any:"" help:"Address to listen on, TCP and UDP; port 0 takes a free one. Default: 0.0.0.0:7946."`
 	Advertise address `placeholder:"IP:PORT" any:"" help:"Address that the others reach this member at. Default: that of --bind, or this machine's private address."`
-	Join      seeds   `placeholder:"HOST[:PORT]" help:"Members to join through; any one is enough. Repeatable, or with commas; the port is 7946 where it is left out. Without --join: start a cluster."`
+	Join      seeds   `placeholder:"HOST[:PORT]" help:"Members to join through; any one is enough. Repeatable, or with commas; the port is 7946 where it is left out, and a name is resolved anew at each try. Or where they are to be found: dns+srv://NAME, file:PATH or exec:COMMAND, asked anew at each try. Without --join: start a cluster."`
 	Label     text    `placeholder:"LABEL" help:"Keeps clusters on one network apart. Not a secret."`
 	KeyFile   keyFile `placeholder:"FILE" help:"File of base64 keys that encrypt all traffic, one a line; see: pulsering keygen."`
 	Tag       tags    `placeholder:"K=V" help:"Label of this member that the others see. Repeatable."`
@@ -31,7 +31,7 @@ type nodeCmd struct {
 	httpFlags
 
 	JSON         bool   `name:"json" help:"Print events as JSON, one object a line."`
-	OnOutputFail choice `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the node: closed, once its reader has gone; any, also on a full disk; never. What does not end it is tried again. Default: closed."`
+	OnOutputFail choice `name:"leave-on-output-error" of:"closed,any,never" default:"closed" placeholder:"WHEN" help:"When a failing standard output ends the node: closed, at the first event after its reader has gone; any, also on a full disk; never. What does not end it is tried again. Default: closed."`
 	logFlags
 	configFlags
 
@@ -201,7 +201,7 @@ func (c *nodeCmd) Run(ctx context.Context, con console, set *settings) error {
 	reloading, noReload := context.WithCancel(ctx)
 	var reloads sync.WaitGroup
 	reloads.Go(func() {
-		(&reloader{now: set, apply: nodeAppliers(reloading, node, found, guard, log), log: log}).follow(reloading, hangup)
+		newReloader(reloading, set, node, found, guard, log).follow(reloading, hangup)
 	})
 	defer reloads.Wait()
 	defer noReload()

@@ -111,6 +111,9 @@ func (s *settings) shown(flag *kong.Flag) string {
 		if flag.Target.Type() == reflect.TypeFor[webURL]() {
 			return hidePassword(n.Value)
 		}
+		if file, ok := flag.Target.Interface().(keyFile); ok && n.Value != "" {
+			return n.Value + ": " + ringText(file.ids())
+		}
 		return n.Value
 	}
 	var parts []string

@@ -24,6 +24,8 @@ type reloader struct {
 	now   *settings
 	apply appliers
 	log   hclog.Logger
+
+	behind func(*cli) // warns of files that what they set has left behind
 }
 
 // rereads tells whether a reload of a command would find anything: arguments and environment stay what they are.
@@ -88,7 +90,7 @@ func (r *reloader) reload(ctx context.Context) {
 	for _, c := range changed {
 		was := flagNamed(r.now, c.flag.Name)
 		if err := r.apply[c.flag.Name](&next.cli); err != nil {
-			r.log.Error(c.flag.Name+": cannot be changed", "error", err, "stays", c.old)
+			r.log.Error(c.flag.Name+": cannot be changed", "error", inFlags(err.Error()), "stays", c.old)
 			next.keep(c.flag, r.now, was)
 			failed = true
 			continue
@@ -100,6 +102,9 @@ func (r *reloader) reload(ctx context.Context) {
 		}
 	}
 	r.now = next
+	if !failed {
+		r.behind(&next.cli)
+	}
 	switch {
 	case failed:
 	case len(changed) == 0 && !stays:

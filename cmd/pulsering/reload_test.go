@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/cluster"
 )
 
 // fakeNode is what a reload changes.
@@ -38,9 +40,18 @@ func (f *fakeNode) SetSeeds(seeds []string) error {
 }
 
 func (f *fakeNode) SetKeys(_ context.Context, keys [][]byte) error {
-	f.keys = keys
+	if f.err == nil {
+		f.keys = keys
+	}
 	return f.err
 }
+
+func (f *fakeNode) Keys(context.Context) ([]cluster.Answer, error) {
+	ring := cluster.Answer{Member: "a", Keys: keyFile{keys: f.keys}.ids()}
+	return []cluster.Answer{ring, {Member: "b", Err: errors.New("no answer")}}, errors.New("no answer of b")
+}
+
+func (f *fakeNode) Self() cluster.Member { return cluster.Member{Name: "a"} }
 
 // reloading is a reloader of a node with arguments, and what it logs.
 type reloading struct {
@@ -54,7 +65,7 @@ func newReloading(t *testing.T, guard *guard, args ...string) *reloading {
 	t.Helper()
 	r := &reloading{t: t, node: new(fakeNode)}
 	log := hclog.New(&hclog.LoggerOptions{Output: &r.log, Level: hclog.Info})
-	r.reloader = &reloader{now: parsed(t, args...), apply: nodeAppliers(t.Context(), r.node, new(lookup), guard, log), log: log}
+	r.reloader = newReloader(t.Context(), parsed(t, args...), r.node, new(lookup), guard, log)
 	return r
 }
 
@@ -197,18 +208,31 @@ func TestReloadReadsKeysAnew(t *testing.T) {
 	if !r.now.rereads() {
 		t.Error("there is nothing to reload")
 	}
-	write(t, file, "BBECAwQFBgcICQoLDA0ODw==")
-	r.says("key-file: changed: in="+file, "reloaded: changed=1")
-	if len(r.node.keys) != 1 || r.node.keys[0][0] != 4 {
+	r.node.keys = r.now.cli.Node.KeyFile.keys
+	r.says("reloaded: nothing has changed")
+	old := cluster.KeyID(r.node.keys[0])
+	write(t, file, "BBECAwQFBgcICQoLDA0ODw==\nAAECAwQFBgcICQoLDA0ODw==")
+	r.node.err = errors.New("cluster: Keys: nothing was changed, as b lacks it")
+	r.says(fmt.Sprintf(`key-file: cannot be changed: error="--key-file: nothing was changed, as b lacks it" stays="%s: encrypts with %s"`, file, old))
+	r.node.err = nil
+	next, _ := readKeyFile(file, false)
+	r.says(fmt.Sprintf(`key-file: changed: from="%s: encrypts with %s" to="%[1]s: encrypts with %[3]s, has %[2]s"`, file, old, next.ids()[0]),
+		"reloaded: changed=1")
+	if len(r.node.keys) != 2 || r.node.keys[0][0] != 4 {
 		t.Errorf("%d keys", len(r.node.keys))
 	}
+	t.Log("keys that were changed while it runs")
+	r.node.keys = append(slices.Clone(next.keys), []byte("0123456789abcdef"))
+	r.says(fmt.Sprintf(`key-file: out of date, since this node's keys were changed while it runs: write them there too: file="%s: encrypts with %s, has %s"`+
+		` node="encrypts with %[2]s, has %[3]s, %s"`, file, next.ids()[0], old, cluster.KeyID(r.node.keys[2])), "reloaded: nothing has changed")
+	r.node.keys = next.keys
 	if strings.Contains(r.log.String(), "BBEC") || strings.Contains(r.log.String(), "AAEC") {
 		t.Errorf("the log tells a key:\n%s", r.log.String())
 	}
 	t.Log("a node that takes none")
 	delete(r.apply, "key-file")
 	write(t, file, "CCECAwQFBgcICQoLDA0ODw==")
-	r.says("key-file: needs a restart, stays what was in "+file+" before", "reloaded")
+	r.says("key-file: needs a restart, stays "+file+": encrypts with ", "reloaded")
 	write(t, file, "rubbish")
 	r.says("--key-file: "+file+": line 1 is no base64", "nothing is reloaded")
 	for args, want := range map[string]bool{
