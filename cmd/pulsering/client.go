@@ -24,9 +24,9 @@ import (
 
 // askedNode are the flags that name the node to ask.
 type askedNode struct {
-	Control text      `placeholder:"PATH" variable:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: PULSERING_CONTROL of the environment, or that of the only node that runs here as you."`
+	Control text      `placeholder:"PATH" variable:"PULSERING_CONTROL" help:"The node to ask: its control socket. Default: PULSERING_CONTROL of the environment, or that of the only node that runs here as you with a socket or --state-dir in a customary place: $XDG_RUNTIME_DIR/pulsering, ~/.local/state/pulsering, /run/pulsering, /var/lib/pulsering."`
 	HTTP    text      `name:"http" placeholder:"HOST:PORT" help:"The node to ask: what it was given as --http; https://HOST:PORT where it has a certificate."`
-	Token   tokenFile `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token that the node of --http asks for; no other node gets it. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
+	Token   tokenFile `name:"http-token-file" placeholder:"FILE" variable:"PULSERING_HTTP_TOKEN_FILE" help:"File with the token of the node of --http, which asks for it for changes and keys, and off loopback for all else; no other node gets it. Default: PULSERING_HTTP_TOKEN_FILE of the environment."`
 	CA      text      `name:"http-ca" placeholder:"FILE" help:"Certificates (PEM) to trust instead of this system's, for --http https://…"`
 }
 
@@ -282,7 +282,7 @@ func (a *asked) unanswered(ctx context.Context, err error) error {
 	switch refused := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT); {
 	case refused && a.flag == "":
 		return fmt.Errorf("no node found on this machine: none has a control socket in %s, and nothing listens on %s: "+
-			"start one, or name it with --control or --http", strings.Join(socketDirs(), ", "), a.where)
+			"start one, or name one that is elsewhere with --control PATH or --http", strings.Join(socketDirs(), ", "), a.where)
 	case refused && a.flag == "--http":
 		return fmt.Errorf("nothing listens on %s: start a node with --http %[1]s, or name the right address with --http", a.where)
 	case refused:

@@ -14,7 +14,7 @@ import (
 // httpFlags say where a node is asked over HTTP, and by whom.
 type httpFlags struct {
 	HTTP          address   `name:"http" placeholder:"HOST:PORT" any:"" help:"Serve the dashboard and the API here: http://HOST:PORT/ and /v1/openapi.json. An address that other machines reach needs --http-token-file, or --http-cert. Default: off."`
-	HTTPTokenFile tokenFile `name:"http-token-file" placeholder:"FILE" help:"File with the token, of 16 characters or more, that every request over HTTP has to bring: Authorization: Bearer TOKEN. Nobody but its owner may read it. SIGHUP reads it anew."`
+	HTTPTokenFile tokenFile `name:"http-token-file" placeholder:"FILE" help:"File with the token, of 16 characters or more, that a request has to bring as Authorization: Bearer TOKEN: for changes and keys always, for whatever can be read where it comes to another address than one of loopback. Nobody but its owner may read it. SIGHUP reads it anew."`
 	HTTPCert      pemFile   `name:"http-cert" placeholder:"FILE" help:"Certificates (PEM), the node's own first: --http then speaks HTTPS. With --http-key. SIGHUP reads both anew."`
 	HTTPKey       pemFile   `name:"http-key" placeholder:"FILE" help:"The private key (PEM) of --http-cert."`
 }

@@ -23,7 +23,7 @@ type membersCmd struct {
 }
 
 func (membersCmd) Help() string {
-	return `The table shows the members as this one node sees them. φ, heard and RTT are known for those members whose heartbeats it hears itself: φ = 3 means that one heartbeat in 1000 is this late.
+	return `The table shows the members as this one node sees them. φ, heard and RTT are known for those members whose heartbeats it hears itself: φ = 3 means that one heartbeat in 1000 is this late. φ is – where a member left or was called down. A member that was down or had left before the node learnt of it has no tags there: they come with a member that lives, so --tag does not find it.
 
     pulsering members
     pulsering members --state suspect,down --watch

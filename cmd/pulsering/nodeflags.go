@@ -17,8 +17,8 @@ const longestSocket = 103
 
 // stateFlags say what a node keeps on this machine.
 type stateFlags struct {
-	StateDir text `placeholder:"DIR" help:"Directory that remembers the members and this node's boot, so that it comes back without --join. Default: none."`
-	Control  text `placeholder:"PATH" help:"Unix socket, of mode 0600, that the node is asked and told through. Default: control.sock in --state-dir."`
+	StateDir text `placeholder:"DIR" help:"Directory that remembers the members and this node's boot, so that it comes back without --join. In $XDG_RUNTIME_DIR/pulsering, ~/.local/state/pulsering, /run/pulsering or /var/lib/pulsering, or one directory below, other commands find the node by themselves. Default: none."`
+	Control  text `placeholder:"PATH" help:"Unix socket, of mode 0600, that the node is asked and told through. Of PULSERING_CONTROL in the environment, too, which also names the node that other commands ask: in a shell that exports it a second node needs a --control of its own. Default: control.sock in --state-dir; none without."`
 }
 
 // wrong returns what is wrong with flags that go together.
