@@ -45,7 +45,7 @@ func TestCommandsThroughSocket(t *testing.T) {
 	}
 	ok("as ant sees them", "members")
 	ok("3 asked, 3 answered, 0 % lost", "ping", "bee", "--count", "3", "--interval", "100ms")
-	ok("bee is up", "explain", "bee")
+	ok("bee has been up", "explain", "bee")
 	refused("no such member", "ping", "nobody")
 
 	newKey := filepath.Join(home, "new.key")
@@ -61,7 +61,7 @@ func TestCommandsThroughSocket(t *testing.T) {
 	refused("", "forget", "bee") // it lives
 	cat.kill()
 	ant.expect("down", "cat")
-	ok("cat is down", "explain", "cat")
+	ok("cat has been down", "explain", "cat")
 	ok("cat is forgotten by all members", "forget", "cat")
 	if code, out, _ := command(t, "members"); code != 0 || strings.Contains(out, "cat ") {
 		t.Errorf("%d\n%s", code, out)

@@ -159,7 +159,7 @@ func TestTopInTerminal(t *testing.T) {
 	w.press("/cat\r")
 	w.shows(`1 of 3 with "cat"`)
 	w.press("\r")
-	w.shows("cat is down", "What would change it")
+	w.shows("cat has been down", "What would change it")
 	w.press("\x1b")
 	w.shows("ADDRESS")
 	w.press("?")
