@@ -111,17 +111,17 @@ func (c *replayCmd) Run(ctx context.Context, con console) error {
 }
 
 // recordingIn reads a file; that of "-" is standard input.
-func recordingIn(name string, unit time.Duration) (*recording, error) {
-	in := os.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
+func recordingIn(name string, unit time.Duration) (rec *recording, err error) {
+	if name == "-" {
+		rec, err = readRecording(os.Stdin, unit)
+	} else {
+		var f *os.File
+		if f, err = os.Open(name); err != nil {
 			return nil, err
 		}
 		defer f.Close()
-		in = f
+		rec, err = readRecording(f, unit)
 	}
-	rec, err := readRecording(in, unit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", printable(name), err)
 	}
