@@ -69,7 +69,8 @@ func TestPlainMemberIsReplaced(t *testing.T) {
 	}
 }
 
-// What memberlist could not send any more when the node had closed its sockets is nobody's trouble; what else fails is.
+// What memberlist could not send any more when the node had closed its sockets is nobody's trouble;
+// what else fails is.
 func TestLogOfTheOwnEnd(t *testing.T) {
 	for line, want := range map[string]string{
 		"[ERR] memberlist: Failed to send UDP ping: write udp 127.0.0.1:7946->127.0.0.1:7947: use of closed network connection": "[DEBUG]",

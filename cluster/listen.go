@@ -67,10 +67,12 @@ func listen(ctx context.Context, p *prepared, logger *log.Logger) (*memberlist.N
 	return nt, r, nil
 }
 
-// cannotListen is what memberlist says of an address, which it names twice before it comes to the system's reason.
+// cannotListen is what memberlist says of an address, which it names twice before it comes to the
+// system's reason.
 func cannotListen(bind hostPort, err error) error {
 	if why := err.Error(); strings.Contains(why, "address already in use") {
-		return fmt.Errorf("cluster: Bind: cannot listen on %v: address already in use: choose another address, or end what listens there", bind)
+		return fmt.Errorf("cluster: Bind: cannot listen on %v: address already in use: "+
+			"choose another address, or end what listens there", bind)
 	} else if _, reason, ok := strings.Cut(why, ": bind: "); ok {
 		return fmt.Errorf("cluster: Bind: cannot listen on %v: %s", bind, reason)
 	}

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// The first signal ends whoever waits for a file: a pipe without a writer here, as a network disk that hangs.
+// The first signal ends whoever waits for a file: a pipe without a writer here, as a network disk
+// that hangs.
 func TestSignalEndsReadingOfFiles(t *testing.T) {
 	lonely(t)
 	pipe := filepath.Join(t.TempDir(), "pipe")

@@ -31,7 +31,8 @@ func (f keyFile) ids() (ids []string) {
 	return ids
 }
 
-// ringText is a key ring for people, by identifiers, of which the first is that of the key to encrypt with.
+// ringText is a key ring for people, by identifiers, of which the first is that of the key to
+// encrypt with.
 func ringText(ids []string) string {
 	if len(ids) < 2 {
 		return "encrypts with " + strings.Join(ids, "")
@@ -99,7 +100,8 @@ func (c keygenCmd) Run(con console) error {
 		_, err := io.WriteString(con.out, line)
 		return err
 	}
-	f, err := os.OpenFile(string(c.Out), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // a key that is there may be a cluster's only one
+	// A new one: the key that is in a file may be the only one of a cluster.
+	f, err := os.OpenFile(string(c.Out), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}

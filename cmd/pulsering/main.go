@@ -152,8 +152,9 @@ func failureCode(ctx context.Context, err error) int {
 	return exitFailed
 }
 
-// awaited is what read returns, as long as ctx lasts. Whoever reads a file may wait for ever, for the writer of a pipe or for a network
-// disk that hangs, and no reader of files can be told to stop: once ctx ends nobody waits for it, and whatever it returns is lost.
+// awaited is what read returns, as long as ctx lasts. Whoever reads a file may wait for ever, for
+// the writer of a pipe or for a network disk that hangs, and no reader of files can be told to
+// stop: once ctx ends nobody waits for it, and whatever it returns is lost.
 func awaited[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T

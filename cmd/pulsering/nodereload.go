@@ -20,14 +20,17 @@ type reloadable interface {
 }
 
 // newReloader is that of a node, see nodeAppliers.
-func newReloader(ctx context.Context, now *settings, node reloadable, found *lookup, guard *guard, log hclog.Logger) *reloader {
+func newReloader(
+	ctx context.Context, now *settings, node reloadable, found *lookup, guard *guard, log hclog.Logger,
+) *reloader {
 	return &reloader{
 		now: now, log: log, apply: nodeAppliers(ctx, node, found, guard, log),
 		behind: func(now *cli) { warnOfKeys(ctx, node, now.Node.KeyFile, log) },
 	}
 }
 
-// warnOfKeys says so where a node has other keys than its file, as after keys add: a restart would go back to those of the file.
+// warnOfKeys says so where a node has other keys than its file, as after keys add: a restart would
+// go back to those of the file.
 func warnOfKeys(ctx context.Context, node reloadable, file keyFile, log hclog.Logger) {
 	if file.path == "" {
 		return
@@ -37,15 +40,17 @@ func warnOfKeys(ctx context.Context, node reloadable, file keyFile, log hclog.Lo
 	answers, _ := node.Keys(ctx) // its own is there at once, whatever the others say
 	for _, a := range answers {
 		if a.Member == node.Self().Name && len(a.Keys) > 0 && !sameRing(a.Keys, file.ids()) {
-			log.Warn("key-file: out of date, since this node's keys were changed while it runs: write them there too",
-				"file", file.path+": "+ringText(file.ids()), "node", ringText(a.Keys))
+			log.Warn("key-file: out of date, since this node's keys were changed while it runs: "+
+				"write them there too", "file", file.path+": "+ringText(file.ids()), "node", ringText(a.Keys))
 		}
 	}
 }
 
-// sameRing tells whether two rings encrypt and decrypt with the same keys, the order of all but the first being of no meaning.
+// sameRing tells whether two rings encrypt and decrypt with the same keys, the order of all but the
+// first being of no meaning.
 func sameRing(a, b []string) bool {
-	return a[0] == b[0] && slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+	return a[0] == b[0] &&
+		slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // nodeAppliers change what a node can change while it runs. The context bounds what they do; guard is nil without --http.

@@ -125,7 +125,7 @@ func memberTable(members []memberLine, now time.Time, color bool) []string {
 				row[4] = cell{"(itself, isolated)", paintOf("isolated")}
 			}
 		} else if m.Observed {
-			row[3].text = "–" // of one that left or was called down it would only count how long ago that was
+			row[3].text = "–" // where it would only count how long ago one left or was called down
 			if m.State == cluster.StateUp || m.State == cluster.StateSuspect {
 				row[3].text = level.Phi(m.Phi).String()
 			}
