@@ -2,8 +2,9 @@ package cluster
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/path"
 )
 
 // Whoever takes over a dead member's address gets its heartbeats for a while too, under numbers of another edge: nothing was lost
@@ -19,8 +20,8 @@ func TestHeartbeatsForAnotherMember(t *testing.T) {
 		c.heartbeat(now.Add(time.Duration(2*i+1)*time.Second/2), r, &own)
 	}
 	c.heartbeat(now.Add(20*time.Second), r, &beat{Seq: 1041, Edge: 520}) // it was dismissed
-	if loss := r.edge.loss.rate(now); loss > priorLoss || r.edge.heardEdge != 20 || !r.edge.watched {
-		t.Errorf("loss %.2f, last heartbeat of the edge %d, watched: %v; want none, 20 and true", loss, r.edge.heardEdge, r.edge.watched)
+	if loss := r.path.Loss(now); loss > path.PriorLoss || r.path.Status().Edge != 20 || !r.path.Watched() {
+		t.Errorf("loss %.2f, last heartbeat of the edge %d, watched: %v; want none, 20 and true", loss, r.path.Status().Edge, r.path.Watched())
 	}
 	if got := c.count.stats().Dropped[dropEdge]; got != 20 { // the first could not be known for one
 		t.Errorf("%d dropped, want 20", got)
@@ -65,15 +66,15 @@ func TestHearingAfterTheMachineSlept(t *testing.T) {
 		forged.Seq += 1 << 40
 		c.heartbeat(now, r, &forged)
 		next(0)
-		if r.edge.heardSeq != b.Seq {
+		if r.path.Status().Seq != b.Seq {
 			t.Errorf("Beat %v: after a forged one no heartbeat was taken", every)
 		}
 		next(uint64(24*time.Hour/every) / turns)
-		if r.edge.heardSeq == b.Seq {
+		if r.path.Status().Seq == b.Seq {
 			t.Errorf("Beat %v: the first heartbeat after a day that did not pass here was taken", every)
 		}
 		next(0)
-		if r.edge.heardSeq != b.Seq {
+		if r.path.Status().Seq != b.Seq {
 			t.Errorf("Beat %v: the second heartbeat after a day that did not pass here was not taken either: %v", every, c.count.stats().Dropped)
 		}
 	}
@@ -96,11 +97,11 @@ func TestPathAfterTheMachineSlept(t *testing.T) {
 				next(1, 1)
 			}
 			next(1+slept, after)
-			if loss, late := r.edge.loss.rate(now), r.edge.late; loss > priorLoss || late != 0 || r.edge.heardSeq != b.Seq {
+			if loss, late := r.path.Loss(now), r.path.Status().Deviation; loss > path.PriorLoss || late != 0 || r.path.Status().Seq != b.Seq {
 				t.Errorf("after a sleep of %d heartbeats, the next after %v intervals: loss %.2f, lateness %v; want none", slept, after, loss, late)
 			}
 			next(3, 3)
-			if loss := r.edge.loss.rate(now); loss < 0.1 {
+			if loss := r.path.Loss(now); loss < 0.1 {
 				t.Errorf("two lost after that: loss %.2f", loss)
 			}
 		}
@@ -112,21 +113,17 @@ func TestPathAfterTheMachineSlept(t *testing.T) {
 // that it keeps time.
 func TestPromiseOfASoonerHeartbeat(t *testing.T) {
 	silence := func(rounds ...uint64) (phi float64) {
-		synctest.Test(t, func(t *testing.T) {
-			c, r := listener(t, time.Now())
-			b := beat{Seq: 2000, Edge: 10, Every: 125_000}
-			for _, turns := range rounds {
-				for range 2000 {
-					b.Seq, b.Edge, b.Interval = b.Seq+turns, b.Edge+1, turns*125_000
-					c.heartbeat(time.Now(), r, &b)
-					time.Sleep(duration(b.Interval))
-				}
+		now := time.Now()
+		c, r := listener(t, now)
+		b := beat{Seq: 2000, Edge: 10, Every: 125_000}
+		for _, turns := range rounds {
+			for range 2000 {
+				b.Seq, b.Edge, b.Interval = b.Seq+turns, b.Edge+1, turns*125_000
+				c.heartbeat(now, r, &b)
+				now = now.Add(duration(b.Interval))
 			}
-			time.Sleep(2 * duration(b.Interval)) // three in all
-			phi = c.det.Phi("x")
-			c.det.Close()
-		})
-		return phi
+		}
+		return c.member(now.Add(2*duration(b.Interval)), r).Phi // three in all
 	}
 	if got, want := silence(8, 1), silence(1, 1); got < want-0.1 {
 		t.Errorf("after three intervals of silence φ = %.1f, and %.1f where it was promised so soon all along", got, want)

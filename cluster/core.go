@@ -7,11 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pulsering/pulsering/detector"
+	"github.com/pulsering/pulsering/cluster/internal/path"
 	"github.com/pulsering/pulsering/internal/level"
+	"github.com/pulsering/pulsering/phiaccrual"
 )
 
-// core is what a node knows and decides. Inputs are packets, memberlist's callbacks, the detector's events and the time;
+// core is what a node knows and decides. Inputs are packets, memberlist's callbacks and the time;
 // outputs are events, and in out what is to be sent. It starts nothing, waits for nothing and reads no clock. Its owner is
 // Node, which calls it under Node.mu only.
 //
@@ -21,7 +22,7 @@ type core struct {
 	cfg     *prepared
 	log     logger
 	count   *counters
-	det     *detector.Detector[string]
+	fresh   phiaccrual.Estimator // one that has heard nothing, to begin paths with
 	publish func(name string, e Event)
 
 	// This node itself.
@@ -144,14 +145,15 @@ type record struct {
 	shown State // as subscribers know it
 	since time.Time
 
-	met       time.Time // when memberlist brought it, in this boot
-	seen      time.Time // when it last lived, by anybody's evidence
-	successor time.Time // when another process began to join under its name
-	upAt      time.Time // since when it is up here, in this boot
-	lostAt    time.Time // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
-	unheard   bool      // only streams reach it: see knock.go
-	apart     bool      // shown as down for an isolation of this node, and up as far as is known: see isolation.go
-	called    int       // how often the roll called it in vain
+	met       time.Time  // when memberlist brought it, in this boot
+	seen      time.Time  // when it last lived, by anybody's evidence
+	successor time.Time  // when another process began to join under its name
+	upAt      time.Time  // since when it is up here, in this boot
+	lostAt    time.Time  // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
+	unheard   bool       // only streams reach it: see knock.go
+	apart     bool       // shown as down for an isolation of this node, and up as far as is known: see isolation.go
+	called    int        // how often the roll called it in vain
+	path      *path.Path // of heartbeats between this node and r; nil: there were none
 	edge      edge
 	inquiry   *inquiry
 	questions fading // about it
@@ -177,9 +179,23 @@ const (
 	leastDownPhi = 4
 )
 
-func newCore(cfg *prepared, det *detector.Detector[string], count *counters, publish func(string, Event), now time.Time) *core {
+// edge is what this node knows of packets and streams between it and a member, whatever is in them.
+type edge struct {
+	courtesyUntil time.Time // it observes this node by its own reckoning, so it gets heartbeats until then at least
+	lastHeard     time.Time // the last packet of the member itself
+	rtt           time.Duration
+
+	// What crosses the way at all: see knock.go.
+	crossedAt time.Time // the last packet under the member's name, in whatever boot
+	knockAt   time.Time // the last knock
+	streamAt  time.Time // when a stream last crossed
+	shutAt    time.Time // when a knock was last in vain
+	refused   bool      // it was refused
+}
+
+func newCore(cfg *prepared, count *counters, publish func(string, Event), now time.Time) *core {
 	c := &core{
-		cfg: cfg, log: cfg.log, count: count, det: det, publish: publish,
+		cfg: cfg, log: cfg.log, count: count, fresh: estimator(cfg), publish: publish,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		missed: map[string]*missed{},
@@ -267,6 +283,11 @@ func (c *core) heldUp(now time.Time) {
 	}
 	if late > c.cfg.StallAllowance { // what held it up may have held up others, and let go of them later
 		hold = longHold
+	}
+	if late >= c.askEvery() {
+		for _, r := range c.watching {
+			r.path.Missed(c.due, now)
+		}
 	}
 	c.listenAnew(now, late, hold)
 }
@@ -406,9 +427,6 @@ func (c *core) regraph(now time.Time) {
 			}
 		}
 		c.rewatch()
-		if err := c.det.SetThresholds(c.downPhi/2, c.downPhi); err != nil {
-			c.log.Error("thresholds not set", "error", err)
-		}
 	}
 }
 
@@ -440,7 +458,7 @@ func (c *core) place(r *record, placed, lives bool) {
 	}
 }
 
-// handle acts on one input that a callback or the detector left.
+// handle acts on one input that a callback left.
 func (c *core) handle(input any) {
 	switch in := input.(type) {
 	case userMessage:
@@ -455,10 +473,6 @@ func (c *core) handle(input any) {
 		c.gossipAck(in.at, in)
 	case knocked:
 		c.knockEnded(in.at, in)
-	case judgement:
-		if r := c.members[in.name]; r != nil {
-			c.review(in.at, r)
-		}
 	}
 }
 
@@ -609,7 +623,7 @@ func kindOf(s State) Kind {
 }
 
 func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
-	m := c.member(r)
+	m := c.member(now, r)
 	e := Event{Kind: kind, Member: m, At: now, Phi: m.Phi, Reason: reason}
 	if kind == Down && (reason == ReasonSilent || reason == ReasonVerdict) {
 		e.Phi = 0 // this node's own share says nothing of the sum
@@ -624,14 +638,14 @@ func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
 }
 
 // member is a snapshot for the outside.
-func (c *core) member(r *record) Member {
+func (c *core) member(now time.Time, r *record) Member {
 	m := Member{
 		Name: r.Name, Addr: r.Addr, Boot: r.Boot, Epoch: r.Epoch, Tags: maps.Clone(r.tags),
 		State: r.shown, Since: r.since, Health: r.health,
 	}
-	if r.edge.watched {
+	if r.path.Watched() {
 		m.Observed = true
-		m.Phi = c.det.Phi(r.Name)
+		m.Phi = r.path.Phi(now)
 		m.LastHeard = r.edge.lastHeard
 		m.RTT = r.edge.rtt
 	}
@@ -646,11 +660,11 @@ func (c *core) selfMember() Member {
 }
 
 // snapshot is every member, itself included, sorted by name.
-func (c *core) snapshot() []Member {
+func (c *core) snapshot(now time.Time) []Member {
 	all := make([]Member, 0, len(c.members)+1)
 	all = append(all, c.selfMember())
 	for _, r := range c.members {
-		all = append(all, c.member(r))
+		all = append(all, c.member(now, r))
 	}
 	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return all

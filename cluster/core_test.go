@@ -3,8 +3,6 @@ package cluster
 import (
 	"testing"
 	"time"
-
-	"github.com/pulsering/pulsering/detector"
 )
 
 // listener is a core that knows one other member, x, which lived at heartbeat 1000.
@@ -23,12 +21,7 @@ func loner(t *testing.T, now time.Time, config Config) *core {
 	if err != nil {
 		t.Fatal(err)
 	}
-	det, err := detector.New[string](detector.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { det.Close() })
-	c := newCore(cfg, det, newCounters(), func(string, Event) {}, now)
+	c := newCore(cfg, newCounters(), func(string, Event) {}, now)
 	c.assume(1)
 	return c
 }
@@ -42,6 +35,13 @@ func meet(t *testing.T, c *core, now time.Time, name, addr string, tags map[stri
 	}
 	c.gossipAlive(now, gossipMember{name + "#1", addr, m})
 	return c.members[name]
+}
+
+// promises has a member send its next heartbeat, and promise another one.
+func promises(c *core, now time.Time, r *record, next time.Duration) {
+	c.heartbeat(now, r, &beat{
+		Epoch: r.Epoch, Seq: r.Seq + 8, Edge: r.path.Status().Edge + 1, Interval: micros(next), Every: micros(DefaultBeat),
+	})
 }
 
 // encoded is a packet or table as it travels.

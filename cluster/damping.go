@@ -16,7 +16,7 @@ func (c *core) accused(now time.Time, r *record, verdict, known claim) {
 	old = old || known.Seq > verdict.Seq && known.Seq-verdict.Seq > c.flapBeats(r)
 	same := r.wronged > 0 && now.Sub(r.wrongedAt) < c.cfg.StallAllowance
 	if !old && !same && r.accusedSeq == 0 {
-		r.accusedSeq = max(1, known.Seq+uint64(max(0, now.Sub(r.seen))/r.beatEvery(c.cfg.Beat)))
+		r.accusedSeq = max(1, known.Seq+uint64(max(0, now.Sub(r.seen))/r.path.Every(c.cfg.Beat)))
 	}
 }
 
@@ -34,7 +34,7 @@ func (c *core) survived(now time.Time, r *record) {
 }
 
 // flapBeats is how many heartbeats r sends in flapTime.
-func (c *core) flapBeats(r *record) uint64 { return uint64(flapTime / r.beatEvery(c.cfg.Beat)) }
+func (c *core) flapBeats(r *record) uint64 { return uint64(flapTime / r.path.Every(c.cfg.Beat)) }
 
 // wrongedBy is the number of wrong verdicts about r, each of which counts half after wrongHalfLife.
 func (r *record) wrongedBy(now time.Time) float64 {

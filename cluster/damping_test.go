@@ -94,7 +94,7 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 		}
 		return c.doubt(now, r)
 	}
-	before := r.edge.loss.rate(now)
+	before := r.path.Loss(now)
 	untaught := ask()
 	if untaught == 0 {
 		t.Error("no doubt about a member that left 5 questions unanswered")
@@ -104,12 +104,12 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 		t.Errorf("an isolated node has a doubt of %v", got)
 	}
 	c.isolated = false
-	if got := r.edge.loss.rate(now); got != before {
+	if got := r.path.Loss(now); got != before {
 		t.Errorf("loss of %v before anything is known of the member, want %v as before", got, before)
 	}
 	heard := claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}
 	c.merge(now, nil, heard) // by another just now
-	if got := r.edge.loss.rate(now); got < 0.2 || got > 0.3 {
+	if got := r.path.Loss(now); got < 0.2 || got > 0.3 {
 		t.Errorf("loss of %v after 5 questions that were lost, want 1-(15/16)^5", got)
 	}
 	if got := ask(); got > untaught/2 {
@@ -117,7 +117,7 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	}
 	heard.Seq++
 	c.merge(now, nil, heard)
-	c.watch(r, time.Second)
+	promises(c, now, r, time.Second)
 	// Its heartbeats do not come any more, so no outage of theirs says anything of questions.
 	c.unwatch(now, r)
 	if got := ask(); got < untaught*3/4 { // the first question waits for the pace of those before

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Inputs of the core, as memberlist's callbacks and the detector leave them in the inbox.
+// Inputs of the core, as memberlist's callbacks leave them in the inbox.
 type (
 	userMessage struct {
 		at  time.Time
@@ -36,10 +36,6 @@ type (
 		name    string
 		rtt     time.Duration
 		payload []byte
-	}
-	judgement struct { // the detector has news of a member
-		at   time.Time
-		name string
 	}
 )
 

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/path"
 )
 
 // What a silence is worth. Three things explain one: the member is dead, its paths lost what it sent, or it stalls. Losses
@@ -40,8 +42,6 @@ func (o *opinion) follows(last *opinion, every, pace time.Duration) {
 }
 
 const (
-	// minUnanswered is how likely a question goes unanswered at least, where the path lost nothing so far.
-	minUnanswered = 0.05
 	// mostUnanswered is how likely a question is believed to go unanswered at most: whatever a path was learnt to lose, many
 	// questions into a silence are worth something.
 	mostUnanswered = 0.96
@@ -68,7 +68,7 @@ func (c *core) stallOf(r *record) time.Duration {
 // allowed is until when silence is explained by one stall of r: one that began just before the heartbeat after the latest sign of
 // life, and took all of the allowance. That may have been one that nobody can tell of (see untold).
 func (c *core) allowed(now time.Time, r *record) time.Time {
-	return r.seen.Add(time.Duration(1+c.untold(now, r))*r.beatEvery(c.cfg.Beat) + c.stallOf(r) + minStdDev)
+	return r.seen.Add(time.Duration(1+c.untold(now, r))*r.path.Every(c.cfg.Beat) + c.stallOf(r) + minStdDev)
 }
 
 // ripens returns the latest instant up to now, and the next one, at which this node's own case against r becomes stronger: when
@@ -130,7 +130,7 @@ func (c *core) unanswered(now time.Time, r *record) int {
 
 // worth is the doubt in one question that was left unanswered on this node's path to r.
 func (r *record) worth(now time.Time) float64 {
-	return -math.Log10(min(r.edge.loss.unanswered(now), mostUnanswered))
+	return -math.Log10(min(r.path.Unanswered(now), mostUnanswered))
 }
 
 // doubt is how unlikely this node's own path to r would stay silent if r lived: the φ of the overdue heartbeats, and the
@@ -138,7 +138,7 @@ func (r *record) worth(now time.Time) float64 {
 // while finds everybody late, and has to ask first. Nor does a node doubt anybody that hears nobody, or a member of whom it
 // never heard a packet since it is up, unless its host refuses streams or does not answer them either.
 func (c *core) doubt(now time.Time, r *record) float64 {
-	phi, unanswered := 0.0, c.unanswered(now, r)
+	unanswered := c.unanswered(now, r)
 	if unanswered == 0 || c.isolated {
 		return 0
 	}
@@ -150,10 +150,7 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 			return c.downPhi
 		}
 	}
-	if r.edge.watched {
-		phi = c.det.Phi(r.Name)
-	}
-	return phi + float64(unanswered)*r.worth(now)
+	return r.path.Phi(now) + float64(unanswered)*r.worth(now)
 }
 
 // unexplained is the part of this node's doubt about r that no stall explains, if one has begun since: the questions that were
@@ -176,11 +173,8 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 	if !c.packetsCross(r) && r.edge.refused {
 		return c.stallPhi
 	}
-	missing := 0.0
-	if due := r.overdueAt(); r.edge.watched && r.edge.interval > 0 && !then.Before(due) {
-		missing = float64(1 + then.Sub(due)/r.edge.interval)
-	}
-	return float64(asked)*r.worth(now) - missing*math.Log10(r.edge.loss.rate(now))
+	missing := r.path.Missing(r.seen, then)
+	return float64(asked)*r.worth(now) - float64(missing)*math.Log10(r.path.Loss(now))
 }
 
 // opinions are those of the others, by name, that are about the present silence, and not old.
@@ -216,8 +210,8 @@ func (c *core) voices(now time.Time, r *record, since time.Time) []voice {
 			others = append(others, v)
 		}
 	}
-	clean := r.edge.loss.rate(now) <= priorLoss
-	add(voice{c.cfg.Name, c.doubt(now, r), c.unexplained(now, r), true, clean}, r.edge.watched)
+	clean := r.path.Loss(now) <= path.PriorLoss
+	add(voice{c.cfg.Name, c.doubt(now, r), c.unexplained(now, r), true, clean}, r.path.Watched())
 	for name, o := range c.opinions(now, r) {
 		if !o.at.Before(since) {
 			add(voice{name, o.phi, o.before, o.words >= steadyWords, false}, o.awaits > 0)

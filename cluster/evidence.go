@@ -138,7 +138,7 @@ const oldVerdict = 2 * time.Second
 // does not listen. So it asks the member first (see pursue). It reports false for all other claims.
 func (c *core) alleged(now time.Time, cl claim) bool {
 	r := c.members[cl.Name]
-	if r == nil || r.plain || r.State != StateUp || r.edge.watched || cl.State != StateDown || cl.Boot != r.Boot || !cl.after(r.claim) ||
+	if r == nil || r.plain || r.State != StateUp || r.path.Watched() || cl.State != StateDown || cl.Boot != r.Boot || !cl.after(r.claim) ||
 		cl.Epoch > maxEpoch || duration(cl.Age) < oldVerdict || !c.speaks() || c.left || c.isolated || c.cfg.Heartbeats == Probes {
 		return false
 	}
@@ -251,18 +251,17 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 		}
 		// Somebody's opinion counts when the evidence was heard,
 		// as its holder says, or at the due time of the heartbeat that it names, but not when it came.
-		if e := &r.edge; e.watched && cl.Seq > e.heardSeq {
-			due := e.heardAt.Add(time.Duration(min(cl.Seq-e.heardSeq, 1<<20)) * e.every)
-			if due.After(heard) && due.Before(now) {
-				heard = due
+		if sent, ok := r.path.Sent(cl.Seq); ok {
+			if sent.After(heard) && sent.Before(now) {
+				heard = sent
 			}
-			c.det.Alive(r.Name, heard)
+			r.path.Alive(heard)
 		}
 		c.signOfLife(r, heard)
 		if r.apart && heard.After(r.since) {
 			c.rejoin(now, r)
 		}
-		if r.inquiry != nil && !r.edge.watched && now.Before(c.allowed(now, r)) {
+		if r.inquiry != nil && !r.path.Watched() && now.Before(c.allowed(now, r)) {
 			c.endInquiry(r) // others listen to it, and heard it just now
 			c.trust(now, r)
 		}
@@ -292,8 +291,8 @@ func (c *core) alive(now time.Time, r *record) {
 	c.signOfLife(r, now)
 	switch {
 	case r.State != StateUp:
-	case r.edge.watched:
-		c.det.Alive(r.Name, now)
+	case r.path.Watched():
+		r.path.Alive(now)
 	case r.inquiry != nil:
 		c.endInquiry(r)
 		c.trust(now, r)
@@ -360,7 +359,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	r.met, r.seen, r.upAt, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, now, 0, 0, 0, 0
 	r.unheard, r.apart, r.called, r.questions = false, false, 0, fading{}
 	r.suspicion = suspicion{}
-	r.edge = edge{sent: r.edge.sent} // the numbers go on: the new process may have heard some meant for the old one
+	r.path, r.edge = r.path.Renew(c.fresh), edge{}
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}
 	delete(c.gone, r.Name)

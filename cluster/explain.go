@@ -107,7 +107,7 @@ func memberNames(of []*record) []string {
 
 func (c *core) explain(now time.Time, r *record) Explanation {
 	e := Explanation{
-		Member: c.member(r), Threshold: c.downPhi, StallThreshold: c.stallPhi,
+		Member: c.member(now, r), Threshold: c.downPhi, StallThreshold: c.stallPhi,
 		Observers: memberNames(c.graph.observers(r.Name, isLiving)), LastAlive: r.seen,
 	}
 	if b := r.Basis; b != nil && r.State == StateDown {
@@ -116,7 +116,7 @@ func (c *core) explain(now time.Time, r *record) Explanation {
 	if r.State == StateUp && !c.judged(r) {
 		e.Excused = c.allowed(now, r)
 	}
-	if r.edge.watched {
+	if r.path.Watched() {
 		e.Path = c.path(now, r)
 	}
 	if r.inquiry != nil && c.cfg.Heartbeats == Ring {
@@ -126,16 +126,12 @@ func (c *core) explain(now time.Time, r *record) Explanation {
 }
 
 func (c *core) path(now time.Time, r *record) *Path {
-	d := &r.edge
-	p := &Path{
-		Interval: d.interval, Mean: d.mean, Deviation: d.late, Loss: d.loss.rate(now),
-		Heartbeats: d.heard, Lost: d.lost, LastHeartbeat: d.heardAt,
+	s := r.path.Status()
+	return &Path{
+		Interval: s.Interval, Mean: s.Mean, Deviation: s.Deviation, Loss: r.path.Loss(now),
+		Heartbeats: s.Heard, Lost: s.Lost, LastHeartbeat: s.Last,
+		Overdue: c.overdueAt(r), Reaches: r.path.Reaches(c.downPhi),
 	}
-	if c.cfg.Heartbeats == Ring {
-		p.Overdue = r.overdueAt()
-	}
-	p.Reaches, _ = c.det.Reaches(r.Name, c.downPhi)
-	return p
 }
 
 func (c *core) inquiryOf(now time.Time, r *record) *Inquiry {

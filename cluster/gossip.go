@@ -204,7 +204,7 @@ func (c *core) tidyLost(now time.Time) {
 			r.lostAt = now
 		case c.judged(r) && (held >= rejoinTime || r.unheard && now.Sub(r.edge.streamAt) >= denialTime):
 			c.condemn(now, r, ReasonMemberlist)
-		case c.judged(r) || r.State != StateUp || r.edge.watched || r.inquiry != nil || now.Sub(r.seen) < denialTime:
+		case c.judged(r) || r.State != StateUp || r.path.Watched() || r.inquiry != nil || now.Sub(r.seen) < denialTime:
 		case held >= denialTime && c.mourns(r) || held >= 3*denialTime && now.Sub(r.seen) >= 3*denialTime:
 			c.inquire(now, r, true)
 		}
@@ -262,9 +262,9 @@ const rejoinTime = 90 * time.Second
 // hint acts on memberlist's word that r is dead where heartbeats are judged.
 func (c *core) hint(now time.Time, r *record) {
 	switch {
-	case r.inquiry == nil && !r.edge.watched && (slices.Contains(c.duty, r) || c.newcomer(now, r) && c.mourns(r)):
+	case r.inquiry == nil && !r.path.Watched() && (slices.Contains(c.duty, r) || c.newcomer(now, r) && c.mourns(r)):
 		c.inquire(now, r, true) // perhaps nobody listens to it, or the verdict came before its name did
-	case r.edge.watched:
+	case r.path.Watched():
 		c.question(now, r) // perhaps its goodbye was lost on the way here
 	}
 }
@@ -299,11 +299,12 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		return
 	}
 	if c.cfg.Heartbeats == Probes && r.State == StateUp {
+		p := c.pathTo(r)
 		if wasDown {
-			c.det.Restart(r.Name)
+			p.Close()
 		}
-		c.watch(r, max(r.edge.interval, c.probedEvery()))
-		c.det.Heartbeat(r.Name)
+		p.Acknowledge(now, max(p.Interval(), c.probedEvery()))
+		c.watching[r.Name] = r
 	}
 	c.alive(now, r)
 }
@@ -331,9 +332,8 @@ func (c *core) mostUnprobed() time.Duration { return 2*c.probedEvery() + probeIn
 // the history learns.
 func (c *core) rewatch() {
 	for _, r := range c.members {
-		if r.edge.watched && r.edge.interval < c.probedEvery() {
-			c.watch(r, c.probedEvery())
-			c.det.Restart(r.Name)
+		if r.path.Watched() && r.path.Interval() < c.probedEvery() {
+			r.path.Relearn(c.probedEvery())
 		}
 	}
 }

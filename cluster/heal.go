@@ -124,7 +124,7 @@ func (n *Node) lost() []hostPort {
 	}
 	for _, r := range n.core.lost {
 		// Those who listen to it know that it lives, and are enough to say so. To members that memberlist judges nobody listens.
-		if r.State == StateUp && (r.edge.watched || r.plain || n.cfg.Heartbeats == Probes) {
+		if r.State == StateUp && (r.path.Watched() || r.plain || n.cfg.Heartbeats == Probes) {
 			add(r)
 		}
 	}

@@ -147,7 +147,7 @@ func TestBacklogIsNoEvidence(t *testing.T) {
 			for _, name := range others {
 				meet(t, c, now, name, "10.0.0.2:7946", nil).edge.rtt = story.rtt
 			}
-			c.members["u"].edge.watched = true // and is not due yet, so it may still speak
+			promises(c, now, c.members["u"], time.Minute) // and is not due yet, so it may still speak
 			step := func(d time.Duration, each func()) {
 				for end := now.Add(d); now.Before(end); {
 					now = now.Add(10 * time.Millisecond)

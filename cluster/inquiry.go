@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pulsering/pulsering/detector"
+	"github.com/pulsering/pulsering/cluster/internal/path"
 )
 
 // An inquiry is the way from a member's silence to a verdict. Everybody who listens to the member holds one, and together
@@ -32,29 +32,25 @@ type inquiry struct {
 }
 
 const (
-	// inquirePhi is where the detector begins to tell of a member: four heartbeats in ten are this late, or, on a path that
-	// loses that many, missing.
-	inquirePhi = 0.4
-	// minStdDev is the lateness that a link is always allowed: timers and the scheduling of a busy machine.
-	minStdDev = 10 * time.Millisecond
+	minStdDev = path.MinLateness
 	// successorTime is how long a process takes from joining memberlist to its boot, at most: it asks the holder of its name.
 	successorTime = time.Second
 	// mostTimes bounds what an inquiry remembers of its questions: more than it takes to reach any threshold.
 	mostTimes = 64
 )
 
-// review opens or ends the inquiry about r, as the detector sees it now.
+// review opens or ends the inquiry about r, as its heartbeats are overdue or not.
 func (c *core) review(now time.Time, r *record) {
 	if c.left || r.unheard {
 		return
 	}
-	late := r.State == StateUp && !r.plain && r.edge.watched && c.detected(r) >= detector.Suspect
+	late := r.State == StateUp && !r.plain && r.path.Watched() && c.overdue(now, r)
 	switch {
 	case late && r.inquiry == nil:
 		c.inquire(now, r, false)
 	case late:
 		c.pursue(now, r)
-	case r.edge.watched && (r.inquiry != nil || r.suspicion.shown):
+	case r.path.Watched() && (r.inquiry != nil || r.suspicion.shown):
 		c.endInquiry(r)
 		c.trust(now, r)
 	}
@@ -62,15 +58,16 @@ func (c *core) review(now time.Time, r *record) {
 
 // watchOut opens an inquiry about each member whose heartbeat is overdue, and returns when the next one would be.
 func (c *core) watchOut(now time.Time) (next time.Time) {
-	if c.cfg.Heartbeats == Probes || c.left {
+	if c.left {
 		return next
 	}
 	for _, r := range c.watching {
-		if r.State != StateUp || r.inquiry != nil || r.unheard {
+		if r.State != StateUp || r.plain || r.inquiry != nil || r.unheard {
 			continue
 		}
-		at := r.overdueAt()
+		at := c.overdueAt(r)
 		switch {
+		case at.IsZero():
 		case !now.Before(at):
 			c.inquire(now, r, false)
 		case next.IsZero() || at.Before(next):
@@ -78,11 +75,6 @@ func (c *core) watchOut(now time.Time) (next time.Time) {
 		}
 	}
 	return next
-}
-
-func (c *core) detected(r *record) detector.State {
-	s, _ := c.det.State(r.Name)
-	return s
 }
 
 // inquire opens an inquiry about r.
@@ -108,16 +100,19 @@ func (c *core) endInquiry(r *record) {
 	delete(c.inquiries, r.Name)
 }
 
-// dueAt is when the first heartbeat of r is due here after the latest sign of life: those due before say nothing any more.
-func (r *record) dueAt() time.Time {
-	e := &r.edge
-	passed := max(0, r.seen.Sub(e.heardAt)/max(1, e.interval))
-	return e.heardAt.Add((1 + passed) * e.interval)
+// overdueAt is from when on the silence of r, from whom heartbeats are due here, is reason to look into it. Probes of memberlist
+// are too far apart and too uneven for a heartbeat to be overdue: with them φ says so. The zero time: never.
+func (c *core) overdueAt(r *record) time.Time {
+	if c.cfg.Heartbeats == Probes {
+		return r.path.Reaches(c.downPhi / 2)
+	}
+	return r.path.Overdue(r.seen)
 }
 
-// overdueAt is when that heartbeat is later than those that arrive: by four times their mean deviation, as for TCP's
-// retransmission (RFC 6298, section 2). A φ would not do: on a path that loses many it does not rise before the next one is due.
-func (r *record) overdueAt() time.Time { return r.dueAt().Add(minStdDev + 4*r.edge.late) }
+func (c *core) overdue(now time.Time, r *record) bool {
+	at := c.overdueAt(r)
+	return !at.IsZero() && !now.Before(at)
+}
 
 // pursue goes on with an open inquiry and returns when to come back; the zero time: when the detector has news.
 func (c *core) pursue(now time.Time, r *record) time.Time {
@@ -125,8 +120,8 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 		return c.pursueAlone(now, r)
 	}
 	in := r.inquiry
-	if in.asked == 0 && !in.urgent && r.edge.watched {
-		if at := r.overdueAt(); now.Before(at) {
+	if in.asked == 0 && !in.urgent && r.path.Watched() {
+		if at := c.overdueAt(r); now.Before(at) {
 			return at
 		}
 	}
@@ -231,7 +226,7 @@ func (c *core) signOfLife(r *record, at time.Time) {
 	r.seen = at
 	if in := r.inquiry; in != nil && !at.Before(in.firstAsk) {
 		if c.heardSinceUp(r) { // it lived, so they were lost, or their answers
-			r.edge.loss.lose(at, min(c.unanswered(at, r), mostLearnt))
+			c.pathTo(r).Lose(at, min(c.unanswered(at, r), mostLearnt))
 		}
 		in.asked, in.times = 0, nil
 	}

@@ -29,11 +29,9 @@ func (c *core) checkIsolation(now time.Time) {
 		case r.Seq == 0 && now.Sub(r.met) >= 4*c.patience(): // no newcomer, and nobody ever heard it: it did not fall silent just now
 		case c.askedInVain(now, r):
 			silent++
-			phi -= float64(c.unanswered(now, r)) * math.Log10(r.edge.loss.unanswered(now))
-			if r.edge.watched {
-				phi += c.det.Phi(r.Name)
-			}
-		case r.edge.watched:
+			phi -= float64(c.unanswered(now, r)) * math.Log10(r.path.Unanswered(now))
+			phi += r.path.Phi(now)
+		case r.path.Watched():
 			return // somebody may still speak
 		}
 	}

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"github.com/pulsering/pulsering/detector"
 )
 
 // The model: three observers a, b, c and a subject s, each a real core, over a network that does what it likes.
@@ -98,7 +96,6 @@ func (t token) compare(u token) int {
 }
 
 type model struct {
-	det      *detector.Detector[string]
 	script   []happening
 	holding  bool // floods wait for a move of their own
 	cut      bool // what is sent is lost at once
@@ -141,13 +138,8 @@ func (i *interned[T]) id(v T) int {
 type violation string
 
 func newModel(t *testing.T, script ...happening) (*model, world) {
-	det, err := detector.New[string](detector.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	det.Close() // it watches nobody: verdicts are moves of the script
 	m := &model{
-		det: det, script: script,
+		script:  script,
 		nodeIDs: map[string]int{}, setIDs: map[string]int{}, steps: map[[2]int]step{}, settled: map[world]world{}, pulls: map[pull][]int{},
 	}
 	w := world{sent: m.set(nil)}
@@ -177,7 +169,7 @@ func (m *model) newNode(t *testing.T, name string, process int8) *node {
 		t.Fatal(err)
 	}
 	n := &node{table: map[string]string{}, addrs: map[string]string{}}
-	n.core = newCore(cfg, m.det, newCounters(), n.hear, modelNow)
+	n.core = newCore(cfg, newCounters(), n.hear, modelNow)
 	n.gossipName = gossipName(name, modelNow.Add(time.Duration(process)*time.Second))
 	n.addr = fmt.Sprintf("10.0.0.%d:7946", 1+slices.Index(modelNames[:], name))
 	return n
@@ -228,6 +220,10 @@ func (n *node) clone() *node {
 	c.members = map[string]*record{}
 	for name, r := range n.members {
 		r := *r
+		if r.path != nil {
+			p := *r.path
+			r.path = &p
+		}
 		if r.inquiry != nil {
 			in := *r.inquiry
 			in.opinions = map[string]*opinion{}
@@ -312,8 +308,9 @@ func (n *node) key() string {
 		str(name)
 		str(r.gossipName)
 		about(r.claim)
-		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, r.edge.sent, r.edge.heardEdge, r.edge.heardEpoch, r.edge.heardSeq)
-		flag(r.placed, r.lives, r.edge.watched, r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero(), r.unheard, r.apart)
+		p := r.path.Status()
+		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, p.Sent, p.Edge, p.Epoch, p.Seq)
+		flag(r.placed, r.lives, r.path.Watched(), r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero(), r.unheard, r.apart)
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent, in.alleged != nil)

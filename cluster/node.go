@@ -15,7 +15,6 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/pulsering/pulsering/detector"
 	"github.com/pulsering/pulsering/internal/mailbox"
 	"github.com/pulsering/pulsering/phiaccrual"
 )
@@ -37,7 +36,6 @@ type Node struct {
 	count     *counters
 	transport *transport
 	ml        *memberlist.Memberlist
-	det       *detector.Detector[string]
 	delegate  *delegate
 	inbox     *inbox
 	hub       *mailbox.Hub[string, Event]
@@ -167,14 +165,8 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 		return nil, fmt.Errorf("cluster: Transport: %w", err)
 	}
 
-	det, err := detector.New[string](detectorConfig(p))
-	if err != nil {
-		n.transport.Shutdown()
-		return nil, fmt.Errorf("cluster: %w", err)
-	}
-	n.det = det
 	n.seeds = seeds{fixed: p.seeds, found: p.found, last: remembered(p.Remembered)}
-	n.core = newCore(p, det, n.count, n.hub.Publish, now)
+	n.core = newCore(p, n.count, n.hub.Publish, now)
 	n.core.gossipName = gossipName(p.Name, now)
 	n.transport.who = n.core.who
 
@@ -190,7 +182,6 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 	n.size.Store(1)
 	if err := n.publishSelf(true); err != nil {
 		n.transport.Shutdown()
-		det.Close()
 		return nil, err
 	}
 
@@ -214,27 +205,25 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 	n.ml, err = memberlist.Create(conf)
 	if err != nil {
 		n.transport.Shutdown()
-		det.Close()
 		return nil, fmt.Errorf("cluster: memberlist: %w", err)
 	}
 	n.core.addr = n.ml.LocalNode().Address()
 
 	n.wg.Go(n.loop)
-	events := det.Events(n.ctx)
-	n.wg.Go(func() {
-		for e := range events {
-			n.inbox.put(judgement{time.Now(), e.ID})
-		}
-	})
 	return n, nil
 }
 
-func detectorConfig(p *prepared) detector.Config {
-	cfg := detector.Config{Interval: p.Beat, MinStdDev: minStdDev, SuspectPhi: inquirePhi, DownPhi: leastDownPhi}
+// estimator returns one for a path on which nothing was heard yet.
+func estimator(p *prepared) phiaccrual.Estimator {
+	cfg := phiaccrual.Config{Interval: p.Beat, MinStdDev: minStdDev}
 	if p.Heartbeats == Probes {
-		cfg.Interval, cfg.Model, cfg.MinStdDev = probeInterval, phiaccrual.Normal, 0
+		cfg = phiaccrual.Config{Interval: probeInterval, Model: phiaccrual.Normal}
 	}
-	return cfg
+	e, err := phiaccrual.New(cfg)
+	if err != nil {
+		panic(err) // prepare has looked at the interval
+	}
+	return *e
 }
 
 // loop is the goroutine that acts on the inbox and on time.
@@ -405,7 +394,7 @@ func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 		self := n.core.selfMember()
 		box.Put(self.Name, Event{Kind: Isolated, Member: self, At: now, Reason: ReasonPresent})
 	}
-	for _, m := range n.core.snapshot() {
+	for _, m := range n.core.snapshot(time.Now()) {
 		if m.Name != n.cfg.Name {
 			box.Put(m.Name, Event{Kind: kindOf(m.State), Member: m, At: now, Phi: m.Phi, Reason: ReasonPresent})
 		}
@@ -418,7 +407,7 @@ func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 func (n *Node) Members() []Member {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.core.snapshot()
+	return n.core.snapshot(time.Now())
 }
 
 // Member returns the member of that name as this node sees it now, itself included; false where it knows none.
@@ -432,7 +421,7 @@ func (n *Node) Member(name string) (Member, bool) {
 	if r == nil {
 		return Member{}, false
 	}
-	return n.core.member(r), true
+	return n.core.member(time.Now(), r), true
 }
 
 // Self returns this node as a member.
@@ -587,7 +576,6 @@ func (n *Node) close(why error) {
 			n.cfg.log.Warn("memberlist's shutdown", "error", err)
 		}
 		n.wg.Wait()
-		n.det.Close()
 		n.hub.Close()
 		n.cfg.log.flush()
 		close(n.done)

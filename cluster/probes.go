@@ -1,10 +1,6 @@
 package cluster
 
-import (
-	"time"
-
-	"github.com/pulsering/pulsering/detector"
-)
+import "time"
 
 // pursueAlone judges by φ alone, which has reached half of DownPhi, as long as memberlist's probes reach anybody else. φ does not
 // know that there is an end to the gaps: see mostUnprobed.
@@ -13,10 +9,14 @@ func (c *core) pursueAlone(now time.Time, r *record) time.Time {
 	if since.Before(c.connected) { // this node was cut off itself: its turn has to come anew
 		since = c.connected
 	}
-	if due := since.Add(c.mostUnprobed()); now.Before(due) {
+	due := since.Add(c.mostUnprobed())
+	if due.Before(c.ready) {
+		due = c.ready
+	}
+	if now.Before(due) {
 		return due
 	}
-	if c.detected(r) == detector.Down && c.probesArrive(now, r) {
+	if r.path.Phi(now) >= c.downPhi && c.probesArrive(now, r) {
 		c.condemn(now, r, ReasonSilent)
 		return time.Time{}
 	}

@@ -162,7 +162,7 @@ func (c *core) witnesses(now time.Time, r *record, asked []*record) []*record {
 		return o != r && o.State == StateUp && !o.plain && o.inquiry == nil && !slices.Contains(asked, o) && !slices.Contains(found, o)
 	}
 	for _, o := range c.duty {
-		if fits(o) && o.edge.watched {
+		if fits(o) && o.path.Watched() {
 			if found = append(found, o); len(found) == fewestPaths {
 				return found
 			}

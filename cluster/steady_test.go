@@ -100,7 +100,7 @@ func TestUnsteadyWordsKeepWitnessesOut(t *testing.T) {
 			}
 			c.regraph(begin)
 			for _, r := range c.duty {
-				r.edge.watched = true
+				promises(c, begin, r, time.Second)
 			}
 			x := c.duty[0]
 			listeners := c.coObservers(x)
@@ -113,7 +113,7 @@ func TestUnsteadyWordsKeepWitnessesOut(t *testing.T) {
 					}
 				}
 				if story.speaks && at%(250*time.Millisecond) == 0 {
-					c.asked(now, listeners[0], ask{Name: x.Name, Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
+					c.asked(now, listeners[0], ask{Name: x.Name, Boot: 1, Seq: x.Seq, Doubt: 1000, Before: 1000, Awaits: 1})
 				}
 				c.wake(now)
 			}

@@ -39,7 +39,7 @@ func (c *core) trust(now time.Time, r *record) {
 		s.last = now
 	case !s.last.After(c.connected):
 		s.confirm() // nor is it remembered
-	case s.shown && s.again && r.edge.watched && now.Sub(s.last) < suspicionMemory: // its next heartbeat leads here again
+	case s.shown && s.again && r.path.Watched() && now.Sub(s.last) < suspicionMemory: // its next heartbeat leads here again
 	default:
 		s.end(now)
 	}

@@ -12,7 +12,7 @@ func hears(c *core, r *record, d time.Duration, deaf func(time.Duration) bool) {
 	for at := time.Duration(0); at < d; at += time.Second {
 		time.Sleep(time.Second)
 		c.heartbeat(time.Now(), r, &beat{
-			Seq: r.Seq + 8, Edge: r.edge.heardEdge + 1, Interval: micros(time.Second), Every: micros(DefaultBeat), Deaf: deaf(at),
+			Seq: r.Seq + 8, Edge: r.path.Status().Edge + 1, Interval: micros(time.Second), Every: micros(DefaultBeat), Deaf: deaf(at),
 		})
 	}
 }

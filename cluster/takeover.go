@@ -14,7 +14,7 @@ func (c *core) takeOver(now time.Time) {
 		return
 	}
 	for _, r := range c.duty {
-		if r.plain || r.State != StateUp || r.edge.watched || r.inquiry != nil || r.unheard {
+		if r.plain || r.State != StateUp || r.path.Watched() || r.inquiry != nil || r.unheard {
 			continue
 		}
 		patience := c.patience()

@@ -257,6 +257,17 @@ func (e *Estimator) HeartbeatSeq(now time.Time, seq uint64) {
 	e.last, e.credit = now, 0
 }
 
+// Resume reports a heartbeat heard now as the first one after a time in which the
+// listener could not listen: its process stood still, or its machine did. It says
+// that the peer lives, and nothing of how late heartbeats are or how many are
+// lost, so it is no sample. If it has a number, HeartbeatSeq takes that at the same
+// instant.
+func (e *Estimator) Resume(now time.Time) {
+	e.ready()
+	e.learnt.gap, e.learnt.pace, e.unsettled = gap{}, 0, false
+	e.last, e.credit, e.seqIsLast = now, 0, false
+}
+
 // Alive reports evidence that the peer lived at the instant at which is not one
 // of its heartbeats: an acknowledged probe, or what another observer heard.
 // Heartbeats that were due by then do not count as missing any more, because
