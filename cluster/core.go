@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ type core struct {
 	count   *counters
 	fresh   phiaccrual.Estimator // one that has heard nothing, to begin paths with
 	publish func(name string, e Event)
+	dice    *rand.Rand
 
 	// This node itself.
 	gossipName string // its name in memberlist
@@ -193,9 +195,9 @@ type edge struct {
 	refused   bool      // it was refused
 }
 
-func newCore(cfg *prepared, count *counters, publish func(string, Event), now time.Time) *core {
+func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *rand.Rand, now time.Time) *core {
 	c := &core{
-		cfg: cfg, log: cfg.log, count: count, fresh: estimator(cfg), publish: publish,
+		cfg: cfg, log: cfg.log, count: count, fresh: estimator(cfg), publish: publish, dice: dice,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		missed: map[string]*missed{},
@@ -323,7 +325,7 @@ const longHold = 3 * time.Second
 const overslept = 10 * time.Millisecond
 
 func (c *core) tidy(now time.Time) {
-	for name, r := range c.gone {
+	for name, r := range inOrder(c.gone) {
 		switch age := now.Sub(r.since); {
 		case age >= c.cfg.ForgetAfter:
 			c.forget(now, name)
@@ -334,7 +336,7 @@ func (c *core) tidy(now time.Time) {
 	c.boundGone(now)
 	c.tidyLost(now)
 	c.tidyIsolation(now)
-	for name := range c.owed {
+	for name := range inOrder(c.owed) {
 		c.tellOwed(now, c.members[name], false)
 	}
 	c.tidyTwins(now)
@@ -508,7 +510,7 @@ func (c *core) selfState() State {
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
 func (c *core) leave(now time.Time) {
 	c.left, c.since = true, now
-	for _, r := range c.members { // the others stop beating to it: that says nothing of them
+	for _, r := range inOrder(c.members) { // the others stop beating to it: that says nothing of them
 		c.endInquiry(r)
 		r.suspicion.end(now)
 		c.show(now, r, ReasonHeard)
@@ -524,7 +526,7 @@ func (c *core) state(now time.Time) []byte {
 	}
 	p := &packet{From: c.cfg.Name, Boot: c.boot, Claims: make([]claim, 0, len(c.members)+1)}
 	p.Claims = append(p.Claims, c.selfClaim())
-	for _, r := range c.members {
+	for _, r := range inOrder(c.members) {
 		if !r.plain {
 			p.Claims = append(p.Claims, r.aged(now))
 		}

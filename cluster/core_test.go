@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -21,7 +22,7 @@ func loner(t *testing.T, now time.Time, config Config) *core {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newCore(cfg, newCounters(), func(string, Event) {}, now)
+	c := newCore(cfg, newCounters(), func(string, Event) {}, rand.New(rand.NewPCG(1, 1)), now)
 	c.assume(1)
 	return c
 }

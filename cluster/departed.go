@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,7 +127,7 @@ func (c *core) bury(now time.Time) {
 		o.at = now
 		c.out.departed = append(c.out.departed, d)
 	}
-	for process, o := range c.departing {
+	for process, o := range inOrder(c.departing) {
 		l := c.listed[process]
 		if l == nil {
 			if now.Sub(o.at) >= time.Minute { // not to begin anew with each that comes back
@@ -187,11 +188,8 @@ func (c *core) boundGone(now time.Time) {
 	c.most = max(c.most, c.living)
 	bound := max(fewestGone, 2*c.most)
 	if over := len(c.gone) - bound; over > 0 {
-		gone := make([]*record, 0, len(c.gone))
-		for _, r := range c.gone {
-			gone = append(gone, r)
-		}
-		slices.SortFunc(gone, func(a, b *record) int { return a.since.Compare(b.since) })
+		gone := slices.Collect(maps.Values(c.gone))
+		slices.SortFunc(gone, func(a, b *record) int { return cmp.Or(a.since.Compare(b.since), strings.Compare(a.Name, b.Name)) })
 		for _, r := range gone[:over] {
 			if r.since.After(c.horizon) {
 				c.horizon = r.since
@@ -200,11 +198,10 @@ func (c *core) boundGone(now time.Time) {
 		}
 	}
 	if over := len(c.forgotten) - bound; over > 0 {
-		names := make([]string, 0, len(c.forgotten))
-		for name := range c.forgotten {
-			names = append(names, name)
-		}
-		slices.SortFunc(names, func(a, b string) int { return c.forgotten[a].at.Compare(c.forgotten[b].at) })
+		names := slices.Collect(maps.Keys(c.forgotten))
+		slices.SortFunc(names, func(a, b string) int {
+			return cmp.Or(c.forgotten[a].at.Compare(c.forgotten[b].at), strings.Compare(a, b))
+		})
 		for _, name := range names[:over] {
 			delete(c.forgotten, name)
 		}

@@ -194,7 +194,7 @@ func (c *core) judged(r *record) bool { return r.plain || r.unheard || c.cfg.Hea
 //
 // Those who would listen to such a member ask it first. They may not know of it, so after a while every node does that does.
 func (c *core) tidyLost(now time.Time) {
-	for name, r := range c.lost {
+	for name, r := range inOrder(c.lost) {
 		held := now.Sub(r.lostAt)
 		switch {
 		case r.State == StateLeft:
@@ -209,7 +209,7 @@ func (c *core) tidyLost(now time.Time) {
 			c.inquire(now, r, true)
 		}
 	}
-	for _, r := range c.members { // known from claims alone, and to nobody's memberlist any more
+	for _, r := range inOrder(c.members) { // known from claims alone, and to nobody's memberlist any more
 		if r.State == StateUp && !r.plain && r.gossipName == "" && r.inquiry == nil && now.Sub(r.seen) >= denialTime {
 			c.inquire(now, r, true)
 		}

@@ -61,7 +61,8 @@ func (c *core) watchOut(now time.Time) (next time.Time) {
 	if c.left {
 		return next
 	}
-	for _, r := range c.watching {
+	late := map[string]*record{}
+	for name, r := range c.watching {
 		if r.State != StateUp || r.plain || r.inquiry != nil || r.unheard {
 			continue
 		}
@@ -69,10 +70,13 @@ func (c *core) watchOut(now time.Time) (next time.Time) {
 		switch {
 		case at.IsZero():
 		case !now.Before(at):
-			c.inquire(now, r, false)
+			late[name] = r
 		case next.IsZero() || at.Before(next):
 			next = at
 		}
+	}
+	for _, r := range inOrder(late) {
+		c.inquire(now, r, false)
 	}
 	return next
 }

@@ -17,7 +17,7 @@ func (c *core) checkIsolation(now time.Time) {
 		c.beginRoll(now)
 	}
 	silent, phi, quiet := 0, 0.0, c.quietTime(now)
-	for _, r := range c.members {
+	for _, r := range inOrder(c.members) {
 		switch {
 		case r.State != StateUp || r.unheard:
 		case now.Sub(r.edge.lastHeard) < quiet:
@@ -155,7 +155,7 @@ func (c *core) tidyIsolation(now time.Time) {
 	if !c.isolated || c.cfg.IsolatedDownAfter < 0 || now.Sub(c.isolatedAt) < c.cfg.IsolatedDownAfter {
 		return
 	}
-	for _, r := range c.members {
+	for _, r := range inOrder(c.members) {
 		reached := r.edge.streamAt.After(c.isolatedAt) && c.lost[r.Name] == nil
 		if !reached {
 			c.setApart(now, r, ReasonIsolated)

@@ -59,7 +59,7 @@ func (c *core) fetch(now time.Time) {
 	}
 	var wanted *record
 	var longest *missed
-	for name, m := range c.missed {
+	for name, m := range inOrder(c.missed) {
 		r := c.members[name]
 		switch {
 		case r != nil && r.Boot >= m.boot:

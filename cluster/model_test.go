@@ -169,7 +169,7 @@ func (m *model) newNode(t *testing.T, name string, process int8) *node {
 		t.Fatal(err)
 	}
 	n := &node{table: map[string]string{}, addrs: map[string]string{}}
-	n.core = newCore(cfg, newCounters(), n.hear, modelNow)
+	n.core = newCore(cfg, newCounters(), n.hear, nil, modelNow)
 	n.gossipName = gossipName(name, modelNow.Add(time.Duration(process)*time.Second))
 	n.addr = fmt.Sprintf("10.0.0.%d:7946", 1+slices.Index(modelNames[:], name))
 	return n

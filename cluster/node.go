@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
@@ -166,7 +167,7 @@ func start(ctx context.Context, p *prepared) (*Node, error) {
 	}
 
 	n.seeds = seeds{fixed: p.seeds, found: p.found, last: remembered(p.Remembered)}
-	n.core = newCore(p, n.count, n.hub.Publish, now)
+	n.core = newCore(p, n.count, n.hub.Publish, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), now)
 	n.core.gossipName = gossipName(p.Name, now)
 	n.transport.who = n.core.who
 

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -105,9 +107,11 @@ func (c *core) ask(now time.Time, r *record) {
 // are about the dead, and those who are merely late answer by themselves.
 func (c *core) bySilence(now time.Time) iter.Seq[*record] {
 	if c.room.left(now) >= questionBurst*leastRate {
-		return maps.Values(c.inquiries)
+		return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int { return strings.Compare(a.Name, b.Name) }))
 	}
-	return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int { return a.seen.Compare(b.seen) }))
+	return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int {
+		return cmp.Or(a.seen.Compare(b.seen), strings.Compare(a.Name, b.Name))
+	}))
 }
 
 // question asks r itself whether it is there, and returns what it said.
@@ -123,7 +127,7 @@ func (c *core) question(now time.Time, r *record) ask {
 // witnesses where too few of these say anything. Who is silent itself is not told.
 func (c *core) partners(now time.Time, r *record) []*record {
 	others := slices.DeleteFunc(c.coObservers(r), func(o *record) bool { return c.hopeless(now, o) })
-	for name := range r.inquiry.opinions {
+	for name := range inOrder(r.inquiry.opinions) {
 		if o := c.members[name]; o != nil && o.State == StateUp && !slices.Contains(others, o) {
 			others = append(others, o)
 		}

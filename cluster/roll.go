@@ -1,9 +1,6 @@
 package cluster
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 // roll calls everybody's name. When a node hears nobody, or few of those it listens to, others may be left that it does not
 // listen to: some of a large cluster of which most died, or that a cut took along. They are found by asking all, a few at a
@@ -51,10 +48,10 @@ func (c *core) callRoll(now time.Time) time.Time {
 		return r.at
 	}
 	if len(r.names) == 0 {
-		for name := range c.members {
+		for name := range inOrder(c.members) {
 			r.names = append(r.names, name)
 		}
-		rand.Shuffle(len(r.names), func(i, j int) { r.names[i], r.names[j] = r.names[j], r.names[i] })
+		c.dice.Shuffle(len(r.names), func(i, j int) { r.names[i], r.names[j] = r.names[j], r.names[i] })
 	}
 	batch := max(rollBatch, len(c.members)/rollShare)
 	for n := 0; n < batch && len(r.names) > 0; {
@@ -100,7 +97,7 @@ func (c *core) present(now time.Time) []*record {
 		return nil
 	}
 	var here []*record
-	for _, r := range c.members {
+	for _, r := range inOrder(c.members) {
 		if r.State == StateUp && !r.plain && now.Sub(r.edge.lastHeard) < presentFor {
 			here = append(here, r)
 		}

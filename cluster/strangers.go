@@ -366,7 +366,7 @@ func (c *core) noteAddress(now time.Time, r *record) {
 }
 
 func (c *core) tidyTwins(now time.Time) {
-	for addr, t := range c.twins {
+	for addr, t := range inOrder(c.twins) {
 		held := now.Sub(t.since)
 		there := func(r *record) bool { return c.members[r.Name] == r && r.Addr == addr && r.State == StateUp }
 		heard := func(r *record) bool {
