@@ -143,6 +143,9 @@ func TestSecondJumpIsBelieved(t *testing.T) {
 }
 
 func TestEcho(t *testing.T) {
+	if number, echo, hold := New(phiaccrual.Estimator{}).Send(epoch); number != 1 || echo != 0 || hold != 0 {
+		t.Errorf("before anything came: heartbeat %d with the echo of %d after %v", number, echo, hold)
+	}
 	s := begin(t)
 	if number, echo, hold := s.p.Send(s.now.Add(30 * time.Millisecond)); number != 1 || echo != s.h.Edge || hold != 30*time.Millisecond {
 		t.Errorf("heartbeat %d with the echo of %d after %v", number, echo, hold)
@@ -200,6 +203,52 @@ func TestLossAndLateness(t *testing.T) {
 	s.beat(0, time.Hour)
 	if late := s.p.Status().Deviation; late > 24*time.Millisecond+stall/8 {
 		t.Errorf("mean deviation %v after an outage: more than a stall teaches", late)
+	}
+}
+
+// Against the two averages as they are defined, one number at a time.
+func TestLossIsTheWorseOfTwoAverages(t *testing.T) {
+	var l loss
+	var long, short float64
+	packet := func(missing float64) {
+		long += (missing - long) / 128
+		short += (missing - short) / 16
+	}
+	for i, lost := range []uint64{0, 3, 0, 0, 1, 0, 200, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} {
+		l.observe(epoch, lost)
+		for range min(lost, 64) {
+			packet(1)
+		}
+		packet(0)
+		if got, want := l.rate(epoch), max(0.01, long, short); !(math.Abs(got-want) <= 1e-12) {
+			t.Fatalf("loss %.4f after %d heartbeats, want %.4f", got, i+1, want)
+		}
+	}
+	l.lose(epoch, 2)
+	packet(1)
+	packet(1)
+	for after, left := range map[time.Duration]float64{time.Second: 1, time.Minute: 1, 2 * time.Minute: 0.5, 3 * time.Minute: 0.25} {
+		if got, want := l.rate(epoch.Add(after)), max(0.01, left*max(long, short)); !(math.Abs(got-want) <= 1e-12) {
+			t.Errorf("loss %.4f after %v, want %.4f", got, after, want)
+		}
+	}
+	l.lose(epoch.Add(2*time.Minute), 1) // news of a path that is half forgotten
+	long, short = long/2, short/2
+	packet(1)
+	if got, want := l.rate(epoch.Add(2*time.Minute)), max(long, short); !(math.Abs(got-want) <= 1e-12) {
+		t.Errorf("loss %.4f after one more, want %.4f", got, want)
+	}
+}
+
+func TestMean(t *testing.T) {
+	s := begin(t)
+	s.beat(0, 0)
+	if got := s.p.Status().Mean; got != interval {
+		t.Errorf("mean %v of one gap of %v", got, interval)
+	}
+	s.beat(0, interval/2)
+	if got, want := s.p.Status().Mean, interval+interval/16; got != want {
+		t.Errorf("mean %v after one of half as long again, want %v", got, want)
 	}
 }
 
@@ -310,6 +359,7 @@ func TestClose(t *testing.T) {
 	h := s.h
 	h.Seq, h.Edge, h.Interval = h.Seq+8, h.Edge+1, 0
 	s.p.Receive(s.now.Add(interval), h, interval, stall)
+	s.p.Alive(s.now.Add(time.Hour))
 	if s.p.Watched() || s.p.Phi(s.now.Add(time.Hour)) != 0 || s.p.Loss(s.now) != PriorLoss {
 		t.Error("silence after a last heartbeat counts")
 	}
@@ -320,8 +370,12 @@ func TestClose(t *testing.T) {
 	s.h.Interval = interval
 	s.now = s.now.Add(time.Hour)
 	s.beat(0, 0)
-	if !s.p.Watched() || s.p.Phi(s.now.Add(interval/2)) != 0 {
+	if !s.p.Watched() || s.p.Phi(s.now.Add(interval/2)) != 0 || s.p.phi.Evidence() != 0 {
 		t.Error("a heartbeat long after the last one does not begin anew")
+	}
+	s.p.Lose(s.now, 3)
+	if loss := s.p.Loss(s.now); loss < 0.15 {
+		t.Errorf("loss %.2f after three unanswered questions", loss)
 	}
 }
 
@@ -332,6 +386,9 @@ func TestNumbersAnew(t *testing.T) {
 	s.h.Edge = 0
 	if r := s.beat(0, 0); r.Lost != 0 || s.p.Loss(s.now) != PriorLoss {
 		t.Errorf("%d lost where the numbers began anew", r.Lost)
+	}
+	if s.p.phi.Evidence() != 0 || !s.p.Watched() {
+		t.Errorf("evidence of φ %.1f of before", s.p.phi.Evidence())
 	}
 	s.beats(3)
 	if phi := s.p.Phi(s.now.Add(3 * interval)); phi <= 0 {
@@ -353,6 +410,9 @@ func TestAcknowledge(t *testing.T) {
 		t.Errorf("φ = %.1f after five intervals", phi)
 	}
 	p.Relearn(10 * time.Second)
+	if p.phi.Evidence() > 0.1 {
+		t.Errorf("evidence of φ %.1f at the interval of before", p.phi.Evidence())
+	}
 	if phi := p.Phi(now.Add(10 * time.Second)); phi > 1 {
 		t.Errorf("φ = %.1f after one interval of the ten times as long one", phi)
 	}
