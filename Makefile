@@ -46,6 +46,9 @@ fuzz: ## Every decoder of anything from the network, FUZZTIME each
 bench: ## Every benchmark, one short run each
 	go test -run '^$$' -bench . -benchtime 100ms -benchmem ./...
 
+mutants: ## Small mistakes in cluster, and which of them its tests do not notice; an hour
+	go run ./internal/mutants $(if $(SEED),-seed $(SEED)) -quick "Scenarios|Model|Listen" ./cluster ./cluster/internal/*
+
 lab: ## The whole series of cluster experiments into docs/results, hours; Ctrl-C, and run again to go on
 	go test ./cluster/lab -run '^TestLab$$' -timeout 0 -v -args -series
 

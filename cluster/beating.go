@@ -20,15 +20,15 @@ func (c *core) beat(now time.Time) {
 	if c.cfg.Heartbeats == Probes { // the number still counts the time, for the order of evidence
 		return
 	}
-	t, turns, ok := c.rotation.next()
+	t, turns, ok := c.rotation.Next()
 	if !ok {
 		return
 	}
-	r := c.members[t.to]
+	r := c.members[t.To]
 	if r == nil || r.State == StateLeft {
 		return
 	}
-	if t.last {
+	if t.Last {
 		turns = 0
 	}
 	c.sendBeat(now, r, turns)
@@ -80,7 +80,7 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 	}
 	c.count.receive("beat")
 
-	receipt := c.pathTo(r).Receive(now, h, time.Duration(len(c.rotation.round))*c.cfg.Beat, c.cfg.StallAllowance)
+	receipt := c.pathTo(r).Receive(now, h, time.Duration(c.rotation.Turns())*c.cfg.Beat, c.cfg.StallAllowance)
 	c.count.lost.Add(receipt.Lost)
 	if receipt.Echoed.After(c.echoed) {
 		c.echoed = receipt.Echoed
@@ -121,7 +121,7 @@ func (c *core) unwatch(now time.Time, r *record) {
 
 // beatsTo tells whether the member gets heartbeats of this node, or will from the next round on.
 func (c *core) beatsTo(name string) bool {
-	return slices.Contains(c.rotation.want, name) || slices.ContainsFunc(c.rotation.round, func(t turn) bool { return t.to == name && !t.last })
+	return c.rotation.Serves(name)
 }
 
 // dismiss tells a member that it gets no heartbeats any more.

@@ -76,9 +76,9 @@ func TestFewAskAboutTheBuried(t *testing.T) {
 		c.regraph(begin)
 		subject := name(members - 1)
 		lost := []string{subject}
-		for _, o := range c.graph.observers(subject, isLiving) {
-			lost = append(lost, o.Name)
-			gone[o.Name] = true
+		for _, o := range c.rings.Successors(subject) {
+			lost = append(lost, o)
+			gone[o] = true
 		}
 		if gone[name(self)] {
 			continue

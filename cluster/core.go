@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/path"
+	"github.com/pulsering/pulsering/cluster/internal/ring"
 	"github.com/pulsering/pulsering/internal/level"
 	"github.com/pulsering/pulsering/phiaccrual"
 )
@@ -71,8 +72,7 @@ type core struct {
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
 
-	graph     *rings             // members that listen and are listened to, itself included; see regraph
-	living    int                // those of them that are not down
+	rings     *ring.Rings        // members that listen and are listened to, itself included; see regraph
 	plain     int                // with Probes: members that run memberlist alone, and are up
 	displaced []*record          // members whose place in the graph is to be looked at
 	courtesy  map[string]*record // those with an edge.courtesyUntil to come
@@ -80,7 +80,7 @@ type core struct {
 	observers []*record          // who listens to this node, by its own reckoning
 	stale     bool               // regraph is due
 	graphAt   time.Time          // the last one
-	rotation  rotation
+	rotation  ring.Rotation
 
 	owed       map[string]*owed   // verdicts that members are to be told, by their name
 	watching   map[string]*record // those from whom heartbeats are due here
@@ -141,8 +141,6 @@ type record struct {
 	gossipName string // its name in memberlist; empty where memberlist does not know it
 	tags       map[string]string
 	health     Health
-	placed     bool // in the graph
-	lives      bool // there, and not down
 
 	shown State // as subscribers know it
 	since time.Time
@@ -204,7 +202,7 @@ func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *
 		lost:   map[string]*record{}, forgotten: map[string]burial{},
 		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
 		who: newProcesses(), seedNames: map[string]string{}, atAddr: map[string]*record{}, twins: map[string]twins{},
-		graph: newRings(cfg.Observers), courtesy: map[string]*record{},
+		rings: ring.New(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
 	if cfg.LastBoot <= maxForeignBoot+bootRoom {
@@ -213,7 +211,7 @@ func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *
 		c.log.Warn("the last boot is higher than any that a member takes: passed over", "boot", cfg.LastBoot)
 	}
 	c.noteSeeds(slices.Concat(cfg.seeds, cfg.found))
-	c.place(&record{claim: claim{Name: cfg.Name}}, true, true) // which is all that this record is for
+	c.rings.Seat(cfg.Name, true)
 	return c
 }
 
@@ -329,7 +327,7 @@ func (c *core) tidy(now time.Time) {
 		switch age := now.Sub(r.since); {
 		case age >= c.cfg.ForgetAfter:
 			c.forget(now, name)
-		case r.placed && age >= r.keeps():
+		case c.rings.Seated(name) && age >= r.keeps():
 			c.displace(r)
 		}
 	}
@@ -371,7 +369,7 @@ func (c *core) forget(now time.Time, name string) {
 			c.atSeed[addr] = nil
 		}
 	}
-	c.place(r, false, false)
+	c.rings.Unseat(name)
 	c.stale = true
 }
 
@@ -388,38 +386,36 @@ func (c *core) regraph(now time.Time) {
 		// Who is known from claims alone, without a name in memberlist, is nobody to beat to.
 		known := c.members[r.Name] == r && !r.plain && r.State != StateLeft && r.gossipName != ""
 		lives := known && r.State == StateUp
-		c.place(r, lives || known && now.Sub(r.since) < r.keeps(), lives)
+		if lives || known && now.Sub(r.since) < r.keeps() {
+			c.rings.Seat(r.Name, lives)
+		} else if c.members[r.Name] == r {
+			c.rings.Unseat(r.Name)
+		}
 	}
 	c.displaced = nil
-	c.duty = c.graph.observers(c.cfg.Name, isLiving)
-	c.observers = c.graph.observers(c.cfg.Name, isPlaced)
+	c.duty = c.records(c.rings.Successors(c.cfg.Name))
+	c.observers = c.records(c.rings.Observers(c.cfg.Name))
 
-	turns := make([]place, 0, 2*len(c.observers)) // on a ring of this node's own, so that not all nodes' have the same order
-	give := func(r *record) { turns = append(turns, place{ringHash(-1, c.cfg.Name+r.Name), r}) }
-	for _, r := range c.observers {
-		give(r)
-	}
+	receivers := c.rings.Observers(c.cfg.Name)
 	for name, r := range c.courtesy {
 		switch {
 		case !now.Before(r.edge.courtesyUntil):
 			delete(c.courtesy, name)
-		case r.placed && !slices.Contains(c.observers, r):
-			give(r)
+		case c.rings.Seated(name) && !slices.Contains(receivers, name):
+			receivers = append(receivers, name)
 		}
 	}
-	slices.SortFunc(turns, func(a, b place) int { return cmp.Compare(a.hash, b.hash) })
-	receivers := make([]string, len(turns))
-	for i, t := range turns {
-		receivers[i] = t.of.Name
-	}
-	c.rotation.set(receivers)
+	slices.SortFunc(receivers, func(a, b string) int {
+		return cmp.Compare(ring.Hash(ring.Own, c.cfg.Name+a), ring.Hash(ring.Own, c.cfg.Name+b))
+	})
+	c.rotation.Set(receivers)
 
 	// The threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the cluster
 	// judges members × heartbeats a second.
-	perSecond := float64(c.living) / c.cfg.Beat.Seconds()
+	perSecond := float64(c.rings.Living()) / c.cfg.Beat.Seconds()
 	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 	// Losses that come together with a stall of nearly the allowance, members × stalls a second.
-	stalls := float64(c.living) * c.cfg.FalseAlarmEvery.Seconds() / stallEvery.Seconds()
+	stalls := float64(c.rings.Living()) * c.cfg.FalseAlarmEvery.Seconds() / stallEvery.Seconds()
 	c.stallPhi = max(leastStallPhi, math.Log10(stalls))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
 		c.plain = 0
@@ -437,27 +433,13 @@ func (c *core) regraph(now time.Time) {
 // new names, there are never more places than of those that are up.
 func (r *record) keeps() time.Duration { return min(keepPlace, r.since.Sub(r.met)) }
 
-func isPlaced(r *record) bool { return r.placed }
-func isLiving(r *record) bool { return r.lives }
-
-// place puts a member in the graph, among the living or not, or takes it out.
-func (c *core) place(r *record, placed, lives bool) {
-	if placed != r.placed {
-		r.placed = placed
-		if placed {
-			c.graph.set(r.Name, r)
-		} else {
-			c.graph.set(r.Name, nil)
-		}
+// records are those of the members of these names.
+func (c *core) records(names []string) []*record {
+	all := make([]*record, len(names))
+	for i, name := range names {
+		all[i] = c.members[name]
 	}
-	if lives != r.lives {
-		r.lives = lives
-		if lives {
-			c.living++
-		} else {
-			c.living--
-		}
-	}
+	return all
 }
 
 // handle acts on one input that a callback left.

@@ -164,7 +164,7 @@ func (c *core) bury(now time.Time) {
 		return cmp.Or(a.since.Compare(b.since), strings.Compare(a.process, b.process))
 	})
 	for i, v := range down {
-		if now.Sub(v.since) >= v.leave || len(down)-i > max(fewListed, c.living) {
+		if now.Sub(v.since) >= v.leave || len(down)-i > max(fewListed, c.rings.Living()) {
 			tell(v.departure, v.o)
 		}
 	}
@@ -185,7 +185,7 @@ const fewestGone = 256
 
 // boundGone forgets those that went first where too many are remembered: of names that differ each time there is no end.
 func (c *core) boundGone(now time.Time) {
-	c.most = max(c.most, c.living)
+	c.most = max(c.most, c.rings.Living())
 	bound := max(fewestGone, 2*c.most)
 	if over := len(c.gone) - bound; over > 0 {
 		gone := slices.Collect(maps.Values(c.gone))

@@ -386,7 +386,7 @@ const floodDelay = 4 * time.Millisecond
 
 // sendFlood passes on what has gathered.
 func (c *core) sendFlood() {
-	for _, name := range c.rotation.want {
+	for _, name := range c.rotation.Receivers() {
 		r := c.members[name]
 		if r == nil || r.State != StateUp {
 			continue

@@ -108,7 +108,7 @@ func memberNames(of []*record) []string {
 func (c *core) explain(now time.Time, r *record) Explanation {
 	e := Explanation{
 		Member: c.member(now, r), Threshold: c.downPhi, StallThreshold: c.stallPhi,
-		Observers: memberNames(c.graph.observers(r.Name, isLiving)), LastAlive: r.seen,
+		Observers: c.rings.Successors(r.Name), LastAlive: r.seen,
 	}
 	if b := r.Basis; b != nil && r.State == StateDown {
 		e.Verdict = &Verdict{Phi: float64(b.Phi) / 100, Threshold: float64(b.Threshold) / 100, By: slices.Clone(b.By), Exit: b.Exit}

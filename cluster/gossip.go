@@ -219,8 +219,8 @@ func (c *core) tidyLost(now time.Time) {
 // mourns tells whether it is for this node to ask about r, whom memberlist holds for dead: it would listen to r if only those were there of
 // whom memberlist does not say the same. If all asked, a member with a bad link would answer to each of them.
 func (c *core) mourns(r *record) bool {
-	present := func(o *record) bool { return o.lives && c.lost[o.Name] == nil }
-	return slices.ContainsFunc(c.graph.observers(r.Name, present), func(o *record) bool { return o.Name == c.cfg.Name })
+	lost := func(name string) bool { return c.lost[name] != nil }
+	return slices.Contains(c.rings.Without(lost, r.Name), c.cfg.Name)
 }
 
 // nobodyElseKnows tells whether this node's doubt about r is enough, as nobody else has one: either r's host refuses connections,
@@ -321,7 +321,7 @@ func (c *core) acked(now time.Time, r *record) {
 // probedEvery is how often memberlist probes each member: one every probe interval, in turn, the dead for a while too, and those that run
 // memberlist alone.
 func (c *core) probedEvery() time.Duration {
-	return time.Duration(max(1, c.graph.len()-1+c.plain)) * probeInterval
+	return time.Duration(max(1, c.rings.Len()-1+c.plain)) * probeInterval
 }
 
 // mostUnprobed is how long a member may go without an ack though it lives: memberlist probes its members in rounds of random order, so

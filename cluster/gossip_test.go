@@ -63,7 +63,7 @@ func TestPlainMemberIsReplaced(t *testing.T) {
 		c.gossipAlive(now, gossipMember{"y#1", "10.0.0.2:7946", m})
 		c.gossipDead(now, "y")
 		c.regraph(now)
-		if r := c.members["y"]; !slices.Equal(told, story.want) || r.plain || !r.placed || r.Addr != "10.0.0.2:7946" {
+		if r := c.members["y"]; !slices.Equal(told, story.want) || r.plain || !c.rings.Seated("y") || r.Addr != "10.0.0.2:7946" {
 			t.Errorf("%s: told %v of it, want %v; known as %+v", name, told, story.want, r.claim)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/ring"
 )
 
 // A packet under a boot that memberlist has not brought is not acted upon, as nobody knows who sent it. But it is a reason to ask:
@@ -105,7 +107,7 @@ func (c *core) whoMayKnow(except *record, tries int) string {
 		return ""
 	}
 	slices.SortFunc(up, func(a, b *record) int {
-		return cmp.Compare(ringHash(-1, c.cfg.Name+a.Name), ringHash(-1, c.cfg.Name+b.Name))
+		return cmp.Compare(ring.Hash(ring.Own, c.cfg.Name+a.Name), ring.Hash(ring.Own, c.cfg.Name+b.Name))
 	})
 	return up[tries%len(up)].Addr
 }

@@ -259,17 +259,7 @@ func (n *node) clone() *node {
 		}
 		return mine
 	}
-	c.duty, c.observers, c.displaced, c.graph = all(n.duty), all(n.observers), all(n.displaced), &rings{}
-	for _, places := range n.graph.order {
-		places = slices.Clone(places)
-		for i, p := range places {
-			if p.of.Name != n.cfg.Name {
-				places[i].of = c.members[p.of.Name]
-			}
-		}
-		c.graph.order = append(c.graph.order, places)
-	}
-	c.rotation.round, c.rotation.want = slices.Clone(c.rotation.round), slices.Clone(c.rotation.want)
+	c.duty, c.observers, c.displaced, c.rings = all(n.duty), all(n.observers), all(n.displaced), n.rings.Clone()
 	c.flood = slices.Clone(c.flood)
 	return d
 }
@@ -293,12 +283,7 @@ func (n *node) key() string {
 	num(n.boot, n.before, n.epoch, n.seq, n.told.boot, uint64(n.told.kind))
 	num(n.told.down.boot, n.told.down.epoch, n.told.self.boot, n.told.self.epoch)
 	flag(n.left, n.isolated, n.stale)
-	num(uint64(n.rotation.at), uint64(len(n.rotation.round)))
-	for _, t := range n.rotation.round {
-		str(t.to)
-		flag(t.last)
-	}
-	str(strings.Join(n.rotation.want, " "))
+	str(n.rotation.String())
 	for _, cl := range n.flood {
 		str(cl.Name)
 		about(cl)
@@ -310,7 +295,7 @@ func (n *node) key() string {
 		about(r.claim)
 		p := r.path.Status()
 		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, p.Sent, p.Edge, p.Epoch, p.Seq)
-		flag(r.placed, r.lives, r.path.Watched(), r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero(), r.unheard, r.apart)
+		flag(n.rings.Seated(name), n.rings.Lives(name), r.path.Watched(), r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero(), r.unheard, r.apart)
 		if in := r.inquiry; in != nil {
 			num(uint64(in.asked), uint64(len(in.opinions)))
 			flag(in.urgent, in.alleged != nil)

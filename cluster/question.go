@@ -146,13 +146,20 @@ func (c *core) hopeless(now time.Time, o *record) bool {
 // coObservers are the others who listen to r, by this node's reckoning: those who did before anybody fell silent, and those who
 // take the place of the ones that are down.
 func (c *core) coObservers(r *record) []*record {
-	others := func(count func(*record) bool) (listeners int, up []*record) {
-		of := c.graph.observers(r.Name, count)
-		return len(of), slices.DeleteFunc(of, func(o *record) bool { return o.Name == c.cfg.Name || o.State != StateUp })
+	listeners := c.rings.Observers(r.Name)
+	up := c.othersUp(listeners)
+	if len(up) < len(listeners)-1 || len(up) == 0 {
+		up = c.othersUp(c.rings.Successors(r.Name))
 	}
-	listeners, up := others(isPlaced)
-	if len(up) < listeners-1 || len(up) == 0 {
-		_, up = others(isLiving)
+	return up
+}
+
+// othersUp are those of them that are up, this node aside.
+func (c *core) othersUp(names []string) (up []*record) {
+	for _, name := range names {
+		if o := c.members[name]; o != nil && o.State == StateUp {
+			up = append(up, o)
+		}
 	}
 	return up
 }

@@ -34,8 +34,9 @@ func (c *core) patience() time.Duration { return time.Duration(len(c.duty))*c.cf
 // unobserved tells whether all who listened to r are down, or newcomers of whom nobody has told a heartbeat yet: they may have died
 // before their first.
 func (c *core) unobserved(now time.Time, r *record) bool {
-	return !slices.ContainsFunc(c.graph.observers(r.Name, isPlaced), func(o *record) bool {
-		return o.Name == c.cfg.Name || o.State == StateUp && !c.newcomer(now, o)
+	return !slices.ContainsFunc(c.rings.Observers(r.Name), func(name string) bool {
+		o := c.members[name] // nil: this node
+		return o == nil || o.State == StateUp && !c.newcomer(now, o)
 	})
 }
 

@@ -1,4 +1,4 @@
-package cluster
+package ring
 
 import (
 	"cmp"
@@ -17,20 +17,12 @@ func names(n int) []string {
 	return all
 }
 
-func ringsOf(members []string, k int) *rings {
-	r := newRings(k)
+func ringsOf(members []string, k int) *Rings {
+	r := New(k)
 	for _, m := range members {
-		r.set(m, &record{claim: claim{Name: m}})
+		r.Seat(m, true)
 	}
 	return r
-}
-
-func (r *rings) names(of string) []string {
-	var all []string
-	for _, m := range r.observers(of, func(*record) bool { return true }) {
-		all = append(all, m.Name)
-	}
-	return all
 }
 
 // observers is the plain definition: each ring made anew of all members.
@@ -43,7 +35,7 @@ func observers(self string, members []string, k int) []string {
 	var chosen []string
 	for ring := range k / 2 {
 		order := slices.SortedFunc(slices.Values(append([]string{self}, others...)), func(a, b string) int {
-			return cmp.Or(cmp.Compare(ringHash(ring, a), ringHash(ring, b)), cmp.Compare(a, b))
+			return cmp.Or(cmp.Compare(Hash(ring, a), Hash(ring, b)), cmp.Compare(a, b))
 		})
 		at := slices.Index(order, self)
 		chosen = append(chosen, order[(at+1)%len(order)], order[(at+len(order)-1)%len(order)])
@@ -58,38 +50,52 @@ func TestRingsKeepOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := 2 * rapid.IntRange(1, 6).Draw(t, "half of k")
 		some := rapid.StringMatching(`[a-f]{1,2}`)
-		r, on := newRings(k), map[string]*record{}
+		r, lives := New(k), map[string]bool{}
 		t.Repeat(map[string]func(*rapid.T){
 			"come": func(t *rapid.T) {
 				name := some.Draw(t, "name")
-				on[name] = &record{claim: claim{Name: name}, lives: rapid.Bool().Draw(t, "lives")}
-				r.set(name, on[name])
+				lives[name] = rapid.Bool().Draw(t, "lives")
+				r.Seat(name, lives[name])
 			},
 			"go": func(t *rapid.T) {
 				name := some.Draw(t, "name")
-				delete(on, name)
-				r.set(name, nil)
+				delete(lives, name)
+				r.Unseat(name)
 			},
 			"": func(t *rapid.T) {
-				if r.len() != len(on) {
-					t.Fatalf("%d members, want %d", r.len(), len(on))
+				var seated, living, present []string
+				absent := func(name string) bool { return name[0] < 'c' }
+				for name := range lives {
+					seated = append(seated, name)
+					if lives[name] {
+						living = append(living, name)
+					}
+					if lives[name] && !absent(name) {
+						present = append(present, name)
+					}
+				}
+				if r.Len() != len(seated) || r.Living() != len(living) {
+					t.Fatalf("%d members, %d of them living; want %d and %d", r.Len(), r.Living(), len(seated), len(living))
 				}
 				name := some.Draw(t, "of")
-				for what, counts := range map[string]func(*record) bool{"all": func(*record) bool { return true }, "the living": isLiving} {
-					var members, got []string
-					for _, m := range on {
-						if counts(m) {
-							members = append(members, m.Name)
-						}
-					}
-					for _, m := range r.observers(name, counts) {
-						if m != on[m.Name] {
-							t.Fatalf("%s has the place of another", m.Name)
-						}
-						got = append(got, m.Name)
-					}
-					if want := observers(name, members, k); !slices.Equal(got, want) {
-						t.Fatalf("k = %d, %s of %v: observers(%s) = %v, want %v", k, what, members, name, got, want)
+				if _, ok := lives[name]; r.Seated(name) != ok || r.Lives(name) != lives[name] {
+					t.Fatalf("%s is seated: %v, and lives: %v", name, r.Seated(name), r.Lives(name))
+				}
+				copied := r.Clone()
+				r.Seat("zz", true)
+				r.Unseat("zz")
+				for _, c := range []struct {
+					who     string
+					members []string
+					got     []string
+				}{
+					{"all", seated, r.Observers(name)},
+					{"the living", living, r.Successors(name)},
+					{"the present", present, r.Without(absent, name)},
+					{"a copy", seated, copied.Observers(name)},
+				} {
+					if want := observers(name, c.members, k); !slices.Equal(c.got, want) {
+						t.Fatalf("k = %d, %s of %v: observers(%s) = %v, want %v", k, c.who, c.members, name, c.got, want)
 					}
 				}
 			},
@@ -101,7 +107,7 @@ func TestObserversOfSmallClustersAreAllOthers(t *testing.T) {
 	for n := 1; n <= 9; n++ {
 		members := names(n)
 		for _, self := range members {
-			got := ringsOf(members, 8).names(self)
+			got := ringsOf(members, 8).Observers(self)
 			want := slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == self })
 			if !slices.Equal(got, want) {
 				t.Errorf("%d members: observers(%s) = %v, want %v", n, self, got, want)
@@ -117,7 +123,7 @@ func TestObserversAreMutual(t *testing.T) {
 		k := 2 * rapid.IntRange(1, 6).Draw(t, "half of k")
 		r := ringsOf(members, k)
 		for _, a := range members {
-			of := r.names(a)
+			of := r.Observers(a)
 			if len(of) > k && len(of) != len(members)-1 {
 				t.Fatalf("%s has %d observers, more than %d", a, len(of), k)
 			}
@@ -128,7 +134,7 @@ func TestObserversAreMutual(t *testing.T) {
 				if b == a {
 					t.Fatalf("%s observes itself", a)
 				}
-				if !slices.Contains(r.names(b), a) {
+				if !slices.Contains(r.Observers(b), a) {
 					t.Fatalf("%s observes %s but not the other way round", b, a)
 				}
 			}
@@ -143,7 +149,7 @@ func TestObserversMakeAShallowGraph(t *testing.T) {
 	neighbours := map[string][]string{}
 	few := 0
 	for _, m := range members {
-		neighbours[m] = rings.names(m)
+		neighbours[m] = rings.Observers(m)
 		if len(neighbours[m]) < 7 {
 			few++
 		}

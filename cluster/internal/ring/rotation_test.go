@@ -1,4 +1,4 @@
-package cluster
+package ring
 
 import (
 	"slices"
@@ -11,22 +11,22 @@ import (
 // last one, and receivers are served evenly.
 func TestRotationKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var r rotation
+		var r Rotation
 		due := map[string]int{} // the turn by which the receiver was promised the next heartbeat
 		for now := range 400 {
 			if now == 0 || rapid.IntRange(0, 19).Draw(t, "change") == 0 {
-				r.set(rapid.SliceOfNDistinct(rapid.SampledFrom(names(12)), 0, 12, rapid.ID).Draw(t, "receivers"))
+				r.Set(rapid.SliceOfNDistinct(rapid.SampledFrom(names(12)), 0, 12, rapid.ID).Draw(t, "receivers"))
 			}
-			turn, turns, ok := r.next()
+			turn, turns, ok := r.Next()
 			if !ok {
 				if len(due) > 0 {
 					t.Fatalf("turn %d: nobody is served while %v are waiting", now, due)
 				}
 				continue
 			}
-			delete(due, turn.to)
-			if !turn.last {
-				due[turn.to] = now + turns
+			delete(due, turn.To)
+			if !turn.Last {
+				due[turn.To] = now + turns
 			}
 			for to, by := range due {
 				if now >= by {
@@ -36,12 +36,12 @@ func TestRotationKeepsItsPromises(t *testing.T) {
 		}
 		if want := r.want; len(want) > 0 {
 			for range 2 * len(r.round) { // at most one round under way, one with the last turns
-				r.next()
+				r.Next()
 			}
 			var served []string
 			for range len(want) {
-				turn, _, _ := r.next()
-				served = append(served, turn.to)
+				turn, _, _ := r.Next()
+				served = append(served, turn.To)
 			}
 			slices.Sort(served)
 			slices.Sort(want)
@@ -53,16 +53,16 @@ func TestRotationKeepsItsPromises(t *testing.T) {
 }
 
 func TestRotationSaysGoodbyeOnce(t *testing.T) {
-	var r rotation
-	r.set([]string{"a", "b", "c"})
+	var r Rotation
+	r.Set([]string{"a", "b", "c"})
 	for range 3 {
-		r.next()
+		r.Next()
 	}
-	r.set([]string{"a", "c"})
+	r.Set([]string{"a", "c"})
 	var last []string
 	for range 20 {
-		if turn, _, _ := r.next(); turn.last {
-			last = append(last, turn.to)
+		if turn, _, _ := r.Next(); turn.Last {
+			last = append(last, turn.To)
 		}
 	}
 	if !slices.Equal(last, []string{"b"}) {
