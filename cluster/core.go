@@ -355,7 +355,7 @@ func (c *core) forget(now time.Time, name string) {
 	c.unwatch(now, r)
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
-	c.who.forget(name)
+	c.who.forget(name, r.gossipName)
 	if c.atAddr[r.Addr] == r {
 		delete(c.atAddr, r.Addr)
 	}
@@ -573,7 +573,7 @@ func (c *core) show(now time.Time, r *record, reason string) {
 	}
 	r.shown, r.since = state, now
 	if c.transportKnows(r) {
-		c.who.note(r.Name, c.over(r))
+		c.who.note(r.gossipName, c.over(r))
 	}
 	if state == StateDown || state == StateLeft {
 		c.gone[r.Name] = r

@@ -97,14 +97,15 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 			c.publish(name, c.event(now, r, Updated, ReasonHealth))
 		}
 	case c.cfg.Heartbeats == Ring:
-		c.who.replaced(now, name, g.name)
+		c.who.replaced(now, g.name)
 	}
 }
 
 // introduce takes what only memberlist brings: where a member is, and its tags.
 func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
-	delete(c.byGossip, r.gossipName)
-	c.watchListing(now, r.gossipName)
+	before := r.gossipName
+	delete(c.byGossip, before)
+	c.watchListing(now, before)
 	c.byGossip[g.name] = r
 	if r.Addr != g.addr && c.atAddr[r.Addr] == r {
 		delete(c.atAddr, r.Addr)
@@ -125,7 +126,10 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		c.atSeed[g.addr], c.seedNames[g.addr] = r, r.Name
 	}
 	if c.transportKnows(r) {
-		c.who.introduce(now, r.Name, g.name, m.Boot, c.over(r))
+		if old := c.listed[before]; before != g.name && old != nil && old.boot < m.Boot {
+			c.who.replaced(now, before)
+		}
+		c.who.introduce(before, g.name, c.over(r))
 	}
 	c.noteAddress(now, r)
 	c.displace(r)

@@ -36,7 +36,7 @@ func (n *Node) enter(ctx context.Context) error {
 	n.mu.Lock()
 	for name, g := range n.core.namesakes {
 		if m, err := decodeMeta(g.meta); err == nil && m.Boot != 0 { // asked in vain
-			n.core.who.replaced(time.Time{}, n.cfg.Name, name)
+			n.core.who.replaced(time.Time{}, name)
 		}
 	}
 	n.core.assume(max(uint64(time.Now().UnixMicro()), n.core.before+1))

@@ -53,25 +53,26 @@ func TestNothingForProcessesThatAreOver(t *testing.T) {
 				t.Errorf("%s: %s gets packets %v, exchanges %v, probes by stream %v", when, name, packet, exchange, probe)
 			}
 		}
-		now := time.Now()
 		want("unknown", "a#1", true)
-		tr.who.introduce(now, "a", "a#1", 1, false)
+		tr.who.introduce("", "a#1", false)
 		want("up", "a#1", true)
-		tr.who.note("a", true)
+		tr.who.note("a#1", true)
 		want("down", "a#1", false)
-		tr.who.note("a", false)
+		tr.who.note("a#1", false)
 		want("up again", "a#1", true)
-		tr.who.introduce(time.Now(), "a", "a#2", 2, false)
+		tr.who.replaced(time.Now(), "a#1")
+		tr.who.introduce("a#1", "a#2", false)
 		want("just overtaken", "a#1", true)
 		want("the new one", "a#2", true)
 		time.Sleep(graceTime)
 		want("overtaken", "a#1", false)
 		tr.who.alive(time.Now(), "a")
 		want("heard all the same", "a#1", true)
-		tr.who.introduce(time.Now(), "a", "a#3", 2, false) // another holder with the same boot
+		tr.who.introduce("a#2", "a#3", false) // another holder with the same boot
 		time.Sleep(graceTime)
 		want("one of two holders", "a#2", true)
-		tr.who.forget("a")
+		tr.who.note("a#3", true)
+		tr.who.forget("a", "a#3")
 		want("forgotten", "a#3", true)
 	})
 }

@@ -18,23 +18,22 @@ import (
 // member's, and sends nothing of memberlist's to a process that is over. Seeds that no member has had the address of are
 // the operator's will: they are exchanged with, whoever answers.
 
-// processes knows for each member which process it is, and whether that is over. memberlist asks by their names there.
+// processes knows which processes of members are over, by their names in memberlist, which asks by these. Of all others it knows
+// nothing.
 type processes struct {
 	mu     sync.RWMutex
-	latest map[string]process // by the member's name
+	gone   map[string]bool    // the present processes of members that are down or have left
+	former map[string]*former // processes that another one took the place of, by the member's name
 }
 
-type process struct {
-	gossipName string
-	boot       uint64
-	over       bool
-	before     []string  // the last few that were there with lower boots
-	replaced   time.Time // the last of those
+type former struct {
+	processes []string  // the last few
+	replaced  time.Time // the last of those
 }
 
 const (
-	// maxBefore is how many former processes of a member are remembered, to whom memberlist may still talk.
-	maxBefore = 16
+	// maxFormer is how many former processes of a member are remembered, to whom memberlist may still talk.
+	maxFormer = 16
 	// graceTime is how long a process goes on being talked to that another one took the place of. If it lives, because it holds the
 	// name too, as in two halves of a network, or because somebody made its successor up, it has to hear of that; and is heard itself,
 	// by those that it beats to. flightTime is how late its last words may be if it does not.
@@ -42,74 +41,83 @@ const (
 	flightTime = 250 * time.Millisecond
 )
 
-func newProcesses() *processes { return &processes{latest: map[string]process{}} }
-
-// introduce takes who memberlist says a member is, under which boot.
-func (p *processes) introduce(at time.Time, name, gossipName string, boot uint64, over bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	old := p.latest[name]
-	now := process{gossipName, boot, over, old.before, old.replaced}
-	if old.gossipName != gossipName {
-		now.before = slices.DeleteFunc(slices.Clone(old.before), func(s string) bool { return s == gossipName })
-		if old.gossipName != "" && old.boot < boot {
-			now.add(at, old.gossipName)
-		}
-	}
-	p.latest[name] = now
+func newProcesses() *processes {
+	return &processes{gone: map[string]bool{}, former: map[string]*former{}}
 }
 
-// add needs a before of p's own.
-func (p *process) add(at time.Time, before string) {
-	p.before = append(p.before, before)
-	p.before, p.replaced = p.before[max(0, len(p.before)-maxBefore):], at
+// introduce takes that a process is a member's present one, whether it is over or not. before was that until now: empty, or one that
+// is no longer of interest.
+func (p *processes) introduce(before, process string, over bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.former[memberName(process)]; f != nil {
+		f.drop(process)
+	}
+	delete(p.gone, before)
+	p.set(process, over)
 }
 
 // replaced takes that a process of a member is over, as another one has its name under a higher boot.
-func (p *processes) replaced(at time.Time, name, gossipName string) {
+func (p *processes) replaced(at time.Time, process string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.latest[name]
-	now.before = slices.DeleteFunc(slices.Clone(now.before), func(s string) bool { return s == gossipName })
-	now.add(at, gossipName)
-	p.latest[name] = now
+	name := memberName(process)
+	f := p.former[name]
+	if f == nil {
+		f = &former{}
+		p.former[name] = f
+	}
+	f.drop(process)
+	f.processes = append(f.processes, process)
+	f.processes, f.replaced = f.processes[max(0, len(f.processes)-maxFormer):], at
+	delete(p.gone, process)
+}
+
+func (f *former) drop(process string) {
+	f.processes = slices.DeleteFunc(f.processes, func(s string) bool { return s == process })
 }
 
 // alive takes that a former process of a member is not over, as it was heard.
 func (p *processes) alive(at time.Time, name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := p.latest[name]; len(now.before) > 0 && at.Sub(now.replaced) >= flightTime {
-		now.before = nil
-		p.latest[name] = now
+	if f := p.former[name]; f != nil && at.Sub(f.replaced) >= flightTime {
+		delete(p.former, name)
 	}
 }
 
 // note takes whether the present process of a member is over.
-func (p *processes) note(name string, over bool) {
+func (p *processes) note(process string, over bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now, ok := p.latest[name]; ok {
-		now.over = over
-		p.latest[name] = now
+	p.set(process, over)
+}
+
+func (p *processes) set(process string, over bool) {
+	if over {
+		p.gone[process] = true
+	} else {
+		delete(p.gone, process)
 	}
 }
 
-func (p *processes) forget(name string) {
+// forget takes that a member, and its present process, are no longer of interest.
+func (p *processes) forget(name, process string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.latest, name)
+	delete(p.former, name)
+	delete(p.gone, process)
 }
 
-// over tells whether a process, by its name in memberlist, is known to be down or to have left, or another one has taken its place.
-func (p *processes) over(gossipName string) bool {
+// over tells whether a process is known to be down or to have left, or another one has taken its place.
+func (p *processes) over(process string) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	latest, ok := p.latest[memberName(gossipName)]
-	if ok && latest.gossipName == gossipName {
-		return latest.over
+	if p.gone[process] {
+		return true
 	}
-	return ok && slices.Contains(latest.before, gossipName) && time.Since(latest.replaced) >= graceTime
+	f := p.former[memberName(process)]
+	return f != nil && slices.Contains(f.processes, process) && time.Since(f.replaced) >= graceTime
 }
 
 // hello is the question who is at an address, and its answer. It travels as a user message of memberlist's, so that label and
