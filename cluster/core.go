@@ -64,7 +64,6 @@ type core struct {
 	horizon   time.Time          // who went before was forgotten for want of room, see boundGone
 	who       *processes         // which process each member is, for the transport
 	seedNames map[string]string  // who was last at the address of a seed, for good
-	atAddr    map[string]*record // who came last to each address
 	twins     map[string]twins   // two members with one address that have not been told of
 	helloAt   time.Time          // the second in which
 	hellos    int                // so many hellos were answered
@@ -201,7 +200,7 @@ func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *
 		missed: map[string]*missed{},
 		lost:   map[string]*record{}, forgotten: map[string]burial{},
 		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
-		who: newProcesses(), seedNames: map[string]string{}, atAddr: map[string]*record{}, twins: map[string]twins{},
+		who: newProcesses(), seedNames: map[string]string{}, twins: map[string]twins{},
 		rings: ring.New(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
@@ -356,9 +355,6 @@ func (c *core) forget(now time.Time, name string) {
 	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
 	c.who.forget(name, r.gossipName)
-	if c.atAddr[r.Addr] == r {
-		delete(c.atAddr, r.Addr)
-	}
 	delete(c.gone, name)
 	delete(c.lost, name)
 	delete(c.courtesy, name)

@@ -107,9 +107,6 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	delete(c.byGossip, before)
 	c.watchListing(now, before)
 	c.byGossip[g.name] = r
-	if r.Addr != g.addr && c.atAddr[r.Addr] == r {
-		delete(c.atAddr, r.Addr)
-	}
 	r.gossipName, r.Addr, r.tags, r.health = g.name, g.addr, m.Tags, min(m.Health, HealthWedged)
 	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)

@@ -75,7 +75,7 @@ func (c *core) ordered(buf []byte) {
 			return
 		}
 		// The report goes to members only: nobody else is to be told anything, nor called by all members at once.
-		if from := c.atAddr[o.Addr]; from == nil || from.State != StateUp || !c.speaks() || c.left {
+		if from := c.lastAt(o.Addr, nil); from == nil || from.State != StateUp || !c.speaks() || c.left {
 			c.count.drop(dropStranger)
 			return
 		}

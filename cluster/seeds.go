@@ -85,7 +85,7 @@ func (n *Node) SetSeeds(list []string) error {
 func (c *core) noteSeeds(list []hostPort) {
 	for _, s := range list {
 		if _, ok := c.atSeed[s.String()]; !ok {
-			c.atSeed[s.String()] = c.atAddr[s.String()]
+			c.atSeed[s.String()] = c.lastAt(s.String(), nil)
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -361,11 +363,20 @@ const (
 	twinsTime = time.Minute
 )
 
+// lastAt is which member but one came to an address last; nil: nobody did.
+func (c *core) lastAt(addr string, but *record) (last *record) {
+	for _, r := range c.members {
+		if r != but && r.Addr == addr && (last == nil || cmp.Or(r.met.Compare(last.met), strings.Compare(r.Name, last.Name)) > 0) {
+			last = r
+		}
+	}
+	return last
+}
+
 // noteAddress notes that r is at its address, and whether somebody else is.
 func (c *core) noteAddress(now time.Time, r *record) {
-	one := c.atAddr[r.Addr]
-	c.atAddr[r.Addr] = r
-	if r.Addr == c.addr || one != nil && one != r && one.State == StateUp {
+	one := c.lastAt(r.Addr, r)
+	if r.Addr == c.addr || one != nil && one.State == StateUp {
 		if r.Addr == c.addr {
 			one = nil
 		}

@@ -25,7 +25,6 @@ import (
 // takes a good part of a millisecond.
 type Rings struct {
 	order  [][]place // by ring
-	seats  map[string]*seat
 	living int
 }
 
@@ -42,14 +41,13 @@ type place struct {
 }
 
 // New returns rings that give a member up to k observers; k is even.
-func New(k int) *Rings { return &Rings{make([][]place, k/2), map[string]*seat{}, 0} }
+func New(k int) *Rings { return &Rings{order: make([][]place, k/2)} }
 
 // Seat gives a member its place on each ring, among the living or not.
 func (r *Rings) Seat(name string, lives bool) {
-	s := r.seats[name]
+	s := r.seat(name)
 	if s == nil {
 		s = &seat{name: name}
-		r.seats[name] = s
 		for ring, places := range r.order {
 			i, _ := find(places, ring, name)
 			r.order[ring] = slices.Insert(places, i, place{Hash(ring, name), s})
@@ -60,12 +58,11 @@ func (r *Rings) Seat(name string, lives bool) {
 
 // Unseat takes it away.
 func (r *Rings) Unseat(name string) {
-	s := r.seats[name]
+	s := r.seat(name)
 	if s == nil {
 		return
 	}
 	r.count(s, false)
-	delete(r.seats, name)
 	for ring, places := range r.order {
 		i, _ := find(places, ring, name)
 		r.order[ring] = slices.Delete(places, i, i+1)
@@ -82,14 +79,24 @@ func (r *Rings) count(s *seat, lives bool) {
 	s.lives = lives
 }
 
+func (r *Rings) seat(name string) *seat {
+	if i, found := find(r.order[0], 0, name); found {
+		return r.order[0][i].of
+	}
+	return nil
+}
+
 // Seated tells whether a member has a seat.
-func (r *Rings) Seated(name string) bool { return r.seats[name] != nil }
+func (r *Rings) Seated(name string) bool { return r.seat(name) != nil }
 
 // Lives tells whether it has one among the living.
-func (r *Rings) Lives(name string) bool { return r.seats[name] != nil && r.seats[name].lives }
+func (r *Rings) Lives(name string) bool {
+	s := r.seat(name)
+	return s != nil && s.lives
+}
 
 // Len is the number of seats, and Living of those of the living.
-func (r *Rings) Len() int    { return len(r.seats) }
+func (r *Rings) Len() int    { return len(r.order[0]) }
 func (r *Rings) Living() int { return r.living }
 
 // Observers are those who listen to the member of that name, whether it has a seat or not; Successors
@@ -177,13 +184,14 @@ func Hash(ring int, name string) uint64 {
 func (r *Rings) Clone() *Rings {
 	c := New(2 * len(r.order))
 	c.living = r.living
-	for name, s := range r.seats {
-		copied := *s
-		c.seats[name] = &copied
+	seats := map[string]*seat{}
+	for _, p := range r.order[0] {
+		copied := *p.of
+		seats[copied.name] = &copied
 	}
 	for ring, places := range r.order {
 		for _, p := range places {
-			c.order[ring] = append(c.order[ring], place{p.hash, c.seats[p.of.name]})
+			c.order[ring] = append(c.order[ring], place{p.hash, seats[p.of.name]})
 		}
 	}
 	return c
