@@ -97,15 +97,15 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		return
 	}
 	c.watching[r.Name] = r
-	if r.suspicion.deaf = b.Deaf; b.Deaf {
+	if r.touch().suspicion.deaf = b.Deaf; b.Deaf {
 		c.suspect(now, r, ReasonDeaf)
 	}
-	if e := &r.edge; b.Mutual {
-		if !now.Before(e.courtesyUntil) {
+	if b.Mutual {
+		if !now.Before(r.courtesyUntil) {
 			c.courtesy[r.Name] = r
 			c.stale = true
 		}
-		e.courtesyUntil = now.Add(3 * h.Interval) // extended with each heartbeat
+		r.courtesyUntil = now.Add(3 * h.Interval) // extended with each heartbeat
 	}
 	c.review(now, r)
 }

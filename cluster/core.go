@@ -60,13 +60,13 @@ type core struct {
 	latest    map[string]string // of each name the process that was started last
 	buryAt    time.Time         // the next look
 
-	most      int                // the most members that were up at a time
-	horizon   time.Time          // who went before was forgotten for want of room, see boundGone
-	who       *processes         // which process each member is, for the transport
-	seedNames map[string]string  // who was last at the address of a seed, for good
-	twins     map[string]twins   // two members with one address that have not been told of
-	helloAt   time.Time          // the second in which
-	hellos    int                // so many hellos were answered
+	most      int               // the most members that were up at a time
+	horizon   time.Time         // who went before was forgotten for want of room, see boundGone
+	who       *processes        // which process each member is, for the transport
+	seedNames map[string]string // who was last at the address of a seed, for good
+	twins     map[string]twins  // two members with one address that have not been told of
+	helloAt   time.Time         // the second in which
+	hellos    int               // so many hellos were answered
 
 	// Who was forgotten lately: others may remember for longer, and one death is told once.
 	forgotten map[string]burial
@@ -74,7 +74,7 @@ type core struct {
 	rings     *ring.Rings        // members that listen and are listened to, itself included; see regraph
 	plain     int                // with Probes: members that run memberlist alone, and are up
 	displaced []*record          // members whose place in the graph is to be looked at
-	courtesy  map[string]*record // those with an edge.courtesyUntil to come
+	courtesy  map[string]*record // those with a courtesyUntil to come
 	duty      []*record          // whom this node would listen to if only the living were there
 	observers []*record          // who listens to this node, by its own reckoning
 	stale     bool               // regraph is due
@@ -144,27 +144,16 @@ type record struct {
 	shown State // as subscribers know it
 	since time.Time
 
-	met       time.Time  // when memberlist brought it, in this boot
-	seen      time.Time  // when it last lived, by anybody's evidence
-	successor time.Time  // when another process began to join under its name
-	upAt      time.Time  // since when it is up here, in this boot
-	lostAt    time.Time  // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
-	unheard   bool       // only streams reach it: see knock.go
-	apart     bool       // shown as down for an isolation of this node, and up as far as is known: see isolation.go
-	called    int        // how often the roll called it in vain
-	path      *path.Path // of heartbeats between this node and r; nil: there were none
-	edge      edge
-	inquiry   *inquiry
-	questions fading // about it
-
-	wronged                  float64 // wrong verdicts, at wrongedAt
-	wrongedAt                time.Time
-	refutedEpoch, refutedSeq uint64 // the evidence that refuted the last of them
-	accusedSeq               uint64 // a verdict was wrong if r sends a later heartbeat than this; 0: there is none
-
-	suspicion suspicion
-
-	askedAt time.Time // the last question to it
+	met     time.Time  // when memberlist brought it, in this boot
+	seen    time.Time  // when it last lived, by anybody's evidence
+	upAt    time.Time  // since when it is up here, in this boot
+	lostAt  time.Time  // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
+	unheard bool       // only streams reach it: see knock.go
+	apart   bool       // shown as down for an isolation of this node, and up as far as is known: see isolation.go
+	path    *path.Path // of heartbeats between this node and r; nil: there were none
+	edge    edge
+	inquiry *inquiry
+	*near
 }
 
 const (
@@ -178,18 +167,11 @@ const (
 	leastDownPhi = 4
 )
 
-// edge is what this node knows of packets and streams between it and a member, whatever is in them.
+// edge is when a member was last heard, by whatever way.
 type edge struct {
-	courtesyUntil time.Time // it observes this node by its own reckoning, so it gets heartbeats until then at least
-	lastHeard     time.Time // the last packet of the member itself
-	rtt           time.Duration
-
-	// What crosses the way at all: see knock.go.
-	crossedAt time.Time // the last packet under the member's name, in whatever boot
-	knockAt   time.Time // the last knock
+	lastHeard time.Time // the last packet of the member itself
 	streamAt  time.Time // when a stream last crossed
-	shutAt    time.Time // when a knock was last in vain
-	refused   bool      // it was refused
+	rtt       time.Duration
 }
 
 func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *rand.Rand, now time.Time) *core {
@@ -343,7 +325,7 @@ func (c *core) tidy(now time.Time) {
 		}
 	}
 	for _, r := range c.courtesy {
-		c.stale = c.stale || !now.Before(r.edge.courtesyUntil)
+		c.stale = c.stale || !now.Before(r.courtesyUntil)
 	}
 }
 
@@ -395,7 +377,7 @@ func (c *core) regraph(now time.Time) {
 	receivers := c.rings.Observers(c.cfg.Name)
 	for name, r := range c.courtesy {
 		switch {
-		case !now.Before(r.edge.courtesyUntil):
+		case !now.Before(r.courtesyUntil):
 			delete(c.courtesy, name)
 		case c.rings.Seated(name) && !slices.Contains(receivers, name):
 			receivers = append(receivers, name)

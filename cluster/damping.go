@@ -6,6 +6,14 @@ import (
 	"time"
 )
 
+// penalty is what wrong verdicts about a member cost those who would give the next one.
+type penalty struct {
+	wronged                  float64 // wrong verdicts, at wrongedAt
+	wrongedAt                time.Time
+	refutedEpoch, refutedSeq uint64 // the evidence that refuted the last of them
+	accusedSeq               uint64 // a verdict was wrong if the member sends a later heartbeat than this; 0: there is none
+}
+
 // accused notes a verdict about r, of whom known is the latest that this node knew before it. It was wrong if r goes on to send
 // heartbeats of later than now: that it sent more than the verdict rests on says little, as the dead do so too. All who listen to
 // r note it, whether the verdict or its refutation came first, so that all allow r the same; but once, not again when it is repeated,
@@ -16,7 +24,7 @@ func (c *core) accused(now time.Time, r *record, verdict, known claim) {
 	old = old || known.Seq > verdict.Seq && known.Seq-verdict.Seq > c.flapBeats(r)
 	same := r.wronged > 0 && now.Sub(r.wrongedAt) < c.cfg.StallAllowance
 	if !old && !same && r.accusedSeq == 0 {
-		r.accusedSeq = max(1, known.Seq+uint64(max(0, now.Sub(r.seen))/r.path.Every(c.cfg.Beat)))
+		r.touch().accusedSeq = max(1, known.Seq+uint64(max(0, now.Sub(r.seen))/r.path.Every(c.cfg.Beat)))
 	}
 }
 
@@ -36,9 +44,9 @@ func (c *core) survived(now time.Time, r *record) {
 // flapBeats is how many heartbeats r sends in flapTime.
 func (c *core) flapBeats(r *record) uint64 { return uint64(flapTime / r.path.Every(c.cfg.Beat)) }
 
-// wrongedBy is the number of wrong verdicts about r, each of which counts half after wrongHalfLife.
-func (r *record) wrongedBy(now time.Time) float64 {
-	return r.wronged * math.Exp2(-float64(max(0, now.Sub(r.wrongedAt)))/float64(wrongHalfLife))
+// wrongedBy is the number of wrong verdicts about the member, each of which counts half after wrongHalfLife.
+func (p *penalty) wrongedBy(now time.Time) float64 {
+	return p.wronged * math.Exp2(-float64(max(0, now.Sub(p.wrongedAt)))/float64(wrongHalfLife))
 }
 
 const (

@@ -86,7 +86,7 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	now := time.Now()
 	c, r := listener(t, now)
 	ask := func() (doubt float64) {
-		r.questions = fading{} // the pace is not what this is about
+		r.touch().questions = fading{} // the pace is not what this is about
 		c.inquire(now, r, false)
 		for range 5 {
 			now = now.Add(c.askEvery())

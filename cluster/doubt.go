@@ -143,10 +143,10 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 		return 0
 	}
 	if !c.packetsCross(r) {
-		if !r.edge.shutAt.After(r.inquiry.firstAsk) {
+		if !r.shutAt.After(r.inquiry.firstAsk) {
 			return 0
 		}
-		if r.edge.refused {
+		if r.refused {
 			return c.downPhi
 		}
 	}
@@ -170,7 +170,7 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 	if asked == 0 {
 		return 0
 	}
-	if !c.packetsCross(r) && r.edge.refused {
+	if !c.packetsCross(r) && r.refused {
 		return c.stallPhi
 	}
 	missing := r.path.Missing(r.seen, then)

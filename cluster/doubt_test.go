@@ -27,7 +27,7 @@ func TestDoubtsThatAStallExplains(t *testing.T) {
 				meet(t, c, begin, name, "10.0.0.2:7946", nil)
 			}
 			c.inquire(begin, x, true)
-			x.edge.crossedAt = begin
+			x.touch().crossedAt = begin
 			for at := time.Duration(0); at < allowed+100*time.Millisecond; at += time.Millisecond {
 				now := begin.Add(at)
 				for _, name := range others {

@@ -66,7 +66,7 @@ func (c *core) received(now time.Time, buf []byte) {
 func (c *core) sender(now time.Time, p *packet) *record {
 	r := c.members[p.From]
 	if r != nil {
-		r.edge.crossedAt = now
+		r.touch().crossedAt = now
 	}
 	switch {
 	case p.From == c.cfg.Name:
@@ -109,7 +109,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 				continue
 			}
 			cl.Age = 0
-			r := &record{claim: cl}
+			r := &record{claim: cl, near: &untouched}
 			c.members[cl.Name] = r
 			c.show(now, r, cl.reason())
 			r.since = now.Add(-age)
@@ -177,7 +177,7 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 // take makes a later claim about the present boot the latest. In a new epoch the member counts its heartbeats itself: what
 // was believed of them before may have been made up, and a verdict to be refuted by a heartbeat that never comes.
 func (r *record) take(cl claim) {
-	if cl.Epoch > r.Epoch {
+	if cl.Epoch > r.Epoch && r.accusedSeq > 0 {
 		r.accusedSeq = min(r.accusedSeq, max(1, cl.Seq))
 	}
 	r.claim = cl
@@ -356,9 +356,9 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	c.watchListing(now, r.gossipName)
 	c.unwatch(now, r)
 	c.endInquiry(r)
-	r.met, r.seen, r.upAt, r.wronged, r.refutedEpoch, r.refutedSeq, r.accusedSeq = time.Time{}, now, now, 0, 0, 0, 0
-	r.unheard, r.apart, r.called, r.questions = false, false, 0, fading{}
-	r.suspicion = suspicion{}
+	r.met, r.seen, r.upAt = time.Time{}, now, now
+	r.unheard, r.apart = false, false
+	r.renew()
 	r.path, r.edge = r.path.Renew(c.fresh), edge{}
 	r.shown = StateUnknown
 	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}

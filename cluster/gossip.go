@@ -62,7 +62,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	}
 	if m.Boot == 0 { // still joining
 		if r := c.members[name]; r != nil {
-			r.successor = now
+			r.touch().successor = now
 		}
 		return
 	}
@@ -72,7 +72,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	}
 	switch {
 	case r == nil:
-		r = &record{claim: claim{Name: name, Boot: m.Boot, State: StateUp}}
+		r = &record{claim: claim{Name: name, Boot: m.Boot, State: StateUp}, near: &untouched}
 		c.members[name] = r
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonJoined)
@@ -154,7 +154,7 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 		return
 	}
 	if r == nil {
-		r = &record{claim: claim{Name: g.name}, plain: true}
+		r = &record{claim: claim{Name: g.name}, plain: true, near: &untouched}
 		c.members[g.name] = r
 	}
 	reason := ReasonJoined
@@ -228,18 +228,17 @@ func (c *core) mourns(r *record) bool {
 // or memberlist does not hold r for alive, and there was time for a denial, by r or anybody, since the last sign of life and since
 // others heard this node and it them.
 func (c *core) nobodyElseKnows(now time.Time, r *record) bool {
-	e := &r.edge
 	if c.isolated {
 		return false
 	}
-	if e.refused && e.shutAt.After(r.seen) && e.shutAt.After(e.lastHeard) {
+	if r.refused && r.shutAt.After(r.seen) && r.shutAt.After(r.edge.lastHeard) {
 		return true
 	}
 	if c.lost[r.Name] == nil && r.gossipName != "" {
 		return false
 	}
 	since := r.seen
-	for _, t := range []time.Time{r.lostAt, e.lastHeard, c.connected, r.inquiry.firstAsk} {
+	for _, t := range []time.Time{r.lostAt, r.edge.lastHeard, c.connected, r.inquiry.firstAsk} {
 		if t.After(since) {
 			since = t
 		}

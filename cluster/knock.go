@@ -44,11 +44,10 @@ func (c *core) knockTime() time.Duration { return max(c.cfg.StallAllowance, 100*
 
 // knock asks for a knock at r, unless there was one lately.
 func (c *core) knock(now time.Time, r *record) {
-	e := &r.edge
-	if now.Sub(e.knockAt) < knockEvery || c.knocks >= mostKnocks || r.Addr == "" {
+	if now.Sub(r.knockAt) < knockEvery || c.knocks >= mostKnocks || r.Addr == "" {
 		return
 	}
-	e.knockAt = now
+	r.touch().knockAt = now
 	c.knocks++
 	c.out.knocks = append(c.out.knocks, knocking{r.Name, r.Addr, r.Boot})
 }
@@ -61,9 +60,10 @@ func (c *core) knockEnded(now time.Time, k knocked) {
 		return
 	}
 	if k.open {
-		r.edge.streamAt, r.edge.refused = now, false
+		r.edge.streamAt, r.touch().refused = now, false
 	} else {
-		r.edge.shutAt, r.edge.refused = now, k.refused
+		n := r.touch()
+		n.shutAt, n.refused = now, k.refused
 	}
 	if k.refused && c.isolated {
 		c.setApart(now, r, ReasonRefused)
@@ -75,7 +75,7 @@ func (c *core) knockEnded(now time.Time, k knocked) {
 
 // heardSinceUp tells whether a packet of r came since it is up, under whatever boot: if none did, silence is nothing new.
 func (c *core) heardSinceUp(r *record) bool {
-	return !r.edge.lastHeard.Before(r.upAt) || !r.edge.crossedAt.Before(r.upAt)
+	return !r.edge.lastHeard.Before(r.upAt) || !r.crossedAt.Before(r.upAt)
 }
 
 // packetsCross tells whether packets of r reached anybody who looks into its silence: then silence is news.
@@ -104,7 +104,10 @@ func (c *core) unhear(now time.Time, r *record) {
 
 // packetFrom notes that a packet of r came, whatever is in it.
 func (c *core) packetFrom(now time.Time, r *record) {
-	r.edge.lastHeard, r.called = now, 0
+	r.edge.lastHeard = now
+	if r.called > 0 {
+		r.called = 0
+	}
 	if in := r.inquiry; in != nil && in.asked > 0 && !c.isolated {
 		c.room.answered(now, now.Sub(in.firstAsk) > c.replyTime(r))
 	}

@@ -224,6 +224,10 @@ func (n *node) clone() *node {
 			p := *r.path
 			r.path = &p
 		}
+		if r.near != &untouched {
+			n := *r.near
+			r.near = &n
+		}
 		if r.inquiry != nil {
 			in := *r.inquiry
 			in.opinions = map[string]*opinion{}

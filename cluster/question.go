@@ -85,7 +85,7 @@ func (c *core) ask(now time.Time, r *record) {
 	if len(in.times) < mostTimes {
 		in.times = append(in.times, now)
 	}
-	r.questions.add(now)
+	r.touch().questions.add(now)
 	in.askAt = now.Add(c.pace(now, r))
 	question := c.question(now, r)
 	question.Doubt = hundredths(c.doubt(now, r))
@@ -116,7 +116,7 @@ func (c *core) bySilence(now time.Time) iter.Seq[*record] {
 
 // question asks r itself whether it is there, and returns what it said.
 func (c *core) question(now time.Time, r *record) ask {
-	r.askedAt = now
+	r.touch().askedAt = now
 	q := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen)), Awaits: c.awaits(r)}
 	c.send(r, &packet{Asks: []ask{q}})
 	c.count.send("ask")

@@ -34,7 +34,9 @@ func (c *core) beginRoll(now time.Time) {
 	}
 	c.roll = roll{on: true, since: now, at: now}
 	for _, m := range c.members {
-		m.called = 0
+		if m.called > 0 {
+			m.called = 0
+		}
 	}
 }
 
@@ -80,7 +82,7 @@ func (c *core) callRoll(now time.Time) time.Time {
 		if now.Sub(m.askedAt) >= c.askEvery() {
 			c.question(now, m)
 		}
-		m.called++
+		m.touch().called++
 	}
 	r.at = now.Add(rollEvery)
 	if len(r.names) == 0 { // another round, unless this one called nobody while others are heard

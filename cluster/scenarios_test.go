@@ -39,6 +39,9 @@ func TestScenarios(t *testing.T) {
 			}
 			script, want, _ := strings.Cut(string(text), line)
 			got, err := play(script)
+			if untouched != (near{}) {
+				t.Fatalf("somebody wrote to what all others share: %+v", untouched)
+			}
 			if err != nil {
 				t.Fatalf("%s: %v", file, err)
 			}

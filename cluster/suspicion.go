@@ -20,7 +20,7 @@ const suspicionMemory = 5 * time.Minute
 
 // suspect shows r as suspect, for a reason that there is now.
 func (c *core) suspect(now time.Time, r *record, reason string) {
-	s := &r.suspicion
+	s := &r.touch().suspicion
 	if !s.shown {
 		s.again = !s.ended.IsZero() && now.Sub(s.ended) < suspicionMemory
 	}
@@ -47,12 +47,16 @@ func (c *core) trust(now time.Time, r *record) {
 }
 
 // confirm ends it by something worse, which is no false alarm to be remembered: after an outage a member is up when it is back.
-func (s *suspicion) confirm() { s.shown, s.deaf = false, false }
+func (s *suspicion) confirm() {
+	if s.shown || s.deaf {
+		s.shown, s.deaf = false, false
+	}
+}
 
 // end shows the member as suspect no more: it is heard again, or not heard here any more.
 func (s *suspicion) end(now time.Time) {
 	if s.shown {
 		s.ended = now
 	}
-	s.shown, s.deaf = false, false
+	s.confirm()
 }
