@@ -43,11 +43,10 @@ type core struct {
 	left       bool   // it said goodbye,
 	death      string // or where this is not empty, of what it died
 
-	members  map[string]*record // the others, by name
-	byGossip map[string]*record // the same, by their present name in memberlist
-	gone     map[string]*record // those of them that subscribers know to be down or to have left
-	atSeed   map[string]*record // who came last to the address of each seed; nil: nobody so far
-	lost     map[string]*record // those that memberlist holds for dead, whatever they are here
+	members map[string]*record // the others, by name
+	gone    map[string]*record // those of them that subscribers know to be down or to have left
+	atSeed  map[string]*record // who came last to the address of each seed; nil: nobody so far
+	lost    map[string]*record // those that memberlist holds for dead, whatever they are here
 
 	// Boots that this node has heard from and does not know, see missing.go.
 	missed    map[string]*missed
@@ -57,8 +56,7 @@ type core struct {
 	// What memberlist lists, see departed.go: processes of members, by their names there.
 	listed    map[string]*listing
 	departing map[string]*departing
-	latest    map[string]string // of each name the process that was started last
-	buryAt    time.Time         // the next look
+	buryAt    time.Time // the next look
 
 	most      int               // the most members that were up at a time
 	horizon   time.Time         // who went before was forgotten for want of room, see boundGone
@@ -138,6 +136,7 @@ type record struct {
 	claim             // the latest claim: who it is, which boot, what evidence, up, down or left
 	plain      bool   // runs memberlist alone: no boot, judged by memberlist
 	gossipName string // its name in memberlist; empty where memberlist does not know it
+	listed     bool   // memberlist lists it under that name, in this boot and at this address
 	tags       map[string]string
 	health     Health
 
@@ -178,10 +177,10 @@ func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *
 	c := &core{
 		cfg: cfg, log: cfg.log, count: count, fresh: estimator(cfg), publish: publish, dice: dice,
 		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
-		members: map[string]*record{}, byGossip: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
+		members: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		missed: map[string]*missed{},
 		lost:   map[string]*record{}, forgotten: map[string]burial{},
-		listed: map[string]*listing{}, departing: map[string]*departing{}, latest: map[string]string{},
+		listed: map[string]*listing{}, departing: map[string]*departing{},
 		who: newProcesses(), seedNames: map[string]string{}, twins: map[string]twins{},
 		rings: ring.New(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
@@ -332,9 +331,8 @@ func (c *core) tidy(now time.Time) {
 func (c *core) forget(now time.Time, name string) {
 	r := c.members[name]
 	c.forgotten[name] = burial{r.Boot, now}
-	c.watchListing(now, r.gossipName)
+	c.unlink(now, r)
 	c.unwatch(now, r)
-	delete(c.byGossip, r.gossipName)
 	delete(c.members, name)
 	c.who.forget(name, r.gossipName)
 	delete(c.gone, name)
@@ -349,6 +347,16 @@ func (c *core) forget(now time.Time, name string) {
 	}
 	c.rings.Unseat(name)
 	c.stale = true
+}
+
+// byGossip is the member whose present process has that name in memberlist; nil: none.
+func (c *core) byGossip(process string) *record {
+	for _, name := range [...]string{memberName(process), process} { // plain members have no other name there
+		if r := c.members[name]; r != nil && r.gossipName == process {
+			return r
+		}
+	}
+	return nil
 }
 
 // displace has the next regraph look at a member's place.

@@ -63,25 +63,60 @@ const (
 
 // list notes that memberlist lists a process.
 func (c *core) list(now time.Time, g gossipMember, boot uint64) {
-	l := c.listed[g.name]
-	if l == nil {
-		l = &listing{since: now}
-		c.listed[g.name] = l
+	before := c.latest(memberName(g.name), g.name)
+	if c.byGossip(g.name) == nil || c.listing(g.name) == nil || c.listed[g.name] != nil {
+		l := c.listed[g.name]
+		if l == nil {
+			l = &listing{since: now}
+			c.listed[g.name] = l
+		}
+		l.boot, l.addr = boot, g.addr
 	}
-	l.boot, l.addr = boot, g.addr
-	name := memberName(g.name)
-	if before := c.latest[name]; before == "" || started(before) <= started(g.name) {
+	if before == "" || started(before) <= started(g.name) {
 		c.outdo(now, before, g.name)
-		c.latest[name] = g.name
 	} else {
 		c.outdo(now, g.name, before)
 	}
 	c.watchListing(now, g.name)
 }
 
+// listing is what memberlist lists a process with; nil: it does not. The present processes of members are listed as these are known.
+func (c *core) listing(process string) *listing {
+	if l := c.listed[process]; l != nil {
+		return l
+	}
+	if r := c.byGossip(process); r != nil && r.listed {
+		return &listing{boot: r.Boot, addr: r.Addr}
+	}
+	return nil
+}
+
+// unlink notes that the process of r is not r's any more, and what memberlist lists it with.
+func (c *core) unlink(now time.Time, r *record) {
+	if r.listed {
+		r.listed = false
+		c.listed[r.gossipName] = &listing{boot: r.Boot, addr: r.Addr}
+	}
+	c.watchListing(now, r.gossipName)
+}
+
+// latest is which other process of a name that memberlist lists was started last; empty: there is none.
+func (c *core) latest(name, but string) (latest string) {
+	if r := c.members[name]; r != nil && r.listed && r.gossipName != but {
+		latest = r.gossipName
+	}
+	for process := range c.listed {
+		if process != but && memberName(process) == name &&
+			(latest == "" || cmp.Or(cmp.Compare(started(process), started(latest)), strings.Compare(process, latest)) > 0) {
+			latest = process
+		}
+	}
+	return latest
+}
+
 // outdo notes that of two processes of one name the later one has the address of the other: it is over.
 func (c *core) outdo(now time.Time, earlier, later string) {
-	e, l := c.listed[earlier], c.listed[later]
+	e, l := c.listing(earlier), c.listing(later)
 	if e != nil && l != nil && e != l && e.addr == l.addr {
 		e.outdone = true
 		c.watchListing(now, earlier)
@@ -91,8 +126,8 @@ func (c *core) outdo(now time.Time, earlier, later string) {
 // unlist notes that memberlist holds a process for dead, or for one that left.
 func (c *core) unlist(now time.Time, process string) {
 	delete(c.listed, process)
-	if name := memberName(process); c.latest[name] == process {
-		delete(c.latest, name)
+	if r := c.byGossip(process); r != nil {
+		r.listed = false
 	}
 	if o := c.departing[process]; o != nil {
 		o.at = now
@@ -101,7 +136,7 @@ func (c *core) unlist(now time.Time, process string) {
 
 // watchListing has bury look at a process.
 func (c *core) watchListing(now time.Time, process string) {
-	if c.listed[process] != nil && c.departing[process] == nil {
+	if c.departing[process] == nil && c.listing(process) != nil {
 		c.departing[process] = &departing{since: now}
 	}
 }
@@ -128,7 +163,7 @@ func (c *core) bury(now time.Time) {
 		c.out.departed = append(c.out.departed, d)
 	}
 	for process, o := range inOrder(c.departing) {
-		l := c.listed[process]
+		l := c.listing(process)
 		if l == nil {
 			if now.Sub(o.at) >= time.Minute { // not to begin anew with each that comes back
 				delete(c.departing, process)

@@ -29,8 +29,8 @@ func TestTheGoneAreBounded(t *testing.T) {
 		c.wake(now)
 	}
 	for what, size := range map[string]int{
-		"members": len(c.members), "gone": len(c.gone), "forgotten": len(c.forgotten), "lost": len(c.lost), "by name in memberlist": len(c.byGossip),
-		"listed": len(c.listed), "departing": len(c.departing), "latest": len(c.latest),
+		"members": len(c.members), "gone": len(c.gone), "forgotten": len(c.forgotten), "lost": len(c.lost),
+		"listed": len(c.listed), "departing": len(c.departing),
 	} {
 		if size > fewestGone {
 			t.Errorf("%s: %d are kept of %d, want at most %d", what, size, many, fewestGone)

@@ -353,7 +353,7 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 		c.publish(r.Name, e)
 		c.log.Info("member restarted", "member", r.Name, "old", r.Boot, "new", boot)
 	}
-	c.watchListing(now, r.gossipName)
+	c.unlink(now, r)
 	c.unwatch(now, r)
 	c.endInquiry(r)
 	r.met, r.seen, r.upAt = time.Time{}, now, now

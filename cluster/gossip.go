@@ -104,10 +104,14 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 // introduce takes what only memberlist brings: where a member is, and its tags.
 func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 	before := r.gossipName
-	delete(c.byGossip, before)
-	c.watchListing(now, before)
-	c.byGossip[g.name] = r
+	if before != g.name {
+		c.unlink(now, r)
+	}
 	r.gossipName, r.Addr, r.tags, r.health = g.name, g.addr, m.Tags, min(m.Health, HealthWedged)
+	if !r.plain {
+		r.listed = true
+		delete(c.listed, g.name)
+	}
 	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)
 	if r.met.IsZero() {
@@ -123,7 +127,7 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		c.atSeed[g.addr], c.seedNames[g.addr] = r, r.Name
 	}
 	if c.transportKnows(r) {
-		if old := c.listed[before]; before != g.name && old != nil && old.boot < m.Boot {
+		if old := c.listing(before); before != g.name && old != nil && old.boot < m.Boot {
 			c.who.replaced(now, before)
 		}
 		c.who.introduce(before, g.name, c.over(r))
@@ -171,7 +175,7 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 func (c *core) gossipDead(now time.Time, name string) {
 	delete(c.namesakes, name)
 	c.unlist(now, name)
-	r := c.byGossip[name]
+	r := c.byGossip(name)
 	if r == nil || c.left {
 		return
 	}
@@ -271,7 +275,7 @@ func (c *core) hint(now time.Time, r *record) {
 
 // gossipAck acts on an acknowledged probe of memberlist's: a sign of life with a round-trip time.
 func (c *core) gossipAck(now time.Time, a gossipAck) {
-	r := c.byGossip[a.name]
+	r := c.byGossip(a.name)
 	if r == nil {
 		return
 	}

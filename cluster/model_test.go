@@ -255,7 +255,7 @@ func (n *node) clone() *node {
 		o := *o
 		c.owed[name] = &o
 	}
-	c.byGossip, c.inquiries, c.gone, c.watching = mine(n.byGossip), mine(n.inquiries), mine(n.gone), mine(n.watching)
+	c.inquiries, c.gone, c.watching = mine(n.inquiries), mine(n.gone), mine(n.watching)
 	c.atSeed, c.courtesy = mine(n.atSeed), mine(n.courtesy)
 	all := func(of []*record) (mine []*record) {
 		for _, r := range of {

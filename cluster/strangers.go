@@ -323,7 +323,7 @@ func (n *Node) merging(nodes []*memberlist.Node) error {
 			continue
 		}
 		m, err := decodeMeta(unsealed(o.Meta))
-		if r := c.members[memberName(o.Name)]; o.Name == c.gossipName || c.byGossip[o.Name] != nil || err == nil && r != nil && r.Boot == m.Boot {
+		if r := c.members[memberName(o.Name)]; o.Name == c.gossipName || c.byGossip(o.Name) != nil || err == nil && r != nil && r.Boot == m.Boot {
 			return nil
 		}
 		if err == nil && m.Boot == 0 {
