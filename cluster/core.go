@@ -146,7 +146,6 @@ type record struct {
 	met     time.Time  // when memberlist brought it, in this boot
 	seen    time.Time  // when it last lived, by anybody's evidence
 	upAt    time.Time  // since when it is up here, in this boot
-	lostAt  time.Time  // since when memberlist holds r for dead while this node was not cut off; zero: it does not, see core.lost
 	unheard bool       // only streams reach it: see knock.go
 	apart   bool       // shown as down for an isolation of this node, and up as far as is known: see isolation.go
 	path    *path.Path // of heartbeats between this node and r; nil: there were none
@@ -166,10 +165,9 @@ const (
 	leastDownPhi = 4
 )
 
-// edge is when a member was last heard, by whatever way.
+// edge is when a packet of a member itself was last heard, and how long the way is.
 type edge struct {
 	lastHeard time.Time // the last packet of the member itself
-	streamAt  time.Time // when a stream last crossed
 	rtt       time.Duration
 }
 

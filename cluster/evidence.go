@@ -99,7 +99,7 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		return
 	}
 	if r := c.members[p.From]; r != nil && r.Boot == p.Boot {
-		r.edge.streamAt = now
+		c.streamCrosses(now, r)
 	}
 	for _, cl := range p.Claims {
 		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {

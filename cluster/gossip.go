@@ -112,7 +112,6 @@ func (c *core) introduce(now time.Time, r *record, g gossipMember, m meta) {
 		r.listed = true
 		delete(c.listed, g.name)
 	}
-	r.lostAt = time.Time{}
 	delete(c.lost, r.Name)
 	if r.met.IsZero() {
 		r.met = now
@@ -180,7 +179,7 @@ func (c *core) gossipDead(now time.Time, name string) {
 		return
 	}
 	c.lost[r.Name] = r // memberlist does not say so twice
-	r.lostAt = now
+	r.touch().lostAt = now
 	switch {
 	case r.State != StateUp || c.judged(r) && c.cutOff(now, r):
 	case !c.judged(r):
@@ -206,8 +205,8 @@ func (c *core) tidyLost(now time.Time) {
 			delete(c.lost, name)
 		case c.left:
 		case c.judged(r) && (r.State != StateUp || c.cutOff(now, r)):
-			r.lostAt = now
-		case c.judged(r) && (held >= rejoinTime || r.unheard && now.Sub(r.edge.streamAt) >= denialTime):
+			r.touch().lostAt = now
+		case c.judged(r) && (held >= rejoinTime || r.unheard && now.Sub(r.streamAt) >= denialTime):
 			c.condemn(now, r, ReasonMemberlist)
 		case c.judged(r) || r.State != StateUp || r.path.Watched() || r.inquiry != nil || now.Sub(r.seen) < denialTime:
 		case held >= denialTime && c.mourns(r) || held >= 3*denialTime && now.Sub(r.seen) >= 3*denialTime:
@@ -316,7 +315,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 // acked notes an acknowledged probe: r lives, whatever memberlist still says of it.
 func (c *core) acked(now time.Time, r *record) {
 	if c.lost[r.Name] != nil {
-		r.lostAt = now
+		r.touch().lostAt = now
 	}
 	c.echoed = now.Add(-r.edge.rtt)
 	c.packetFrom(now, r)

@@ -142,7 +142,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	}
 	if !c.packetsCross(r) && c.unanswered(now, r) > 0 {
 		c.knock(now, r)
-		if r.edge.streamAt.After(in.firstAsk) && c.unanswered(now, r) >= fewestPaths {
+		if r.streamAt.After(in.firstAsk) && c.unanswered(now, r) >= fewestPaths {
 			c.unhear(now, r)
 			return time.Time{}
 		}

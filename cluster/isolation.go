@@ -123,7 +123,7 @@ func (c *core) reconnect(now time.Time, by *record) {
 		c.signOfLife(r, now)
 	}
 	for _, r := range c.lost { // what memberlist said meanwhile is weighed anew
-		r.lostAt = now
+		r.touch().lostAt = now
 	}
 }
 
@@ -156,7 +156,7 @@ func (c *core) tidyIsolation(now time.Time) {
 		return
 	}
 	for _, r := range inOrder(c.members) {
-		reached := r.edge.streamAt.After(c.isolatedAt) && c.lost[r.Name] == nil
+		reached := r.streamAt.After(c.isolatedAt) && c.lost[r.Name] == nil
 		if !reached {
 			c.setApart(now, r, ReasonIsolated)
 		}

@@ -60,7 +60,8 @@ func (c *core) knockEnded(now time.Time, k knocked) {
 		return
 	}
 	if k.open {
-		r.edge.streamAt, r.touch().refused = now, false
+		n := r.touch()
+		n.streamAt, n.refused = now, false
 	} else {
 		n := r.touch()
 		n.shutAt, n.refused = now, k.refused
@@ -70,6 +71,13 @@ func (c *core) knockEnded(now time.Time, k knocked) {
 	}
 	if r.inquiry != nil {
 		c.pursue(now, r)
+	}
+}
+
+// streamCrosses notes that a stream of r crossed, where anybody would ask.
+func (c *core) streamCrosses(now time.Time, r *record) {
+	if r.inquiry != nil || r.unheard || c.isolated || len(c.twins) > 0 {
+		r.touch().streamAt = now
 	}
 }
 

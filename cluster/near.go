@@ -7,9 +7,11 @@ import "time"
 type near struct {
 	courtesyUntil time.Time // it observes this node by its own reckoning, and gets heartbeats until then
 	successor     time.Time // when another process began to join under its name
+	lostAt        time.Time // since when memberlist holds it for dead while this node was not cut off: see core.lost
 
 	// What crosses the way to it at all: see knock.go.
 	crossedAt time.Time // the last packet under the member's name, in whatever boot
+	streamAt  time.Time // when a stream last crossed, where that is of interest: see streamCrosses
 	knockAt   time.Time // the last knock
 	shutAt    time.Time // when a knock was last in vain
 	refused   bool      // it was refused
@@ -35,7 +37,7 @@ func (r *record) touch() *near {
 
 // renew forgets all of it for the next process of r, but when r was asked, and that it has a successor.
 func (r *record) renew() {
-	kept := near{askedAt: r.askedAt, successor: r.successor}
+	kept := near{askedAt: r.askedAt, successor: r.successor, lostAt: r.lostAt}
 	r.near = &untouched
 	if kept != untouched {
 		*r.touch() = kept

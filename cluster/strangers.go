@@ -389,7 +389,7 @@ func (c *core) tidyTwins(now time.Time) {
 		held := now.Sub(t.since)
 		there := func(r *record) bool { return c.members[r.Name] == r && r.Addr == addr && r.State == StateUp }
 		heard := func(r *record) bool {
-			return r.Addr == addr && (r.edge.lastHeard.Sub(t.since) > time.Second || r.edge.streamAt.Sub(t.since) > time.Second)
+			return r.Addr == addr && (r.edge.lastHeard.Sub(t.since) > time.Second || r.streamAt.Sub(t.since) > time.Second)
 		}
 		name, both := c.cfg.Name, false
 		switch {
