@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/path"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // awaits returns how many heartbeats of r after the latest known one the next that comes here is due; 0: none come.
@@ -25,7 +27,7 @@ func (c *core) beat(now time.Time) {
 		return
 	}
 	r := c.members[t.To]
-	if r == nil || r.State == StateLeft {
+	if r == nil || r.State == claim.Left {
 		return
 	}
 	if t.Last {
@@ -37,13 +39,13 @@ func (c *core) beat(now time.Time) {
 // sendBeat sends a heartbeat numbered seq to r, and promises the next one within so many turns; 0: there will be none.
 func (c *core) sendBeat(now time.Time, r *record, turns int) {
 	number, echo, hold := c.pathTo(r).Send(now)
-	b := &beat{
+	b := &wire.Beat{
 		Epoch: c.epoch, Seq: c.seq, Edge: number, EchoEdge: echo, EchoHold: micros(hold),
 		Interval: micros(time.Duration(turns) * c.cfg.Beat), Every: micros(c.cfg.Beat),
 		Mutual: slices.Contains(c.observers, r), // the relation is symmetric
 		Deaf:   c.isolated,
 	}
-	c.send(r, &packet{Beat: b})
+	c.send(r, &wire.Packet{Beat: b})
 	c.count.send("beat")
 }
 
@@ -56,8 +58,8 @@ func (c *core) pathTo(r *record) *path.Path {
 }
 
 // heartbeat acts on a heartbeat of r.
-func (c *core) heartbeat(now time.Time, r *record, b *beat) {
-	if b.Epoch > maxEpoch {
+func (c *core) heartbeat(now time.Time, r *record, b *wire.Beat) {
+	if b.Epoch > claim.MaxEpoch {
 		c.count.drop(dropEpoch)
 		return
 	}
@@ -65,11 +67,11 @@ func (c *core) heartbeat(now time.Time, r *record, b *beat) {
 		Epoch: b.Epoch, Seq: b.Seq, Edge: b.Edge, Interval: duration(b.Interval), Every: duration(b.Every),
 		EchoEdge: b.EchoEdge, EchoHold: duration(b.EchoHold),
 	}
-	if verdict := r.path.Check(now, h, minBeat); verdict != path.Plausible {
+	if verdict := r.path.Check(now, h, wire.MinBeat); verdict != path.Plausible {
 		c.count.drop([...]string{path.Replayed: dropReplay, path.Jumped: dropSeq, path.Misled: dropEdge}[verdict])
 		return
 	}
-	wasDown := r.State == StateDown
+	wasDown := r.State == claim.Down
 	news := c.heard(now, r, b.Epoch, b.Seq)
 	if news {
 		c.signOfLife(r, now)
@@ -140,4 +142,4 @@ func duration(micros uint64) time.Duration {
 }
 
 // maxInterval is the longest interval that a heartbeat can promise: the longest Beat for the most observers.
-const maxInterval = maxBeat * maxObservers
+const maxInterval = wire.MaxBeat * maxObservers

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/path"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Whoever takes over a dead member's address gets its heartbeats for a while too, under numbers of another edge: nothing was lost
@@ -13,13 +14,13 @@ func TestHeartbeatsForAnotherMember(t *testing.T) {
 	now := time.Now()
 	c, r := listener(t, now)
 	for i := range uint64(20) {
-		other := beat{Seq: 1001 + 2*i, Edge: 500 + i, Interval: micros(time.Second), Every: micros(DefaultBeat)}
+		other := wire.Beat{Seq: 1001 + 2*i, Edge: 500 + i, Interval: micros(time.Second), Every: micros(DefaultBeat)}
 		own := other
 		own.Seq, own.Edge = other.Seq+1, 1+i
 		c.heartbeat(now.Add(time.Duration(2*i)*time.Second/2), r, &other)
 		c.heartbeat(now.Add(time.Duration(2*i+1)*time.Second/2), r, &own)
 	}
-	c.heartbeat(now.Add(20*time.Second), r, &beat{Seq: 1041, Edge: 520}) // it was dismissed
+	c.heartbeat(now.Add(20*time.Second), r, &wire.Beat{Seq: 1041, Edge: 520}) // it was dismissed
 	if loss := r.path.Loss(now); loss > path.PriorLoss || r.path.Status().Edge != 20 || !r.path.Watched() {
 		t.Errorf("loss %.2f, last heartbeat of the edge %d, watched: %v; want none, 20 and true", loss, r.path.Status().Edge, r.path.Watched())
 	}
@@ -32,7 +33,7 @@ func TestHeartbeatsForAnotherMember(t *testing.T) {
 func TestLastHeartbeatEndsDeafness(t *testing.T) {
 	now := time.Now()
 	c, r := listener(t, now)
-	for i, b := range []beat{
+	for i, b := range []wire.Beat{
 		{Seq: 1001, Edge: 1, Deaf: true},
 		{Seq: 1002, Edge: 2, Deaf: true, Interval: 500_000},
 		{Seq: 1003, Edge: 3, Deaf: true},
@@ -51,11 +52,11 @@ func TestLastHeartbeatEndsDeafness(t *testing.T) {
 // A machine that slept for a day, a laptop or a paused virtual one, finds the heartbeats of the others numbered hundreds of thousands later,
 // while its own monotonic clock, which stood still, explains none of that. It believes the second one; a single one it does not.
 func TestHearingAfterTheMachineSlept(t *testing.T) {
-	for _, every := range []time.Duration{minBeat, DefaultBeat} {
+	for _, every := range []time.Duration{wire.MinBeat, DefaultBeat} {
 		now := time.Now()
 		c, r := listener(t, now)
 		turns := uint64(8)
-		b := beat{Seq: 2000, Edge: 10, Interval: micros(time.Duration(turns) * every), Every: micros(every)}
+		b := wire.Beat{Seq: 2000, Edge: 10, Interval: micros(time.Duration(turns) * every), Every: micros(every)}
 		next := func(slept uint64) {
 			now = now.Add(time.Duration(turns) * every)
 			b.Seq, b.Edge = b.Seq+(1+slept)*turns, b.Edge+1+slept
@@ -87,7 +88,7 @@ func TestPathAfterTheMachineSlept(t *testing.T) {
 		for _, after := range []float64{0.1, 1, 1.7} { // from the last heartbeat to the next, by the clock that slept between
 			now := time.Now()
 			c, r := listener(t, now)
-			b := beat{Seq: 2000, Edge: 10, Interval: 500_000, Every: 125_000}
+			b := wire.Beat{Seq: 2000, Edge: 10, Interval: 500_000, Every: 125_000}
 			next := func(n uint64, intervals float64) {
 				now = now.Add(time.Duration(intervals * float64(500*time.Millisecond)))
 				b.Seq, b.Edge = b.Seq+4*n, b.Edge+n
@@ -115,7 +116,7 @@ func TestPromiseOfASoonerHeartbeat(t *testing.T) {
 	silence := func(rounds ...uint64) (phi float64) {
 		now := time.Now()
 		c, r := listener(t, now)
-		b := beat{Seq: 2000, Edge: 10, Every: 125_000}
+		b := wire.Beat{Seq: 2000, Edge: 10, Every: 125_000}
 		for _, turns := range rounds {
 			for range 2000 {
 				b.Seq, b.Edge, b.Interval = b.Seq+turns, b.Edge+1, turns*125_000

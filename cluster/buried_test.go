@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // bury has memberlist say that a member is dead, others show that they have heard this node since, and the time for a denial pass.
@@ -47,12 +49,12 @@ func TestMemberlistsWordIsASecondOpinion(t *testing.T) {
 					x.inquiry.asked, x.inquiry.times = 0, nil // as if it had asked just now
 				}
 				if story.doubted {
-					c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
+					c.asked(now, y, wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 				}
 				c.heldUp(now)
 				c.wake(now)
 			}
-			if x.State != story.want {
+			if State(x.State) != story.want {
 				t.Errorf("x is %v, want %v", x.State, story.want)
 			}
 		})

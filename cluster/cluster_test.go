@@ -17,6 +17,8 @@ import (
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/clustertest"
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 func TestMembersFindEachOther(t *testing.T) {
@@ -351,8 +353,8 @@ func TestNameIsHeldByOneOfTwoWithOneBoot(t *testing.T) {
 		w.startAll(4)
 		x := w.start("x", "10.0.1.1:7946").Self()
 		time.Sleep(time.Second)
-		ahead := cluster.Claim{Name: "x", Boot: x.Boot + uint64(time.Hour.Microseconds()), State: cluster.StateDown}
-		w.stranger().send(w.nodes["x"], &cluster.Packet{From: "n00", Boot: w.nodes["n00"].Self().Boot, Claims: []cluster.Claim{ahead}})
+		ahead := claim.Claim{Name: "x", Boot: x.Boot + uint64(time.Hour.Microseconds()), State: claim.Down}
+		w.stranger().send(w.nodes["x"], &wire.Packet{From: "n00", Boot: w.nodes["n00"].Self().Boot, Claims: []claim.Claim{ahead}})
 		time.Sleep(5 * time.Second)
 		w.crash("x")
 		one := []string{"10.0.0.1:7946", "10.0.0.2:7946", "10.0.1.2:7946"}

@@ -10,11 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Defaults of Config, and the limits that Join checks.
@@ -29,13 +29,11 @@ const (
 	// DefaultIsolatedDownAfter is the IsolatedDownAfter that zero means.
 	DefaultIsolatedDownAfter = 30 * time.Second
 
-	minBeat, maxBeat             = 5 * time.Millisecond, 10 * time.Second
 	minStall, maxStall           = time.Millisecond, time.Minute
 	minFalseAlarm, maxFalseAlarm = time.Minute, 100 * 365 * 24 * time.Hour
 	minForget, maxForget         = time.Minute, 10 * 365 * 24 * time.Hour
 	minObservers, maxObservers   = 2, 64
 	minIsolated, maxIsolated     = time.Second, 30 * 24 * time.Hour
-	maxName                      = 128
 	maxExpect                    = 10_000
 )
 
@@ -177,12 +175,12 @@ func (c Config) prepare() (*prepared, error) {
 		if err != nil {
 			bad("Name", "empty, and the host name is not known: %w", err)
 		} else if host == "" {
-			bad("Name", "empty, and so is the host name: set a name of 1 to %d bytes", maxName)
+			bad("Name", "empty, and so is the host name: set a name of 1 to %d bytes", wire.MaxName)
 		}
 		p.Name = host
 	}
 	if p.Name != "" {
-		if reason := badName(p.Name); reason != "" {
+		if reason := wire.BadName(p.Name); reason != "" {
 			bad("Name", "%q %s", p.Name, reason)
 		}
 	}
@@ -195,7 +193,7 @@ func (c Config) prepare() (*prepared, error) {
 			bad(field, "%v is out of range: want %v to %v (zero means %v)", *d, low, high, def)
 		}
 	}
-	duration("Beat", &p.Beat, DefaultBeat, minBeat, maxBeat)
+	duration("Beat", &p.Beat, DefaultBeat, wire.MinBeat, wire.MaxBeat)
 	duration("StallAllowance", &p.StallAllowance, DefaultStallAllowance, minStall, maxStall)
 	duration("FalseAlarmEvery", &p.FalseAlarmEvery, DefaultFalseAlarmEvery, minFalseAlarm, maxFalseAlarm)
 	duration("ForgetAfter", &p.ForgetAfter, DefaultForgetAfter, minForget, maxForget)
@@ -261,22 +259,6 @@ type refused struct{ error }
 
 func (r refused) Unwrap() error        { return r.error }
 func (r refused) Is(target error) bool { return target == ErrConfig }
-
-// badName says what is wrong with a member name, or "".
-func badName(name string) string {
-	switch {
-	case len(name) > maxName:
-		return fmt.Sprintf("is %d bytes long: want 1 to %d", len(name), maxName)
-	case !utf8.ValidString(name):
-		return "is not valid UTF-8"
-	}
-	for _, r := range name {
-		if !unicode.IsPrint(r) || r == ' ' {
-			return fmt.Sprintf("holds %q: want printable characters and no spaces", r)
-		}
-	}
-	return ""
-}
 
 func parseHostPort(s string) (hostPort, error) {
 	host, port, err := net.SplitHostPort(s)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 func TestConfigDefaults(t *testing.T) {
@@ -92,7 +94,7 @@ func TestTagsUpToTheLastByte(t *testing.T) {
 		fits = n
 	}
 	buf, err := encodeMeta(meta{Boot: ^uint64(0), Tags: map[string]string{"k": strings.Repeat("x", fits)}})
-	if err != nil || len(buf)+sumSize != 512 {
-		t.Errorf("the largest tag accepted makes %d bytes of metadata (%v), want 512", len(buf)+sumSize, err)
+	if err != nil || len(buf)+wire.SumSize != 512 {
+		t.Errorf("the largest tag accepted makes %d bytes of metadata (%v), want 512", len(buf)+wire.SumSize, err)
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/path"
 	"github.com/pulsering/pulsering/cluster/internal/ring"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 	"github.com/pulsering/pulsering/internal/level"
 	"github.com/pulsering/pulsering/phiaccrual"
 )
@@ -95,7 +97,7 @@ type core struct {
 	vainSince  time.Time // since when this node asks others about the silent and hears nobody; zero: it does not
 	echoed     time.Time // when the latest heartbeat or probe of this node was sent that somebody is known to have heard
 
-	flood   []claim // to be passed on to the receivers of heartbeats, at floodAt
+	flood   []claim.Claim // to be passed on to the receivers of heartbeats, at floodAt
 	floodAt time.Time
 
 	beatAt, tidyAt time.Time
@@ -107,8 +109,8 @@ type core struct {
 
 // output is what a turn of the core asks its owner to do.
 type output struct {
-	packets    []outgoing
-	broadcasts []claim
+	packets    []wire.Outgoing
+	broadcasts []claim.Claim
 	meta       bool           // this node's metadata changed
 	contests   []gossipMember // members that claim this node's name under a higher boot
 	knocks     []knocking     // members to be knocked at
@@ -126,19 +128,14 @@ type burial struct {
 	at   time.Time
 }
 
-type outgoing struct {
-	to     string // ip:port
-	packet *packet
-}
-
 // record is all that a node keeps about one other member.
 type record struct {
-	claim             // the latest claim: who it is, which boot, what evidence, up, down or left
-	plain      bool   // runs memberlist alone: no boot, judged by memberlist
-	gossipName string // its name in memberlist; empty where memberlist does not know it
-	listed     bool   // memberlist lists it under that name, in this boot and at this address
-	tags       map[string]string
-	health     Health
+	claim.Claim        // the latest claim: who it is, which boot, what evidence, up, down or left
+	plain       bool   // runs memberlist alone: no boot, judged by memberlist
+	gossipName  string // its name in memberlist; empty where memberlist does not know it
+	listed      bool   // memberlist lists it under that name, in this boot and at this address
+	tags        map[string]string
+	health      Health
 
 	shown State // as subscribers know it
 	since time.Time
@@ -183,7 +180,7 @@ func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *
 		rings: ring.New(cfg.Observers), courtesy: map[string]*record{},
 		owed: map[string]*owed{}, watching: map[string]*record{}, words: map[string]int{}, inquiries: map[string]*record{}, namesakes: map[string]gossipMember{}, stale: true,
 	}
-	if cfg.LastBoot <= maxForeignBoot+bootRoom {
+	if cfg.LastBoot <= claim.MaxForeignBoot+claim.BootRoom {
 		c.before = cfg.LastBoot
 	} else {
 		c.log.Warn("the last boot is higher than any that a member takes: passed over", "boot", cfg.LastBoot)
@@ -368,8 +365,8 @@ func (c *core) regraph(now time.Time) {
 	c.stale, c.graphAt = false, now
 	for _, r := range c.displaced {
 		// Who is known from claims alone, without a name in memberlist, is nobody to beat to.
-		known := c.members[r.Name] == r && !r.plain && r.State != StateLeft && r.gossipName != ""
-		lives := known && r.State == StateUp
+		known := c.members[r.Name] == r && !r.plain && r.State != claim.Left && r.gossipName != ""
+		lives := known && r.State == claim.Up
 		if lives || known && now.Sub(r.since) < r.keeps() {
 			c.rings.Seat(r.Name, lives)
 		} else if c.members[r.Name] == r {
@@ -404,7 +401,7 @@ func (c *core) regraph(now time.Time) {
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
 		c.plain = 0
 		for _, r := range c.members {
-			if r.plain && r.State == StateUp {
+			if r.plain && r.State == claim.Up {
 				c.plain++
 			}
 		}
@@ -454,23 +451,23 @@ func (c *core) assume(boot uint64) {
 }
 
 // selfClaim is what this node says of itself.
-func (c *core) selfClaim() claim {
-	cl := claim{Name: c.cfg.Name, Boot: c.boot, Epoch: c.epoch, Seq: c.seq, State: c.selfState(), Addr: c.addr}
+func (c *core) selfClaim() claim.Claim {
+	cl := claim.Claim{Name: c.cfg.Name, Boot: c.boot, Epoch: c.epoch, Seq: c.seq, State: c.selfState(), Addr: c.addr}
 	if c.death != "" {
-		cl.Basis = &basis{By: []string{c.cfg.Name}, Exit: c.death}
+		cl.Basis = &claim.Basis{By: []string{c.cfg.Name}, Exit: c.death}
 	}
 	return cl
 }
 
 // selfState is what this node says of itself.
-func (c *core) selfState() State {
+func (c *core) selfState() claim.State {
 	switch {
 	case c.death != "":
-		return StateDown
+		return claim.Down
 	case c.left:
-		return StateLeft
+		return claim.Left
 	}
-	return StateUp
+	return claim.Up
 }
 
 // leave says goodbye: the caller sends what is in out, and waits for the gossip.
@@ -490,14 +487,14 @@ func (c *core) state(now time.Time) []byte {
 	if !c.speaks() {
 		return nil
 	}
-	p := &packet{From: c.cfg.Name, Boot: c.boot, Claims: make([]claim, 0, len(c.members)+1)}
+	p := &wire.Packet{From: c.cfg.Name, Boot: c.boot, Claims: make([]claim.Claim, 0, len(c.members)+1)}
 	p.Claims = append(p.Claims, c.selfClaim())
 	for _, r := range inOrder(c.members) {
 		if !r.plain {
 			p.Claims = append(p.Claims, r.aged(now))
 		}
 	}
-	buf, err := encodePacket(p)
+	buf, err := wire.Encode(p)
 	if err != nil {
 		c.log.Error("state not encoded", "error", err)
 	}
@@ -506,13 +503,13 @@ func (c *core) state(now time.Time) []byte {
 
 // aged is what this node knows of r, with its age: since the change where r is down or has left,
 // since the latest sign of life where r is up.
-func (r *record) aged(now time.Time) claim {
-	known := r.claim
-	if known.exit() == "" {
+func (r *record) aged(now time.Time) claim.Claim {
+	known := r.Claim
+	if known.Exit() == "" {
 		known.Basis = nil // the news carry it, once
 	}
 	switch {
-	case known.State != StateUp:
+	case known.State != claim.Up:
 		known.Age = micros(now.Sub(r.since))
 	case !r.seen.IsZero():
 		known.Age = micros(now.Sub(r.seen))
@@ -520,12 +517,12 @@ func (r *record) aged(now time.Time) claim {
 	return known
 }
 
-func (c *core) send(to *record, p *packet) {
+func (c *core) send(to *record, p *wire.Packet) {
 	if !c.speaks() || to.Addr == "" {
 		return
 	}
 	p.From, p.Boot = c.cfg.Name, c.boot
-	c.out.packets = append(c.out.packets, outgoing{to.Addr, p})
+	c.out.packets = append(c.out.packets, wire.Outgoing{To: to.Addr, Packet: p})
 }
 
 // takeOut returns what is to be done, once.
@@ -533,15 +530,15 @@ func (c *core) takeOut() output {
 	out := c.out
 	c.out = output{}
 	clear(c.words)
-	out.packets = pack(out.packets, c.cfg.room())
+	out.packets = wire.Pack(out.packets, c.cfg.room())
 	return out
 }
 
 // show tells subscribers when a member's state has changed for them.
 func (c *core) show(now time.Time, r *record, reason string) {
-	state := r.State
+	state := State(r.State)
 	switch {
-	case state != StateUp:
+	case r.State != claim.Up:
 		r.suspicion.confirm()
 		r.apart = false
 	case r.apart:
@@ -600,7 +597,7 @@ func (c *core) event(now time.Time, r *record, kind Kind, reason string) Event {
 		}
 	}
 	if kind == Down && reason == ReasonExited {
-		e.Phi, e.Detail = 0, r.exit()
+		e.Phi, e.Detail = 0, r.Exit()
 	}
 	return e
 }
@@ -623,7 +620,7 @@ func (c *core) member(now time.Time, r *record) Member {
 func (c *core) selfMember() Member {
 	return Member{
 		Name: c.cfg.Name, Addr: c.addr, Boot: c.boot, Epoch: c.epoch, Tags: maps.Clone(c.tags),
-		State: c.selfState(), Since: c.since, Health: c.health,
+		State: State(c.selfState()), Since: c.since, Health: c.health,
 	}
 }
 
@@ -637,3 +634,10 @@ func (c *core) snapshot(now time.Time) []Member {
 	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
+
+// What claims say of a member is what members are shown as, if nothing is known better.
+const (
+	_ = uint(StateUp-State(claim.Up)) + uint(State(claim.Up)-StateUp)
+	_ = uint(StateDown-State(claim.Down)) + uint(State(claim.Down)-StateDown)
+	_ = uint(StateLeft-State(claim.Left)) + uint(State(claim.Left)-StateLeft)
+)

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // listener is a core that knows one other member, x, which lived at heartbeat 1000.
@@ -40,15 +42,15 @@ func meet(t *testing.T, c *core, now time.Time, name, addr string, tags map[stri
 
 // promises has a member send its next heartbeat, and promise another one.
 func promises(c *core, now time.Time, r *record, next time.Duration) {
-	c.heartbeat(now, r, &beat{
+	c.heartbeat(now, r, &wire.Beat{
 		Epoch: r.Epoch, Seq: r.Seq + 8, Edge: r.path.Status().Edge + 1, Interval: micros(next), Every: micros(DefaultBeat),
 	})
 }
 
 // encoded is a packet or table as it travels.
-func encoded(t *testing.T, p *packet) []byte {
+func encoded(t *testing.T, p *wire.Packet) []byte {
 	t.Helper()
-	buf, err := encodePacket(p)
+	buf, err := wire.Encode(p)
 	if err != nil {
 		t.Fatal(err)
 	}

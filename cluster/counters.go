@@ -1,9 +1,12 @@
 package cluster
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Stats are counts since Join. Their keys are for people and dashboards; new ones may appear in any release.
@@ -81,4 +84,15 @@ func (c *counters) stats() Stats {
 		Packets: c.packets.Load(), Bytes: c.bytes.Load(), Lost: c.lost.Load(),
 		Verdicts: c.verdicts.Load(), Retracted: c.retracted.Load(), Pauses: c.pauses.Load(),
 	}
+}
+
+// dropCause is what the counters call an error of package wire.
+func dropCause(err error) string {
+	switch {
+	case errors.Is(err, wire.ErrVersion):
+		return dropVersion
+	case errors.Is(err, wire.ErrChecksum):
+		return dropChecksum
+	}
+	return dropMalformed
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 // penalty is what wrong verdicts about a member cost those who would give the next one.
@@ -19,7 +21,7 @@ type penalty struct {
 // r note it, whether the verdict or its refutation came first, so that all allow r the same; but once, not again when it is repeated,
 // nor when several come to theirs at the same time on evidence that differs by a heartbeat. A verdict on evidence that is long outdated
 // was about a silence that is over: r was cut off then, as survived has it.
-func (c *core) accused(now time.Time, r *record, verdict, known claim) {
+func (c *core) accused(now time.Time, r *record, verdict, known claim.Claim) {
 	old := cmp.Or(cmp.Compare(verdict.Epoch, r.refutedEpoch), cmp.Compare(verdict.Seq, r.refutedSeq)) < 0
 	old = old || known.Seq > verdict.Seq && known.Seq-verdict.Seq > c.flapBeats(r)
 	same := r.wronged > 0 && now.Sub(r.wrongedAt) < c.cfg.StallAllowance
@@ -31,7 +33,7 @@ func (c *core) accused(now time.Time, r *record, verdict, known claim) {
 // survived counts the verdict about r as wrong if r has sent later heartbeats since. Who sent many meanwhile did not flap: it was cut
 // off, and the verdict right.
 func (c *core) survived(now time.Time, r *record) {
-	if r.accusedSeq == 0 || r.State != StateUp || r.Seq <= r.accusedSeq {
+	if r.accusedSeq == 0 || r.State != claim.Up || r.Seq <= r.accusedSeq {
 		return
 	}
 	if r.Seq-r.accusedSeq <= c.flapBeats(r) {

@@ -4,19 +4,21 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 func TestWrongVerdictsAreCountedOnceWhateverTheOrder(t *testing.T) {
 	now := time.Now()
-	up := func(epoch, seq uint64) claim {
-		return claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateUp}
+	up := func(epoch, seq uint64) claim.Claim {
+		return claim.Claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: claim.Up}
 	}
-	down := func(epoch, seq uint64) claim {
-		return claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateDown}
+	down := func(epoch, seq uint64) claim.Claim {
+		return claim.Claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: claim.Down}
 	}
 	type told struct {
 		at int // beats since the heartbeat 1000
-		claim
+		claim.Claim
 	}
 	for name, story := range map[string]struct {
 		told []told
@@ -35,20 +37,20 @@ func TestWrongVerdictsAreCountedOnceWhateverTheOrder(t *testing.T) {
 		"gone for half a minute":             {[]told{{5, down(0, 1000)}, {240, up(0, 1240)}}, 0},
 		"gone, and the verdict is repeated":  {[]told{{5, down(0, 1000)}, {480, up(0, 1480)}, {480, down(0, 1000)}, {488, up(0, 1488)}}, 0},
 		"gone, and the verdict comes late":   {[]told{{480, up(0, 1480)}, {480, down(0, 1000)}, {488, up(0, 1488)}}, 0},
-		"of another boot":                    {[]told{{5, claim{Name: "x", Seq: 1000, State: StateDown}}, {6, up(0, 1006)}}, 0},
+		"of another boot":                    {[]told{{5, claim.Claim{Name: "x", Seq: 1000, State: claim.Down}}, {6, up(0, 1006)}}, 0},
 		"no verdict":                         {[]told{{1, up(0, 1001)}, {2, up(0, 1000)}}, 0},
 	} {
 		c, r := listener(t, now)
 		at := now
 		for _, what := range story.told {
 			at = now.Add(time.Duration(what.at) * DefaultBeat)
-			what.claim.Age = micros(time.Duration(what.at)*DefaultBeat) - micros(time.Duration(what.Seq-1000)*DefaultBeat)
+			what.Claim.Age = micros(time.Duration(what.at)*DefaultBeat) - micros(time.Duration(what.Seq-1000)*DefaultBeat)
 			if what.Seq < 1000 {
-				what.claim.Age = 0
+				what.Claim.Age = 0
 			}
-			c.merge(at, nil, what.claim)
+			c.merge(at, nil, what.Claim)
 		}
-		if got := math.Round(r.wrongedBy(at)); got != story.want || r.State != StateUp {
+		if got := math.Round(r.wrongedBy(at)); got != story.want || r.State != claim.Up {
 			t.Errorf("%s: %v wrong verdicts about a member that is %v, want %v", name, got, r.State, story.want)
 		}
 	}
@@ -67,8 +69,8 @@ func TestAllowanceAfterWrongVerdicts(t *testing.T) {
 	now := begin
 	for i, d := range []time.Duration{4 * DefaultStallAllowance, 16 * DefaultStallAllowance, 16 * DefaultStallAllowance} {
 		now = now.Add(time.Second)
-		verdict := r.claim
-		verdict.State = StateDown
+		verdict := r.Claim
+		verdict.State = claim.Down
 		c.merge(now, nil, verdict)
 		c.heard(now, r, 0, r.accusedSeq+1)
 		if got := allowed(now); got > d || got < d*95/100 {
@@ -107,7 +109,7 @@ func TestUnansweredQuestionsTeachWhatThePathLoses(t *testing.T) {
 	if got := r.path.Loss(now); got != before {
 		t.Errorf("loss of %v before anything is known of the member, want %v as before", got, before)
 	}
-	heard := claim{Name: "x", Boot: 1, Seq: 1001, State: StateUp}
+	heard := claim.Claim{Name: "x", Boot: 1, Seq: 1001, State: claim.Up}
 	c.merge(now, nil, heard) // by another just now
 	if got := r.path.Loss(now); got < 0.2 || got > 0.3 {
 		t.Errorf("loss of %v after 5 questions that were lost, want 1-(15/16)^5", got)
@@ -132,11 +134,11 @@ func TestAllowanceIsForgivenAfterManyWrongVerdicts(t *testing.T) {
 	for range 30 {
 		now = now.Add(time.Second)
 		c.signOfLife(r, now)
-		lie := r.claim
-		lie.State, lie.Seq = StateDown, lie.Seq-1
+		lie := r.Claim
+		lie.State, lie.Seq = claim.Down, lie.Seq-1
 		c.merge(now, nil, lie)
 		c.heard(now, r, 0, r.Seq+8)
-		if r.State != StateUp {
+		if r.State != claim.Up {
 			t.Fatal("down for an outdated verdict")
 		}
 	}
@@ -150,9 +152,9 @@ func TestWrongVerdictsCountAfterForgedHeartbeat(t *testing.T) {
 	now := time.Now()
 	c, r := listener(t, now)
 	verdict := func(epoch, seq uint64) {
-		c.merge(now, nil, claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: StateDown})
+		c.merge(now, nil, claim.Claim{Name: "x", Boot: 1, Epoch: epoch, Seq: seq, State: claim.Down})
 	}
-	c.merge(now, nil, claim{Name: "x", Boot: 1, Seq: 1 << 40, State: StateUp})
+	c.merge(now, nil, claim.Claim{Name: "x", Boot: 1, Seq: 1 << 40, State: claim.Up})
 	verdict(0, 1<<40)
 	c.heard(now, r, 1, 1008)
 	c.heard(now, r, 1, 1016)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Inputs of the core, as memberlist's callbacks leave them in the inbox.
@@ -201,7 +203,7 @@ func (d *delegate) NotifyLeave(n *memberlist.Node) { d.inbox.put(gossipDead{time
 
 // AckPayload is called once a second, where the sign changes with each heartbeat.
 func (d *delegate) AckPayload() []byte {
-	buf, _ := encodeSummed(d.sign.Load()) // three numbers
+	buf, _ := wire.MarshalSummed(d.sign.Load()) // three numbers
 	return buf
 }
 

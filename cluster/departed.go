@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 // memberlist has no call to say that a process is over. It would go on probing it, one process a second, and hand it every third
@@ -180,14 +182,14 @@ func (c *core) bury(now time.Time) {
 			tell(departure{process, true, overIncarnation}, o)
 		case r == nil && l.boot <= c.forgotten[name].boot, r != nil && l.boot < r.Boot:
 			down = append(down, verdict{departure{process, false, overIncarnation}, o.since, moveTime, o})
-		case r == nil || r.plain || r.gossipName != process || l.boot != r.Boot || r.State == StateUp:
+		case r == nil || r.plain || r.gossipName != process || l.boot != r.Boot || r.State == claim.Up:
 			if o.tries == 0 {
 				delete(c.departing, process)
 			}
-		case r.State == StateLeft && now.Sub(r.since) >= goodbyeTime:
+		case r.State == claim.Left && now.Sub(r.since) >= goodbyeTime:
 			tell(departure{process, true, overIncarnation}, o)
-		case r.State == StateDown && !c.isolated && c.cfg.Heartbeats == Ring:
-			incarnation := uint32(min(r.Epoch+1, maxEpoch+1) * epochIncarnations)
+		case r.State == claim.Down && !c.isolated && c.cfg.Heartbeats == Ring:
+			incarnation := uint32(min(r.Epoch+1, claim.MaxEpoch+1) * epochIncarnations)
 			leave := verdictTime
 			if r.unproven() { // nobody would miss it, and of such there may be many a second
 				leave = 0

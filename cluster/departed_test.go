@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // However many members of ever new names come and go: what is remembered of them is bounded, and who was forgotten is not told of again.
@@ -17,11 +20,11 @@ func TestTheGoneAreBounded(t *testing.T) {
 		}
 	}
 	const many = 2000
-	var table []claim
+	var table []claim.Claim
 	for i := range many {
 		now = now.Add(time.Second)
 		r := meet(t, c, now, fmt.Sprint("x", i), "10.0.0.1:7946", nil)
-		down := claim{Name: r.Name, Boot: 1, State: StateDown}
+		down := claim.Claim{Name: r.Name, Boot: 1, State: claim.Down}
 		c.merge(now, nil, down)
 		c.gossipDead(now, r.Name+"#1")
 		down.Addr = r.Addr
@@ -40,7 +43,7 @@ func TestTheGoneAreBounded(t *testing.T) {
 	for i := range table {
 		table[i].Age = micros(time.Duration(many-1-i) * time.Second)
 	}
-	c.receivedState(now, encoded(t, &packet{From: "b", Boot: 1, Claims: table}))
+	c.receivedState(now, encoded(t, &wire.Packet{From: "b", Boot: 1, Claims: table}))
 	for name, times := range told {
 		if times != 1 {
 			t.Fatalf("%s was told to be down %d times", name, times)

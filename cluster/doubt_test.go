@@ -3,6 +3,9 @@ package cluster
 import (
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // A doubt counts for a verdict if it was given after the longest stall could have ended, and only as far as it is about what was
@@ -33,7 +36,7 @@ func TestDoubtsThatAStallExplains(t *testing.T) {
 				for _, name := range others {
 					c.members[name].edge.lastHeard = now
 					if at <= story.until && at%(5*time.Millisecond) == 0 {
-						c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: story.before, Awaits: 1})
+						c.asked(now, c.members[name], wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: story.before, Awaits: 1})
 					}
 				}
 				if x.inquiry != nil && !story.down {
@@ -42,7 +45,7 @@ func TestDoubtsThatAStallExplains(t *testing.T) {
 				c.heldUp(now)
 				c.wake(now)
 			}
-			if down := x.State == StateDown; down != story.down {
+			if down := x.State == claim.Down; down != story.down {
 				t.Errorf("down: %v, want %v", down, story.down)
 			}
 		})

@@ -3,6 +3,9 @@ package cluster
 import (
 	"slices"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // received acts on a packet from another member.
@@ -15,12 +18,12 @@ func (c *core) received(now time.Time, buf []byte) {
 		c.ordered(buf)
 		return
 	}
-	p, err := decodePacket(buf)
+	p, err := wire.Decode(buf)
 	if err != nil {
 		c.count.drop(dropCause(err))
 		return
 	}
-	if len(p.Asks) > maxParts || len(p.Claims) > maxParts {
+	if len(p.Asks) > wire.MaxParts || len(p.Claims) > wire.MaxParts {
 		c.count.drop(dropMalformed)
 		return
 	}
@@ -32,7 +35,7 @@ func (c *core) received(now time.Time, buf []byte) {
 	if p.Beat != nil {
 		c.heartbeat(now, from, p.Beat)
 	}
-	var answers []claim
+	var answers []claim.Claim
 	asksUs := false
 	for _, a := range p.Asks {
 		c.count.receive("ask")
@@ -54,7 +57,7 @@ func (c *core) received(now time.Time, buf []byte) {
 		for i := range answers {
 			answers[i].Addr = "" // which only memberlist is believed, and it would make the answer longer than the question
 		}
-		c.send(from, &packet{Claims: answers})
+		c.send(from, &wire.Packet{Claims: answers})
 		c.count.send("claim")
 	}
 	if asksUs && !c.beatsTo(from.Name) { // it waits in vain: it missed the last heartbeat, which said so
@@ -63,7 +66,7 @@ func (c *core) received(now time.Time, buf []byte) {
 }
 
 // sender returns the member that a packet names as its sender, or nil where there is no such member in that boot.
-func (c *core) sender(now time.Time, p *packet) *record {
+func (c *core) sender(now time.Time, p *wire.Packet) *record {
 	r := c.members[p.From]
 	if r != nil {
 		r.touch().crossedAt = now
@@ -82,7 +85,7 @@ func (c *core) sender(now time.Time, p *packet) *record {
 		if p.Boot < r.Boot && p.Beat != nil {
 			c.who.alive(now, p.From)
 		}
-	case r.State == StateLeft:
+	case r.State == claim.Left:
 		c.count.drop(dropLeft)
 	default:
 		return r
@@ -93,7 +96,7 @@ func (c *core) sender(now time.Time, p *packet) *record {
 // receivedState acts on the table of another member, which came with memberlist's push/pull. Its sender may be new here, and
 // the members that it knows to be down or to have left may be too.
 func (c *core) receivedState(now time.Time, buf []byte) {
-	p, err := decodePacket(buf)
+	p, err := wire.Decode(buf)
 	if err != nil {
 		c.count.drop(dropCause(err))
 		return
@@ -102,16 +105,16 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 		c.streamCrosses(now, r)
 	}
 	for _, cl := range p.Claims {
-		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != StateUp && cl.Addr != "" {
+		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != claim.Up && cl.Addr != "" {
 			// New here, and to be forgotten no later than by those who knew it.
 			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || now.Add(-age).Before(c.horizon) || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > maxEpoch || cl.Boot > highestBoot {
+			if age >= c.cfg.ForgetAfter || now.Add(-age).Before(c.horizon) || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > claim.MaxEpoch || cl.Boot > claim.HighestBoot {
 				continue
 			}
 			cl.Age = 0
-			r := &record{claim: cl, near: &untouched}
+			r := &record{Claim: cl, near: &untouched}
 			c.members[cl.Name] = r
-			c.show(now, r, cl.reason())
+			c.show(now, r, reasonOf(cl))
 			r.since = now.Add(-age)
 			continue
 		}
@@ -121,9 +124,9 @@ func (c *core) receivedState(now time.Time, buf []byte) {
 
 // told takes up a claim that came as such, in an answer, a flood or a table. A later heartbeat alone does not contradict it: two who
 // hear a member, and are further apart than its heartbeats, would answer each other for ever.
-func (c *core) told(now time.Time, from *record, cl claim) (contrary claim, ok bool) {
+func (c *core) told(now time.Time, from *record, cl claim.Claim) (contrary claim.Claim, ok bool) {
 	if c.alleged(now, cl) {
-		return claim{}, false
+		return claim.Claim{}, false
 	}
 	later, ok := c.merge(now, from, cl)
 	return later, ok && (later.State != cl.State || later.Boot != cl.Boot)
@@ -136,10 +139,10 @@ const oldVerdict = 2 * time.Second
 // alleged takes up an old verdict of another member, from its table or in an answer, about one that is up here. It may come from the
 // other half of a network that was cut, which calls all of this half down, and this node knows no later evidence of members to whom it
 // does not listen. So it asks the member first (see pursue). It reports false for all other claims.
-func (c *core) alleged(now time.Time, cl claim) bool {
+func (c *core) alleged(now time.Time, cl claim.Claim) bool {
 	r := c.members[cl.Name]
-	if r == nil || r.plain || r.State != StateUp || r.path.Watched() || cl.State != StateDown || cl.Boot != r.Boot || !cl.after(r.claim) ||
-		cl.Epoch > maxEpoch || duration(cl.Age) < oldVerdict || !c.speaks() || c.left || c.isolated || c.cfg.Heartbeats == Probes {
+	if r == nil || r.plain || r.State != claim.Up || r.path.Watched() || cl.State != claim.Down || cl.Boot != r.Boot || !cl.After(r.Claim) ||
+		cl.Epoch > claim.MaxEpoch || duration(cl.Age) < oldVerdict || !c.speaks() || c.left || c.isolated || c.cfg.Heartbeats == Probes {
 		return false
 	}
 	if r.inquiry == nil {
@@ -154,12 +157,12 @@ func (c *core) alleged(now time.Time, cl claim) bool {
 // heard takes evidence from the member itself: it lived when it sent heartbeat seq. It reports whether that was later than
 // what was known.
 func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
-	up := r.claim
-	up.State, up.Epoch, up.Seq, up.Basis = StateUp, epoch, seq, nil
-	if !up.after(r.claim) {
+	up := r.Claim
+	up.State, up.Epoch, up.Seq, up.Basis = claim.Up, epoch, seq, nil
+	if !up.After(r.Claim) {
 		return false
 	}
-	was, wasDown := r.claim, r.State == StateDown
+	was, wasDown := r.Claim, r.State == claim.Down
 	if wasDown {
 		r.upAt = now
 	}
@@ -176,77 +179,77 @@ func (c *core) heard(now time.Time, r *record, epoch, seq uint64) bool {
 
 // take makes a later claim about the present boot the latest. In a new epoch the member counts its heartbeats itself: what
 // was believed of them before may have been made up, and a verdict to be refuted by a heartbeat that never comes.
-func (r *record) take(cl claim) {
+func (r *record) take(cl claim.Claim) {
 	if cl.Epoch > r.Epoch && r.accusedSeq > 0 {
 		r.accusedSeq = min(r.accusedSeq, max(1, cl.Seq))
 	}
-	r.claim = cl
+	r.Claim = cl
 }
 
 // merge takes a claim of somebody (from may be nil) about anybody. Where this node knows later, it returns that instead,
 // for an answer on the same path.
-func (c *core) merge(now time.Time, from *record, cl claim) (later claim, ok bool) {
+func (c *core) merge(now time.Time, from *record, cl claim.Claim) (later claim.Claim, ok bool) {
 	if cl.Name == c.cfg.Name {
 		return c.mergeSelf(now, cl)
 	}
 	r := c.members[cl.Name]
 	if r == nil || r.plain {
 		c.count.drop(dropAbout)
-		return claim{}, false
+		return claim.Claim{}, false
 	}
-	if cl.Epoch > maxEpoch {
+	if cl.Epoch > claim.MaxEpoch {
 		c.count.drop(dropEpoch)
-		return claim{}, false
+		return claim.Claim{}, false
 	}
 	c.count.receive("claim")
 	heard := now.Add(-duration(cl.Age))
 	cl.Addr, cl.Age = r.Addr, 0 // only memberlist says where a member is
-	switch order := cl.compare(r.claim); {
+	switch order := cl.Compare(r.Claim); {
 	case order < 0:
-		known := r.claim
-		if cl.State == StateDown && known.State == StateUp && cl.Boot == known.Boot {
+		known := r.Claim
+		if cl.State == claim.Down && known.State == claim.Up && cl.Boot == known.Boot {
 			c.accused(now, r, cl, known)
 		}
 		known = r.aged(now)
 		known.Addr = ""
 		return known, true
 	case order > 0 && cl.Boot > r.Boot:
-		if cl.Boot > maxForeignBoot { // the member itself would not go above it: see there
+		if cl.Boot > claim.MaxForeignBoot { // the member itself would not go above it: see there
 			c.count.drop(dropMalformed)
-			return claim{}, false
+			return claim.Claim{}, false
 		}
-		if cl.State == StateUp {
+		if cl.State == claim.Up {
 			// A boot that memberlist has not brought yet; it will, with address and tags.
 			c.miss(now, cl.Name, cl.Boot)
-			return claim{}, false
+			return claim.Claim{}, false
 		}
 		c.restart(now, r, cl.Boot)
-		r.claim = cl
-		c.show(now, r, cl.reason())
+		r.Claim = cl
+		c.show(now, r, reasonOf(cl))
 		c.spread(now, cl)
 	case order > 0:
 		c.adopt(now, from, r, cl, heard)
 	case from == r: // nothing new in it but the sign of life
 		c.alive(now, r)
 	}
-	return claim{}, false
+	return claim.Claim{}, false
 }
 
 // adopt takes a later claim about the present boot of r.
-func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) {
-	before := r.claim
+func (c *core) adopt(now time.Time, from, r *record, cl claim.Claim, heard time.Time) {
+	before := r.Claim
 	r.take(cl)
 	switch {
-	case cl.State != StateUp:
+	case cl.State != claim.Up:
 		c.endInquiry(r)
-		if cl.State == StateLeft {
+		if cl.State == claim.Left {
 			c.unwatch(now, r)
 		}
-		c.show(now, r, cl.reason())
+		c.show(now, r, reasonOf(cl))
 	case from == r:
 		c.alive(now, r)
 	default:
-		if before.State != StateUp && heard.After(r.since) { // or else it was known better before, and is not back
+		if before.State != claim.Up && heard.After(r.since) { // or else it was known better before, and is not back
 			r.upAt = now
 		}
 		// Somebody's opinion counts when the evidence was heard,
@@ -269,16 +272,16 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 	c.survived(now, r)
 	if before.State != r.State {
 		switch {
-		case cl.State == StateDown:
+		case cl.State == claim.Down:
 			c.accused(now, r, cl, before)
-		case before.State == StateDown:
+		case before.State == claim.Down:
 			c.absolve(now, r, before)
 			cl.Age = micros(now.Sub(heard))
 		default:
 			cl.Age = micros(now.Sub(heard))
 		}
 		c.spread(now, cl)
-		if r.unheard && r.State == StateUp {
+		if r.unheard && r.State == claim.Up {
 			c.suspect(now, r, ReasonUnheard)
 		}
 		c.show(now, r, ReasonHeard)
@@ -290,7 +293,7 @@ func (c *core) adopt(now time.Time, from, r *record, cl claim, heard time.Time) 
 func (c *core) alive(now time.Time, r *record) {
 	c.signOfLife(r, now)
 	switch {
-	case r.State != StateUp:
+	case r.State != claim.Up:
 	case r.path.Watched():
 		r.path.Alive(now)
 	case r.inquiry != nil:
@@ -301,48 +304,48 @@ func (c *core) alive(now time.Time, r *record) {
 }
 
 // mergeSelf takes what others say of this node.
-func (c *core) mergeSelf(now time.Time, cl claim) (later claim, ok bool) {
+func (c *core) mergeSelf(now time.Time, cl claim.Claim) (later claim.Claim, ok bool) {
 	switch {
-	case cl.Boot >= highestBoot || cl.Boot > c.boot && cl.Boot > maxForeignBoot && c.speaks(): // joining it may hear of its own, one above
+	case cl.Boot >= claim.HighestBoot || cl.Boot > c.boot && cl.Boot > claim.MaxForeignBoot && c.speaks(): // joining it may hear of its own, one above
 		c.count.drop(dropMalformed)
-		return claim{}, false
+		return claim.Claim{}, false
 	case !c.speaks():
 		c.before = max(c.before, cl.Boot)
-		return claim{}, false
+		return claim.Claim{}, false
 	case c.left:
-		return claim{}, false
+		return claim.Claim{}, false
 	case cl.Boot > c.boot:
-		if cl.State != StateUp { // a boot of this name that is over, from a clock ahead of ours
+		if cl.State != claim.Up { // a boot of this name that is over, from a clock ahead of ours
 			c.log.Warn("a higher boot of this name is over; beginning anew", "boot", cl.Boot)
 			c.assume(cl.Boot + 1)
 			c.tellAccused(now, cl)
 		}
-		return claim{}, false // up: memberlist will bring it, and then the two are compared
+		return claim.Claim{}, false // up: memberlist will bring it, and then the two are compared
 	case cl.Boot < c.boot:
-		return c.selfClaim(), cl.State != StateUp
-	case cl.State == StateLeft: // it did not say so, and within a boot there is no way back from it
+		return c.selfClaim(), cl.State != claim.Up
+	case cl.State == claim.Left: // it did not say so, and within a boot there is no way back from it
 		c.log.Warn("somebody says that this node left; beginning anew")
 		c.assume(c.boot + 1)
 		c.tellAccused(now, cl)
-	case cl.State == StateDown && cl.Epoch >= c.epoch:
-		if cl.Epoch > maxEpoch {
+	case cl.State == claim.Down && cl.Epoch >= c.epoch:
+		if cl.Epoch > claim.MaxEpoch {
 			c.count.drop(dropEpoch)
-			return claim{}, false
+			return claim.Claim{}, false
 		}
 		c.count.receive("claim")
-		if cl.Epoch == maxEpoch {
+		if cl.Epoch == claim.MaxEpoch {
 			c.assume(c.boot + 1)
 			c.tellAccused(now, cl)
-			return claim{}, false
+			return claim.Claim{}, false
 		}
 		c.epoch = cl.Epoch + 1
 		c.tellAccused(now, cl)
 		c.spread(now, c.selfClaim())
 		return c.selfClaim(), true
-	case cl.State == StateDown:
+	case cl.State == claim.Down:
 		return c.selfClaim(), true
 	}
-	return claim{}, false
+	return claim.Claim{}, false
 }
 
 // restart ends the present boot of r and begins another one.
@@ -361,14 +364,14 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	r.renew()
 	r.path, r.edge = r.path.Renew(c.fresh), edge{}
 	r.shown = StateUnknown
-	r.claim = claim{Name: r.Name, Boot: boot, State: StateUp, Addr: r.Addr}
+	r.Claim = claim.Claim{Name: r.Name, Boot: boot, State: claim.Up, Addr: r.Addr}
 	delete(c.gone, r.Name)
 	c.displace(r)
 }
 
 // spread tells everybody at once: the receivers of this node's heartbeats, who do the same, and all by gossip as the safety
 // net. The receivers are a few random rings, so a claim reaches everybody in O(log N) steps.
-func (c *core) spread(now time.Time, cl claim) {
+func (c *core) spread(now time.Time, cl claim.Claim) {
 	c.gossip(cl)
 	if c.cfg.Heartbeats == Probes || !c.speaks() { // nothing but memberlist's own packets
 		return
@@ -388,11 +391,11 @@ const floodDelay = 4 * time.Millisecond
 func (c *core) sendFlood() {
 	for _, name := range c.rotation.Receivers() {
 		r := c.members[name]
-		if r == nil || r.State != StateUp {
+		if r == nil || r.State != claim.Up {
 			continue
 		}
-		for claims := range slices.Chunk(c.flood, maxParts) {
-			c.send(r, &packet{Claims: claims})
+		for claims := range slices.Chunk(c.flood, wire.MaxParts) {
+			c.send(r, &wire.Packet{Claims: claims})
 			c.count.send("flood")
 		}
 	}
@@ -400,27 +403,19 @@ func (c *core) sendFlood() {
 }
 
 // gossip hands a claim to memberlist's gossip.
-func (c *core) gossip(cl claim) {
+func (c *core) gossip(cl claim.Claim) {
 	if c.speaks() {
 		c.out.broadcasts = append(c.out.broadcasts, cl)
 	}
 }
 
-// reason is that of an event about a claim of the end of a boot.
-func (c claim) reason() string {
+// reasonOf is that of an event about a claim of the end of a boot.
+func reasonOf(c claim.Claim) string {
 	switch {
-	case c.State == StateLeft:
+	case c.State == claim.Left:
 		return ReasonLeft
-	case c.exit() != "":
+	case c.Exit() != "":
 		return ReasonExited
 	}
 	return ReasonVerdict
-}
-
-// exit is of what the member died, where it said so itself.
-func (c claim) exit() string {
-	if c.State != StateDown || c.Basis == nil {
-		return ""
-	}
-	return c.Basis.Exit
 }

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // What a push/pull says of a member is as old as it is: its coming is no sign of life.
@@ -30,12 +33,12 @@ func TestOldVerdictInAnAnswerIsChecked(t *testing.T) {
 		now := time.Now()
 		c, x := listener(t, now)
 		meet(t, c, now, "y", "10.0.0.2:7946", nil)
-		buf := encoded(t, &packet{From: "y", Boot: 1, Claims: []claim{{Name: "x", Boot: 1, Seq: 1005, State: StateDown, Age: micros(told.age)}}})
+		buf := encoded(t, &wire.Packet{From: "y", Boot: 1, Claims: []claim.Claim{{Name: "x", Boot: 1, Seq: 1005, State: claim.Down, Age: micros(told.age)}}})
 		c.received(now, buf)
 		if x.shown != told.want {
 			t.Errorf("%v after a verdict of %v ago, want %v", x.shown, told.age, told.want)
 		}
-		asked := slices.ContainsFunc(c.takeOut().packets, func(o outgoing) bool { return o.to == x.Addr && len(o.packet.Asks) == 1 })
+		asked := slices.ContainsFunc(c.takeOut().packets, func(o wire.Outgoing) bool { return o.To == x.Addr && len(o.Packet.Asks) == 1 })
 		if want := told.want == StateUp; asked != want {
 			t.Errorf("after a verdict of %v ago the member is asked: %v, want %v", told.age, asked, want)
 		}
@@ -47,7 +50,7 @@ func TestOldVerdictStandsWithoutAnAnswer(t *testing.T) {
 	for _, answers := range []bool{false, true} {
 		begin := time.Now()
 		c, x := listener(t, begin)
-		table := encoded(t, &packet{From: "y", Boot: 1, Claims: []claim{{Name: "x", Boot: 1, Seq: 1005, State: StateDown, Age: micros(time.Minute)}}})
+		table := encoded(t, &wire.Packet{From: "y", Boot: 1, Claims: []claim.Claim{{Name: "x", Boot: 1, Seq: 1005, State: claim.Down, Age: micros(time.Minute)}}})
 		c.receivedState(begin, table)
 		questions, downAt := 0, time.Duration(0)
 		for at := time.Duration(0); at < 600*time.Millisecond; at += time.Millisecond {
@@ -57,12 +60,12 @@ func TestOldVerdictStandsWithoutAnAnswer(t *testing.T) {
 				downAt = at
 			}
 			for _, o := range c.takeOut().packets {
-				if questions += len(o.packet.Asks); len(o.packet.Asks) > 0 && o.to != x.Addr {
-					t.Errorf("%s is asked", o.to)
+				if questions += len(o.Packet.Asks); len(o.Packet.Asks) > 0 && o.To != x.Addr {
+					t.Errorf("%s is asked", o.To)
 				}
 			}
 			if answers && questions > 0 && x.Seq == 1000 {
-				c.merge(now, x, claim{Name: "x", Boot: 1, Epoch: 1, Seq: 1480, State: StateUp}) // it was told of the verdict too
+				c.merge(now, x, claim.Claim{Name: "x", Boot: 1, Epoch: 1, Seq: 1480, State: claim.Up}) // it was told of the verdict too
 			}
 		}
 		if want := map[bool]time.Duration{false: fewestPaths * c.askEvery(), true: 0}[answers]; downAt != want {
@@ -79,8 +82,8 @@ func TestJoinGoesAboveNoImpossibleBoot(t *testing.T) {
 	now := time.Now()
 	c, _ := listener(t, now)
 	c.boot = 0
-	c.mergeSelf(now, claim{Name: "a", Boot: maxBoot, State: StateDown})
-	m, err := encodeMeta(meta{Boot: maxBoot})
+	c.mergeSelf(now, claim.Claim{Name: "a", Boot: claim.MaxBoot, State: claim.Down})
+	m, err := encodeMeta(meta{Boot: claim.MaxBoot})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +92,7 @@ func TestJoinGoesAboveNoImpossibleBoot(t *testing.T) {
 		t.Errorf("goes above boot %d", c.before)
 	}
 	c.assume(1)
-	table := encoded(t, &packet{From: "x", Boot: 1, Claims: []claim{{Name: "y", Boot: maxBoot, State: StateDown, Addr: "10.0.0.3:7946"}}})
+	table := encoded(t, &wire.Packet{From: "x", Boot: 1, Claims: []claim.Claim{{Name: "y", Boot: claim.MaxBoot, State: claim.Down, Addr: "10.0.0.3:7946"}}})
 	c.receivedState(now, table)
 	if r := c.members["y"]; r != nil {
 		t.Errorf("knows of a boot %d, above which its member could not go", r.Boot)
@@ -102,18 +105,18 @@ func TestLaterHeartbeatAloneContradictsNobody(t *testing.T) {
 	now := time.Now()
 	for _, story := range []struct {
 		name    string
-		told    claim
+		told    claim.Claim
 		answers bool
 	}{
-		{"an earlier heartbeat", claim{Name: "x", Boot: 1, Seq: 999, State: StateUp}, false},
-		{"an older verdict", claim{Name: "x", Boot: 1, Seq: 999, State: StateDown}, true},
+		{"an earlier heartbeat", claim.Claim{Name: "x", Boot: 1, Seq: 999, State: claim.Up}, false},
+		{"an older verdict", claim.Claim{Name: "x", Boot: 1, Seq: 999, State: claim.Down}, true},
 	} {
 		t.Run(story.name, func(t *testing.T) {
 			c, _ := listener(t, now)
 			y := meet(t, c, now, "y", "10.0.0.2:7946", nil)
 			c.takeOut()
-			c.received(now, encoded(t, &packet{From: "y", Boot: 1, Claims: []claim{story.told}}))
-			answered := slices.ContainsFunc(c.takeOut().packets, func(o outgoing) bool { return o.to == y.Addr && len(o.packet.Claims) == 1 })
+			c.received(now, encoded(t, &wire.Packet{From: "y", Boot: 1, Claims: []claim.Claim{story.told}}))
+			answered := slices.ContainsFunc(c.takeOut().packets, func(o wire.Outgoing) bool { return o.To == y.Addr && len(o.Packet.Claims) == 1 })
 			if answered != story.answers {
 				t.Errorf("answered: %v, want %v", answered, story.answers)
 			}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/internal/level"
 )
 
@@ -110,10 +111,10 @@ func (c *core) explain(now time.Time, r *record) Explanation {
 		Member: c.member(now, r), Threshold: c.downPhi, StallThreshold: c.stallPhi,
 		Observers: c.rings.Successors(r.Name), LastAlive: r.seen,
 	}
-	if b := r.Basis; b != nil && r.State == StateDown {
+	if b := r.Basis; b != nil && r.State == claim.Down {
 		e.Verdict = &Verdict{Phi: float64(b.Phi) / 100, Threshold: float64(b.Threshold) / 100, By: slices.Clone(b.By), Exit: b.Exit}
 	}
-	if r.State == StateUp && !c.judged(r) {
+	if r.State == claim.Up && !c.judged(r) {
 		e.Excused = c.allowed(now, r)
 	}
 	if r.path.Watched() {

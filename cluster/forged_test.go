@@ -16,6 +16,8 @@ import (
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/clustertest"
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // stranger sends packets that no member of ours would send, as memberlist user messages without a key.
@@ -34,9 +36,9 @@ func (w *town) stranger() *stranger {
 
 const userMessage = 8 // memberlist's message type
 
-func (s *stranger) send(to *citizen, p *cluster.Packet) {
+func (s *stranger) send(to *citizen, p *wire.Packet) {
 	s.t.Helper()
-	buf, err := cluster.EncodePacket(p)
+	buf, err := wire.Encode(p)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -79,16 +81,16 @@ func TestForgedMessagesChangeNothingAndAreCounted(t *testing.T) {
 		victim, friend := w.nodes["n00"], w.nodes["n01"].Self()
 		w.forget()
 		s := w.stranger()
-		down := func(name string, boot, epoch uint64) cluster.Claim {
-			return cluster.Claim{Name: name, Boot: boot, Epoch: epoch, Seq: 1 << 40, State: cluster.StateDown}
+		down := func(name string, boot, epoch uint64) claim.Claim {
+			return claim.Claim{Name: name, Boot: boot, Epoch: epoch, Seq: 1 << 40, State: claim.Down}
 		}
-		for cause, p := range map[string]*cluster.Packet{
-			"from no member":            {From: "ghost", Boot: 7, Claims: []cluster.Claim{down("n01", friend.Boot, 0)}},
-			"from another boot":         {From: "n01", Boot: friend.Boot + 1, Claims: []cluster.Claim{down("n02", 1, 0)}},
-			"from this node's own name": {From: "n00", Boot: victim.Self().Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1, Every: 125_000, Interval: 500_000}},
-			"about no member":           {From: "n01", Boot: friend.Boot, Claims: []cluster.Claim{down("ghost", 7, 0)}},
-			"epoch jump":                {From: "n01", Boot: friend.Boot, Claims: []cluster.Claim{down("n01", friend.Boot, 1<<20)}},
-			"replayed heartbeat":        {From: "n01", Boot: friend.Boot, Beat: &cluster.Beat{Seq: 1, Edge: 1, Every: 125_000, Interval: 500_000}},
+		for cause, p := range map[string]*wire.Packet{
+			"from no member":            {From: "ghost", Boot: 7, Claims: []claim.Claim{down("n01", friend.Boot, 0)}},
+			"from another boot":         {From: "n01", Boot: friend.Boot + 1, Claims: []claim.Claim{down("n02", 1, 0)}},
+			"from this node's own name": {From: "n00", Boot: victim.Self().Boot, Beat: &wire.Beat{Seq: 1, Edge: 1, Every: 125_000, Interval: 500_000}},
+			"about no member":           {From: "n01", Boot: friend.Boot, Claims: []claim.Claim{down("ghost", 7, 0)}},
+			"epoch jump":                {From: "n01", Boot: friend.Boot, Claims: []claim.Claim{down("n01", friend.Boot, 1<<20)}},
+			"replayed heartbeat":        {From: "n01", Boot: friend.Boot, Beat: &wire.Beat{Seq: 1, Edge: 1, Every: 125_000, Interval: 500_000}},
 		} {
 			before := victim.Stats().Dropped[cause]
 			for range 10 {
@@ -139,12 +141,12 @@ func TestLiarIsAnswered(t *testing.T) {
 		w.startAll(4)
 		s := w.stranger()
 		liar, victim := w.nodes["n01"].Self(), w.nodes["n02"].Self()
-		for _, lie := range []cluster.Claim{
-			{Name: "n02", Boot: victim.Boot, Seq: 1 << 40, State: cluster.StateDown},
-			{Name: "n02", Boot: victim.Boot, State: cluster.StateLeft},
-			{Name: "n02", Boot: victim.Boot + 1000, State: cluster.StateDown},
+		for _, lie := range []claim.Claim{
+			{Name: "n02", Boot: victim.Boot, Seq: 1 << 40, State: claim.Down},
+			{Name: "n02", Boot: victim.Boot, State: claim.Left},
+			{Name: "n02", Boot: victim.Boot + 1000, State: claim.Down},
 		} {
-			s.send(w.nodes["n00"], &cluster.Packet{From: "n01", Boot: liar.Boot, Claims: []cluster.Claim{lie}})
+			s.send(w.nodes["n00"], &wire.Packet{From: "n01", Boot: liar.Boot, Claims: []claim.Claim{lie}})
 			synctest.Wait()
 			time.Sleep(5 * time.Second)
 			if !w.allUp() {
@@ -166,8 +168,8 @@ func TestRestartAboveAForgedBoot(t *testing.T) {
 	inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 		w.startAll(3)
 		const forged = 1 << 60
-		w.stranger().send(w.nodes["n02"], &cluster.Packet{From: "n00", Boot: w.nodes["n00"].Self().Boot, Claims: []cluster.Claim{
-			{Name: "n02", Boot: forged, State: cluster.StateDown},
+		w.stranger().send(w.nodes["n02"], &wire.Packet{From: "n00", Boot: w.nodes["n00"].Self().Boot, Claims: []claim.Claim{
+			{Name: "n02", Boot: forged, State: claim.Down},
 		}})
 		time.Sleep(10 * time.Second)
 		if boot := w.nodes["n02"].Self().Boot; boot != forged+1 {
@@ -258,7 +260,7 @@ func TestNoiseChangesNothing(t *testing.T) {
 
 // Nothing that one packet can say of a heartbeat blinds the ear for the real ones, or makes it shout.
 func TestForgedHeartbeat(t *testing.T) {
-	for name, b := range map[string]cluster.Beat{
+	for name, b := range map[string]wire.Beat{
 		"far ahead":    {Seq: 1 << 60, Edge: 1 << 60, Every: 125_000, Interval: 500_000},
 		"slow":         {Seq: 1 << 10, Edge: 1 << 10, Every: 1 << 40, Interval: 1 << 50},
 		"hasty sender": {Seq: 1 << 10, Edge: 1 << 10, Every: 1, Interval: 500_000},
@@ -267,7 +269,7 @@ func TestForgedHeartbeat(t *testing.T) {
 			inTown(t, clustertest.Options{}, func(t *testing.T, w *town) {
 				w.startAll(4)
 				s, n := w.stranger(), w.nodes["n00"]
-				s.send(n, &cluster.Packet{From: "n01", Boot: w.nodes["n01"].Self().Boot, Beat: &b})
+				s.send(n, &wire.Packet{From: "n01", Boot: w.nodes["n01"].Self().Boot, Beat: &b})
 				time.Sleep(20 * time.Second)
 				w.forget()
 				before := n.Stats()
@@ -298,9 +300,9 @@ func TestForgedQuestion(t *testing.T) {
 			}
 		}
 		s := w.stranger()
-		ask := cluster.Ask{Name: "n00", Boot: n.Self().Boot}
+		ask := wire.Ask{Name: "n00", Boot: n.Self().Boot}
 		for _, asks := range []int{1, 20, 60} {
-			p := &cluster.Packet{From: from.Name, Boot: from.Boot}
+			p := &wire.Packet{From: from.Name, Boot: from.Boot}
 			for range asks {
 				p.Asks = append(p.Asks, ask)
 			}
@@ -314,8 +316,8 @@ func TestForgedQuestion(t *testing.T) {
 			}
 		}
 		dropped := n.Stats().Dropped["malformed"]
-		s.send(n, &cluster.Packet{From: from.Name, Boot: from.Boot, Claims: []cluster.Claim{
-			{Name: "n03", Boot: 1, State: cluster.StateDown, Addr: "slow.example.com:53"}}})
+		s.send(n, &wire.Packet{From: from.Name, Boot: from.Boot, Claims: []claim.Claim{
+			{Name: "n03", Boot: 1, State: claim.Down, Addr: "slow.example.com:53"}}})
 		time.Sleep(time.Second)
 		if got := n.Stats().Dropped["malformed"] - dropped; got != 1 {
 			t.Errorf("%d packets dropped as malformed for a name in place of an address, want 1", got)

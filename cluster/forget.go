@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 // Forget has every member that is up forget one that is down or has left, before Config.ForgetAfter: it is in nobody's Members any more.
@@ -42,7 +44,7 @@ func (n *Node) Forget(ctx context.Context, name string) error {
 }
 
 // over tells whether r is down or has left, and not only for an isolation of this node.
-func (r *record) over() bool { return r.State == StateDown || r.State == StateLeft }
+func (r *record) over() bool { return r.State == claim.Down || r.State == claim.Left }
 
 // dismissed forgets a boot of a member, if it is over.
 func (c *core) dismissed(now time.Time, name string, boot uint64) {

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // A member's name in memberlist is its own name, "#", and the start time of its process. So each boot is a member of its own
@@ -40,7 +43,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		return
 	}
 	name := memberName(g.name)
-	if err != nil || badName(name) != "" || name == "" || m.Boot > highestBoot {
+	if err != nil || wire.BadName(name) != "" || name == "" || m.Boot > claim.HighestBoot {
 		c.count.drop(dropMalformed)
 		return
 	}
@@ -48,11 +51,11 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	if name == c.cfg.Name {
 		c.namesakes[g.name] = g
 		switch {
-		case m.Boot >= highestBoot:
+		case m.Boot >= claim.HighestBoot:
 			c.count.drop(dropMalformed)
 		case !c.speaks():
 			c.before = max(c.before, m.Boot)
-		case m.Boot > maxForeignBoot+bootRoom:
+		case m.Boot > claim.MaxForeignBoot+claim.BootRoom:
 			c.count.drop(dropMalformed)
 		case m.Boot >= c.boot && !c.left:
 			c.who.alive(now.Add(flightTime), name)
@@ -72,7 +75,7 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 	}
 	switch {
 	case r == nil:
-		r = &record{claim: claim{Name: name, Boot: m.Boot, State: StateUp}, near: &untouched}
+		r = &record{Claim: claim.Claim{Name: name, Boot: m.Boot, State: claim.Up}, near: &untouched}
 		c.members[name] = r
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonJoined)
@@ -80,14 +83,14 @@ func (c *core) gossipAlive(now time.Time, g gossipMember) {
 		c.restart(now, r, m.Boot)
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)
-	case r.Boot > maxForeignBoot && g.name == r.gossipName && m.Boot < r.Boot:
+	case r.Boot > claim.MaxForeignBoot && g.name == r.gossipName && m.Boot < r.Boot:
 		// Made up, as the process itself says otherwise.
 		c.restart(now, r, m.Boot)
 		c.introduce(now, r, g, m)
 		c.show(now, r, ReasonRestarted)
 	case m.Boot == r.Boot:
 		changed, sick := !maps.Equal(r.tags, m.Tags), r.health != m.Health
-		fresh := r.gossipName == "" && r.State != StateUp // known from claims so far, and to nobody as up without its tags
+		fresh := r.gossipName == "" && r.State != claim.Up // known from claims so far, and to nobody as up without its tags
 		c.introduce(now, r, g, m)
 		switch {
 		case fresh:
@@ -142,13 +145,13 @@ func (c *core) transportKnows(r *record) bool {
 
 // over tells whether the process of r is over. Only memberlist reaches those that it judges, whatever they are.
 func (c *core) over(r *record) bool {
-	return !c.judged(r) && (r.State == StateDown || r.State == StateLeft)
+	return !c.judged(r) && (r.State == claim.Down || r.State == claim.Left)
 }
 
 // plainAlive acts on a member that runs memberlist alone: memberlist judges it.
 func (c *core) plainAlive(now time.Time, g gossipMember) {
 	r := c.members[g.name]
-	if badName(g.name) != "" {
+	if wire.BadName(g.name) != "" {
 		c.count.drop(dropMalformed)
 		return
 	}
@@ -157,14 +160,14 @@ func (c *core) plainAlive(now time.Time, g gossipMember) {
 		return
 	}
 	if r == nil {
-		r = &record{claim: claim{Name: g.name}, plain: true, near: &untouched}
+		r = &record{Claim: claim.Claim{Name: g.name}, plain: true, near: &untouched}
 		c.members[g.name] = r
 	}
 	reason := ReasonJoined
 	if r.shown != StateUnknown {
 		reason = ReasonMemberlist
 	}
-	r.State = StateUp
+	r.State = claim.Up
 	c.introduce(now, r, g, meta{})
 	c.show(now, r, reason)
 }
@@ -181,7 +184,7 @@ func (c *core) gossipDead(now time.Time, name string) {
 	c.lost[r.Name] = r // memberlist does not say so twice
 	r.touch().lostAt = now
 	switch {
-	case r.State != StateUp || c.judged(r) && c.cutOff(now, r):
+	case r.State != claim.Up || c.judged(r) && c.cutOff(now, r):
 	case !c.judged(r):
 		c.hint(now, r)
 	case now.Sub(c.connected) >= rejoinTime:
@@ -201,20 +204,20 @@ func (c *core) tidyLost(now time.Time) {
 	for name, r := range inOrder(c.lost) {
 		held := now.Sub(r.lostAt)
 		switch {
-		case r.State == StateLeft:
+		case r.State == claim.Left:
 			delete(c.lost, name)
 		case c.left:
-		case c.judged(r) && (r.State != StateUp || c.cutOff(now, r)):
+		case c.judged(r) && (r.State != claim.Up || c.cutOff(now, r)):
 			r.touch().lostAt = now
 		case c.judged(r) && (held >= rejoinTime || r.unheard && now.Sub(r.streamAt) >= denialTime):
 			c.condemn(now, r, ReasonMemberlist)
-		case c.judged(r) || r.State != StateUp || r.path.Watched() || r.inquiry != nil || now.Sub(r.seen) < denialTime:
+		case c.judged(r) || r.State != claim.Up || r.path.Watched() || r.inquiry != nil || now.Sub(r.seen) < denialTime:
 		case held >= denialTime && c.mourns(r) || held >= 3*denialTime && now.Sub(r.seen) >= 3*denialTime:
 			c.inquire(now, r, true)
 		}
 	}
 	for _, r := range inOrder(c.members) { // known from claims alone, and to nobody's memberlist any more
-		if r.State == StateUp && !r.plain && r.gossipName == "" && r.inquiry == nil && now.Sub(r.seen) >= denialTime {
+		if r.State == claim.Up && !r.plain && r.gossipName == "" && r.inquiry == nil && now.Sub(r.seen) >= denialTime {
 			c.inquire(now, r, true)
 		}
 	}
@@ -284,7 +287,7 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		return
 	}
 	var s sign
-	if err := decodeSummed(a.payload, &s); err != nil {
+	if err := wire.UnmarshalSummed(a.payload, &s); err != nil {
 		c.count.drop(dropCause(err))
 		return
 	}
@@ -292,16 +295,16 @@ func (c *core) gossipAck(now time.Time, a gossipAck) {
 		c.count.drop(dropBoot)
 		return
 	}
-	if s.Epoch > maxEpoch {
+	if s.Epoch > claim.MaxEpoch {
 		c.count.drop(dropEpoch)
 		return
 	}
 	c.acked(now, r)
-	wasDown := r.State == StateDown
+	wasDown := r.State == claim.Down
 	if !c.heard(now, r, s.Epoch, s.Seq) && wasDown {
 		return
 	}
-	if c.cfg.Heartbeats == Probes && r.State == StateUp {
+	if c.cfg.Heartbeats == Probes && r.State == claim.Up {
 		p := c.pathTo(r)
 		if wasDown {
 			p.Close()

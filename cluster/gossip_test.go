@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Half of a network learnt of y from claims alone, down, and the news that it is back overtakes what memberlist brings: the tags are news.
@@ -27,10 +30,10 @@ func TestTagsOfMemberKnownFromClaims(t *testing.T) {
 		var told []string
 		var last Event
 		c.publish = func(_ string, e Event) { told, last = append(told, e.Kind.String()+"/"+e.Reason), e }
-		buf := encoded(t, &packet{From: "b", Boot: 1, Claims: []claim{{Name: "y", Boot: 1, Seq: 3000, State: StateDown, Addr: "10.0.0.2:7946"}}})
+		buf := encoded(t, &wire.Packet{From: "b", Boot: 1, Claims: []claim.Claim{{Name: "y", Boot: 1, Seq: 3000, State: claim.Down, Addr: "10.0.0.2:7946"}}})
 		c.receivedState(now, buf)
 		if story.back {
-			c.merge(now, nil, claim{Name: "y", Boot: 1, Seq: 3010, State: StateUp})
+			c.merge(now, nil, claim.Claim{Name: "y", Boot: 1, Seq: 3010, State: claim.Up})
 		}
 		meet(t, c, now, "y", "10.0.0.2:7946", tags)
 		if !slices.Equal(told, story.want) || story.back && !maps.Equal(last.Member.Tags, tags) {
@@ -64,7 +67,7 @@ func TestPlainMemberIsReplaced(t *testing.T) {
 		c.gossipDead(now, "y")
 		c.regraph(now)
 		if r := c.members["y"]; !slices.Equal(told, story.want) || r.plain || !c.rings.Seated("y") || r.Addr != "10.0.0.2:7946" {
-			t.Errorf("%s: told %v of it, want %v; known as %+v", name, told, story.want, r.claim)
+			t.Errorf("%s: told %v of it, want %v; known as %+v", name, told, story.want, r.Claim)
 		}
 	}
 }

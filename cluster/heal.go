@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 // heal brings together again what a partition took apart: memberlist stops talking to members that it holds for dead, so
@@ -124,7 +126,7 @@ func (n *Node) lost() []hostPort {
 	}
 	for _, r := range n.core.lost {
 		// Those who listen to it know that it lives, and are enough to say so. To members that memberlist judges nobody listens.
-		if r.State == StateUp && (r.path.Watched() || r.plain || n.cfg.Heartbeats == Probes) {
+		if r.State == claim.Up && (r.path.Watched() || r.plain || n.cfg.Heartbeats == Probes) {
 			add(r)
 		}
 	}
@@ -152,5 +154,5 @@ func (n *Node) lost() []hostPort {
 // isUp tells whether a member that is up, or this node, has the address of a seed. It needs n.mu.
 func (n *Node) isUp(seed string) bool {
 	r := n.core.atSeed[seed]
-	return seed == n.core.addr || r != nil && r.Addr == seed && r.State == StateUp
+	return seed == n.core.addr || r != nil && r.Addr == seed && r.State == claim.Up
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Whom to knock at, the best first: those who are up and memberlist holds for dead, seeds that nobody has the address of, and the dead, the
@@ -19,10 +22,10 @@ func TestOrderOfKnocks(t *testing.T) {
 		c.heard(now, people[name], 0, 1000)
 	}
 	meet(t, c, now, "seed", "10.0.0.98:7946", nil)
-	c.heartbeat(now, people["buried"], &beat{Seq: 1001, Edge: 1, Interval: micros(time.Second), Every: micros(DefaultBeat)})
+	c.heartbeat(now, people["buried"], &wire.Beat{Seq: 1001, Edge: 1, Interval: micros(time.Second), Every: micros(DefaultBeat)})
 	c.gossipDead(now, "buried#1")
 	c.gossipDead(now, "unheard#1") // nobody here listens to it: for those who do
-	c.merge(now, nil, claim{Name: "left", Boot: 1, Seq: 1001, State: StateLeft})
+	c.merge(now, nil, claim.Claim{Name: "left", Boot: 1, Seq: 1001, State: claim.Left})
 	c.condemn(now.Add(time.Second), people["early"], ReasonSilent)
 	c.condemn(now.Add(2*time.Second), people["late"], ReasonSilent)
 

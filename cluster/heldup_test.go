@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Nor is what others said before it stood still: they may know better since, and have said so.
@@ -28,7 +31,7 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 		}
 		doubts := func() {
 			for _, name := range others {
-				c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
+				c.asked(now, c.members[name], wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 			}
 		}
 		allowed := DefaultBeat + DefaultStallAllowance + minStdDev
@@ -39,14 +42,14 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 		c.heldUp(now)
 		doubts() // waited in its queue, before their newer word
 		c.wake(now)
-		if known := x.State == StateDown; known != (stall < overslept) {
+		if known := x.State == claim.Down; known != (stall < overslept) {
 			t.Errorf("stood still for %v when x was due for a verdict: down at once is %v", stall, known)
 		}
 		for range 3 {
 			step(c.askEvery())
 			doubts()
 		}
-		if x.State != StateDown {
+		if x.State != claim.Down {
 			t.Errorf("stood still for %v: x is %v for good", stall, x.State)
 		}
 	}
@@ -72,7 +75,7 @@ func TestOwnStallBeginsAnew(t *testing.T) {
 			c.heldUp(now)
 			c.wake(now)
 		}
-		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
+		c.asked(now, c.members["y"], wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 		c.wake(now)
 		if unanswered, opinions := evidence(); unanswered == 0 || opinions != 1 {
 			t.Fatalf("before the stall: %d questions unanswered and %d opinions, want some and 1", unanswered, opinions)
@@ -95,7 +98,7 @@ func TestOwnStallIsNoEvidence(t *testing.T) {
 	y := c.members["y"]
 	doubt := func() { // y says that it doubts
 		y.edge.lastHeard = now
-		c.asked(now, y, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
+		c.asked(now, y, wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 	}
 	wake := func(d time.Duration) { // as Node.turn does, every 10 ms
 		for end := now.Add(d); now.Before(end); {
@@ -112,17 +115,17 @@ func TestOwnStallIsNoEvidence(t *testing.T) {
 	now = now.Add(200 * time.Millisecond) // it stands still
 	c.heldUp(now)
 	doubt()
-	if c.wake(now); x.State != StateUp {
+	if c.wake(now); x.State != claim.Up {
 		t.Fatalf("after a stall of its own the node calls x %v on questions that it left unread", x.State)
 	}
 	wake(50 * time.Millisecond)
 	doubt()
-	if x.State != StateUp {
+	if x.State != claim.Up {
 		t.Fatalf("x is %v before it could answer anew", x.State)
 	}
 	wake(400 * time.Millisecond)
 	doubt()
-	if x.State != StateDown {
+	if x.State != claim.Down {
 		t.Errorf("x is %v, and has not answered since", x.State)
 	}
 }
@@ -158,7 +161,7 @@ func TestBacklogIsNoEvidence(t *testing.T) {
 			}
 			doubts := func() {
 				for _, name := range others {
-					c.received(now, encoded(t, &packet{From: name, Boot: 1, Asks: []ask{{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1}}}))
+					c.received(now, encoded(t, &wire.Packet{From: name, Boot: 1, Asks: []wire.Ask{{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1}}}))
 				}
 			}
 			hear := func() {
@@ -169,7 +172,7 @@ func TestBacklogIsNoEvidence(t *testing.T) {
 			}
 			check := func(when string, down bool) {
 				t.Helper()
-				if got := x.State == StateDown; got != down {
+				if got := x.State == claim.Down; got != down {
 					t.Errorf("%s: down is %v, want %v", when, got, down)
 				}
 			}

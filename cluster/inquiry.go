@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/path"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // An inquiry is the way from a member's silence to a verdict. Everybody who listens to the member holds one, and together
@@ -28,7 +30,7 @@ type inquiry struct {
 	asked    int                 // questions since then
 	times    []time.Time         // when these were asked, the earliest mostTimes of them
 	opinions map[string]*opinion // of the others who look into it
-	alleged  *claim              // an old verdict of others, to be believed if the member does not answer; nil: none
+	alleged  *claim.Claim        // an old verdict of others, to be believed if the member does not answer; nil: none
 }
 
 const (
@@ -44,7 +46,7 @@ func (c *core) review(now time.Time, r *record) {
 	if c.left || r.unheard {
 		return
 	}
-	late := r.State == StateUp && !r.plain && r.path.Watched() && c.overdue(now, r)
+	late := r.State == claim.Up && !r.plain && r.path.Watched() && c.overdue(now, r)
 	switch {
 	case late && r.inquiry == nil:
 		c.inquire(now, r, false)
@@ -63,7 +65,7 @@ func (c *core) watchOut(now time.Time) (next time.Time) {
 	}
 	late := map[string]*record{}
 	for name, r := range c.watching {
-		if r.State != StateUp || r.plain || r.inquiry != nil || r.unheard {
+		if r.State != claim.Up || r.plain || r.inquiry != nil || r.unheard {
 			continue
 		}
 		at := c.overdueAt(r)
@@ -135,7 +137,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	case unanswered >= fewestPaths: // and nobody else was asked to doubt: those who listen to it know better
 		c.endInquiry(r)
 		c.merge(now, nil, *in.alleged)
-		if r.State == StateUp {
+		if r.State == claim.Up {
 			c.trust(now, r)
 		}
 		return time.Time{}
@@ -183,7 +185,7 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 // verdict tells whether r is to be called down now, and on what. The silence has to be longer than one stall, and the doubts
 // that are left after a stall could have ended have to reach DownPhi; those doubts of before it could have begun, which no
 // stall explains, have to reach stallPhi.
-func (c *core) verdict(now time.Time, r *record, allowed time.Time) (*basis, bool) {
+func (c *core) verdict(now time.Time, r *record, allowed time.Time) (*claim.Basis, bool) {
 	if now.Before(allowed) {
 		return nil, false
 	}
@@ -193,7 +195,7 @@ func (c *core) verdict(now time.Time, r *record, allowed time.Time) (*basis, boo
 		return nil, false
 	}
 	slices.Sort(sum.by)
-	return &basis{Phi: hundredths(sum.phi), Threshold: hundredths(c.downPhi), By: sum.by[:min(len(sum.by), maxBy)]}, true
+	return &claim.Basis{Phi: hundredths(sum.phi), Threshold: hundredths(c.downPhi), By: sum.by[:min(len(sum.by), wire.MaxBy)]}, true
 }
 
 // suspicious tells whether r is to be shown as suspect: from half of DownPhi on, a quarter of the allowance before the
@@ -214,7 +216,7 @@ func hundredths(phi float64) uint64 { return uint64(100 * min(max(0, phi), 100))
 // aloneWith tells whether there is nobody but r to ask: in a cluster of two nothing tells a dead member from a dead link.
 func (c *core) aloneWith(r *record) bool {
 	for _, other := range c.members {
-		if other != r && !other.plain && other.State == StateUp {
+		if other != r && !other.plain && other.State == claim.Up {
 			return false
 		}
 	}
@@ -243,10 +245,10 @@ const mostLearnt = 8
 func (c *core) condemn(now time.Time, r *record, reason string) {
 	c.endInquiry(r)
 	c.count.verdicts.Add(1)
-	c.accused(now, r, r.claim, r.claim)
-	r.State = StateDown
+	c.accused(now, r, r.Claim, r.Claim)
+	r.State = claim.Down
 	c.show(now, r, reason)
 	if !r.plain {
-		c.spread(now, r.claim)
+		c.spread(now, r.Claim)
 	}
 }

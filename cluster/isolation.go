@@ -3,6 +3,8 @@ package cluster
 import (
 	"math"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 // checkIsolation begins an isolation when every member that this node listens to is silent, has been asked in vain, more often
@@ -19,7 +21,7 @@ func (c *core) checkIsolation(now time.Time) {
 	silent, phi, quiet := 0, 0.0, c.quietTime(now)
 	for _, r := range inOrder(c.members) {
 		switch {
-		case r.State != StateUp || r.unheard:
+		case r.State != claim.Up || r.unheard:
 		case now.Sub(r.edge.lastHeard) < quiet:
 			return // somebody said something
 		case r.plain:
@@ -54,12 +56,12 @@ func (c *core) fewAnswer(now time.Time) bool {
 	silent, watched := 0, 0
 	for _, r := range c.watching {
 		switch {
-		case r.State == StateUp:
+		case r.State == claim.Up:
 			watched++
 			if c.askedInVain(now, r) {
 				silent++
 			}
-		case r.State == StateDown && now.Sub(r.since) < presentFor:
+		case r.State == claim.Down && now.Sub(r.since) < presentFor:
 			watched++
 			silent++
 		}
@@ -75,7 +77,7 @@ func (c *core) quietTime(now time.Time) time.Duration {
 	}
 	heard, watched := 0, 0
 	for _, r := range c.watching {
-		if r.State == StateUp {
+		if r.State == claim.Up {
 			watched++
 			if r.edge.lastHeard.After(c.connected) {
 				heard++
@@ -133,7 +135,7 @@ func (c *core) reconnect(now time.Time, by *record) {
 
 // setApart shows r as down to this node's own subscribers.
 func (c *core) setApart(now time.Time, r *record, reason string) {
-	if c.cfg.IsolatedDownAfter < 0 || r.State != StateUp || r.apart {
+	if c.cfg.IsolatedDownAfter < 0 || r.State != claim.Up || r.apart {
 		return
 	}
 	r.apart = true
@@ -146,7 +148,7 @@ func (c *core) rejoin(now time.Time, r *record) {
 		return
 	}
 	r.apart = false
-	c.absolve(now, r, r.claim)
+	c.absolve(now, r, r.Claim)
 	c.show(now, r, ReasonHeard)
 }
 

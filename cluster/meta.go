@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // meta is what a node says of itself in memberlist's metadata, which reaches every member with memberlist's own gossip.
@@ -28,14 +30,14 @@ const (
 )
 
 func encodeMeta(m meta) ([]byte, error) {
-	body, err := encode(&m)
+	body, err := wire.Marshal(&m)
 	if err != nil {
 		return nil, err
 	}
-	if room := memberlist.MetaMaxSize - len(metaPrefix) - sumSize; len(body) > room {
+	if room := memberlist.MetaMaxSize - len(metaPrefix) - wire.SumSize; len(body) > room {
 		empty := m
 		empty.Tags = nil
-		head, err := encode(&empty)
+		head, err := wire.Marshal(&empty)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +55,7 @@ func decodeMeta(b []byte) (meta, error) {
 	if len(b) < len(metaPrefix) || string(b[:len(metaPrefix)]) != metaPrefix {
 		return m, errForeignMeta
 	}
-	if err := decode(b[len(metaPrefix):], &m); err != nil {
+	if err := wire.Unmarshal(b[len(metaPrefix):], &m); err != nil {
 		return meta{}, err
 	}
 	return m, nil
@@ -67,10 +69,10 @@ func sealMeta(m []byte, in *memberlist.Node) []byte {
 }
 
 func announcementSum(m []byte, in *memberlist.Node) uint32 {
-	sum := crc32.Checksum(m, castagnoli)
-	sum = crc32.Update(sum, castagnoli, []byte(in.Name))
-	sum = crc32.Update(sum, castagnoli, []byte(net.JoinHostPort(in.Addr.String(), strconv.Itoa(int(in.Port)))))
-	return crc32.Update(sum, castagnoli, []byte{in.PMin, in.PMax, in.PCur, in.DMin, in.DMax, in.DCur})
+	sum := crc32.Checksum(m, wire.Castagnoli)
+	sum = crc32.Update(sum, wire.Castagnoli, []byte(in.Name))
+	sum = crc32.Update(sum, wire.Castagnoli, []byte(net.JoinHostPort(in.Addr.String(), strconv.Itoa(int(in.Port)))))
+	return crc32.Update(sum, wire.Castagnoli, []byte{in.PMin, in.PMax, in.PCur, in.DMin, in.DMax, in.DCur})
 }
 
 // checkSeal looks for damage in an announcement. Members that run memberlist alone have no seal.
@@ -78,10 +80,10 @@ func checkSeal(n *memberlist.Node) error {
 	if !resembles(n.Meta, metaFamily) {
 		return nil
 	}
-	body := len(n.Meta) - sumSize
+	body := len(n.Meta) - wire.SumSize
 	if !strings.HasPrefix(string(n.Meta), metaFamily) || body < len(metaPrefix) ||
 		binary.BigEndian.Uint32(n.Meta[body:]) != announcementSum(n.Meta[:body], n) {
-		return errChecksum
+		return wire.ErrChecksum
 	}
 	return nil
 }
@@ -102,7 +104,7 @@ func resembles(m []byte, prefix string) bool {
 
 // unsealed is metadata without the checksum that checkSeal has verified.
 func unsealed(m []byte) []byte {
-	if body := len(m) - sumSize; body >= len(metaPrefix) && strings.HasPrefix(string(m), metaFamily) {
+	if body := len(m) - wire.SumSize; body >= len(metaPrefix) && strings.HasPrefix(string(m), metaFamily) {
 		return m[:body]
 	}
 	return m

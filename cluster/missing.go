@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/ring"
 )
 
@@ -37,7 +38,7 @@ const (
 
 // miss notes that something came from a boot, or about one, that this node does not know.
 func (c *core) miss(now time.Time, name string, boot uint64) {
-	if boot > maxForeignBoot || !c.speaks() || c.left {
+	if boot > claim.MaxForeignBoot || !c.speaks() || c.left {
 		return
 	}
 	m := c.missed[name]
@@ -99,7 +100,7 @@ func (c *core) fetch(now time.Time) {
 func (c *core) whoMayKnow(except *record, tries int) string {
 	var up []*record
 	for _, r := range c.members {
-		if r != except && r.State == StateUp && r.gossipName != "" && r.inquiry == nil {
+		if r != except && r.State == claim.Up && r.gossipName != "" && r.inquiry == nil {
 			up = append(up, r)
 		}
 	}

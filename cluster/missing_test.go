@@ -8,6 +8,7 @@ import (
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/clustertest"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Where memberlist's gossip brings no announcement, the heartbeats of whoever is not known are the reason to ask for it.
@@ -50,9 +51,9 @@ func TestForgedBootsAreAskedForSeldom(t *testing.T) {
 		forge := func(d time.Duration) {
 			for i := range uint64(d / (100 * time.Millisecond)) {
 				for _, n := range w.nodes {
-					s.send(n, &cluster.Packet{From: "n01", Boot: 1<<59 + i})
-					s.send(n, &cluster.Packet{From: "ghost", Boot: i + 1})
-					s.send(n, &cluster.Packet{From: fmt.Sprint("ghost", i), Boot: i + 1})
+					s.send(n, &wire.Packet{From: "n01", Boot: 1<<59 + i})
+					s.send(n, &wire.Packet{From: "ghost", Boot: i + 1})
+					s.send(n, &wire.Packet{From: fmt.Sprint("ghost", i), Boot: i + 1})
 				}
 				time.Sleep(100 * time.Millisecond)
 			}

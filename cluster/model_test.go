@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // The model: three observers a, b, c and a subject s, each a real core, over a network that does what it likes.
@@ -91,7 +94,7 @@ type told struct {
 // token is a fencing token: Boot and Epoch of a member.
 type token struct{ boot, epoch uint64 }
 
-func (t token) compare(u token) int {
+func (t token) Compare(u token) int {
 	return cmp.Or(cmp.Compare(t.boot, u.boot), cmp.Compare(t.epoch, u.epoch))
 }
 
@@ -183,7 +186,7 @@ func (n *node) hear(name string, e Event) {
 	switch {
 	case name == accusedKey:
 		self := token{is, e.Member.Epoch}
-		if e.Kind != Accused || self.compare(was.self) <= 0 {
+		if e.Kind != Accused || self.Compare(was.self) <= 0 {
 			n.told.wrong = cmp.Or(was.wrong, fmt.Sprintf("told %v of itself at %v, after one at %v", e.Kind, self, was.self))
 		}
 		n.told.self = self
@@ -279,10 +282,14 @@ func (n *node) key() string {
 	str := func(s string) { num(uint64(len(s))); b = append(b, s...) }
 	flag := func(vs ...bool) {
 		for _, v := range vs {
-			num(uint64(compareBool(v, false)))
+			if v {
+				num(1)
+			} else {
+				num(0)
+			}
 		}
 	}
-	about := func(c claim) { num(c.Boot, c.Epoch, c.Seq, uint64(c.State)); str(c.Addr) }
+	about := func(c claim.Claim) { num(c.Boot, c.Epoch, c.Seq, uint64(c.State)); str(c.Addr) }
 	str(n.gossipName)
 	num(n.boot, n.before, n.epoch, n.seq, n.told.boot, uint64(n.told.kind))
 	num(n.told.down.boot, n.told.down.epoch, n.told.self.boot, n.told.self.epoch)
@@ -296,7 +303,7 @@ func (n *node) key() string {
 		r := n.members[name]
 		str(name)
 		str(r.gossipName)
-		about(r.claim)
+		about(r.Claim)
 		p := r.path.Status()
 		num(uint64(r.shown), uint64(r.wronged), r.refutedEpoch, r.refutedSeq, r.accusedSeq, p.Sent, p.Edge, p.Epoch, p.Seq)
 		flag(n.rings.Seated(name), n.rings.Lives(name), r.path.Watched(), r.seen.IsZero(), r.successor.IsZero(), r.askedAt.IsZero(), r.inquiry != nil, r.suspicion.shown, r.suspicion.again, r.suspicion.deaf, r.suspicion.ended.IsZero(), r.unheard, r.apart)
@@ -435,23 +442,23 @@ func (n *node) take(in input) {
 // check holds a step against the rules that no step may break.
 func (m *model) check(before, after *node) {
 	for name, r := range after.members {
-		if was := before.members[name]; was != nil && was.after(r.claim) {
-			panic(violation(fmt.Sprintf("%s's claim about %s goes back from %+v to %+v", after.cfg.Name, name, was.claim, r.claim)))
+		if was := before.members[name]; was != nil && was.After(r.Claim) {
+			panic(violation(fmt.Sprintf("%s's claim about %s goes back from %+v to %+v", after.cfg.Name, name, was.Claim, r.Claim)))
 		}
 		// A verdict is remembered until it is refuted, and in one instant all are one.
 		was := before.members[name]
-		called := was != nil && was.Boot == r.Boot && was.State == StateUp && r.State == StateDown
+		called := was != nil && was.Boot == r.Boot && was.State == claim.Up && r.State == claim.Down
 		if r.wronged > 1 || called && r.accusedSeq == 0 && r.wronged == 0 {
 			panic(violation(fmt.Sprintf("%s counts %v wrong verdicts about %s, and has accused it at heartbeat %d", after.cfg.Name, r.wronged, name, r.accusedSeq)))
 		}
-		if r.shown != r.State {
+		if r.shown != State(r.State) {
 			panic(violation(fmt.Sprintf("%s shows %s %v and holds %v", after.cfg.Name, name, r.shown, r.State)))
 		}
 	}
 	if len(after.members) < len(before.members) {
 		panic(violation(after.cfg.Name + " forgot somebody"))
 	}
-	if was, is := before.selfClaim(), after.selfClaim(); was.after(is) {
+	if was, is := before.selfClaim(), after.selfClaim(); was.After(is) {
 		panic(violation(fmt.Sprintf("%s says of itself %+v and then %+v", after.cfg.Name, was, is)))
 	}
 	if after.told.wrong != "" {
@@ -465,15 +472,15 @@ func (m *model) outputs(n *node) []int {
 	post := func(to string, in input) { out = append(out, m.messages.id(message{to, m.inputs.id(in)})) }
 	o := n.takeOut()
 	for _, p := range o.packets {
-		if p.packet.Beat != nil {
-			p.packet.Beat.Interval = 0 // a last one: the detector is to watch nobody
+		if p.Packet.Beat != nil {
+			p.Packet.Beat.Interval = 0 // a last one: nobody is to be watched
 		}
-		post(p.to, packetInput(p.packet))
+		post(p.To, packetInput(p.Packet))
 	}
 	for _, cl := range o.broadcasts { // as Node.broadcast does, but without the address, of which merge takes no notice
 		cl.Addr = ""
 		for _, r := range n.members {
-			post(r.Addr, packetInput(&packet{From: n.cfg.Name, Boot: n.boot, Claims: []claim{cl}}))
+			post(r.Addr, packetInput(&wire.Packet{From: n.cfg.Name, Boot: n.boot, Claims: []claim.Claim{cl}}))
 		}
 	}
 	if o.meta {
@@ -485,8 +492,8 @@ func (m *model) outputs(n *node) []int {
 	return slices.Compact(out)
 }
 
-func packetInput(p *packet) input {
-	buf, err := encodePacket(p)
+func packetInput(p *wire.Packet) input {
+	buf, err := wire.Encode(p)
 	if err != nil {
 		panic(err)
 	}
@@ -507,12 +514,12 @@ func (n *node) tableInput() input {
 	if buf == nil {
 		return input{}
 	}
-	p, err := decodePacket(buf)
+	p, err := wire.Decode(buf)
 	if err != nil {
 		panic(violation(fmt.Sprintf("%s cannot speak for itself: %v", n.cfg.Name, err)))
 	}
-	slices.SortFunc(p.Claims, func(a, b claim) int { return cmp.Compare(a.Name, b.Name) })
-	buf, _ = encodePacket(p)
+	slices.SortFunc(p.Claims, func(a, b claim.Claim) int { return cmp.Compare(a.Name, b.Name) })
+	buf, _ = wire.Encode(p)
 	return input{verb: "state", body: string(buf)}
 }
 
@@ -587,18 +594,18 @@ func (m *model) agree(w world) {
 	first := m.record(w, 1)
 	for i := 2; i < len(w.nodes); i++ {
 		r := m.record(w, i)
-		if last := later(r, first); w.dead && r.Boot != first.Boot && last.State == StateUp {
+		if last := later(r, first); w.dead && r.Boot != first.Boot && last.State == claim.Up {
 			return // a boot that died before memberlist announced it, known from claims: its end will be believed
 		}
-		if r.compare(first.claim) != 0 || r.shown != first.shown {
+		if r.Compare(first.Claim) != 0 || r.shown != first.shown {
 			panic(violation(fmt.Sprintf("%s ends with %+v (%v), %s with %+v (%v)",
-				modelNames[1], first.claim, first.shown, modelNames[i], r.claim, r.shown)))
+				modelNames[1], first.Claim, first.shown, modelNames[i], r.Claim, r.shown)))
 		}
 	}
 	for i := 1; i < len(w.nodes) && !w.dead && !s.left; i++ {
 		// Whoever showed a living boot down has told it so, or is about to.
 		n, r := m.nodes[w.nodes[i]], m.record(w, i)
-		if down := n.told.down; r.State == StateUp && down.compare(token{s.boot, s.epoch}) >= 0 && n.owed[r.Name] == nil {
+		if down := n.told.down; r.State == claim.Up && down.Compare(token{s.boot, s.epoch}) >= 0 && n.owed[r.Name] == nil {
 			panic(violation(fmt.Sprintf("s ends in %v, and %s, who showed it down in %v, does not tell it",
 				token{s.boot, s.epoch}, modelNames[i], down)))
 		}
@@ -613,15 +620,15 @@ func (m *model) agree(w world) {
 	}
 	switch {
 	case w.dead:
-	case !s.left && (first.State != StateUp || first.Boot != s.boot):
-		panic(violation(fmt.Sprintf("s lives in boot %d and ends as %+v", s.boot, first.claim)))
-	case s.left && first.Boot <= s.boot && first.compare(s.selfClaim()) != 0:
-		panic(violation(fmt.Sprintf("s left in boot %d and ends as %+v", s.boot, first.claim)))
+	case !s.left && (first.State != claim.Up || first.Boot != s.boot):
+		panic(violation(fmt.Sprintf("s lives in boot %d and ends as %+v", s.boot, first.Claim)))
+	case s.left && first.Boot <= s.boot && first.Compare(s.selfClaim()) != 0:
+		panic(violation(fmt.Sprintf("s left in boot %d and ends as %+v", s.boot, first.Claim)))
 	}
 }
 
 func later(r, other *record) *record {
-	if other.after(r.claim) {
+	if other.After(r.Claim) {
 		return other
 	}
 	return r
@@ -683,18 +690,18 @@ func (m *model) deliverAll(w world) world {
 func (m *model) bury(w world) {
 	w = m.settle(m.deliverAll(w))
 	for i := 1; i < len(w.nodes); i++ {
-		if m.record(w, i).State == StateUp {
+		if m.record(w, i).State == claim.Up {
 			w = m.act(w, i, input{verb: "verdict"})
 		}
 	}
 	w = m.settle(w)
-	end := m.record(w, 1).claim
-	if end.State == StateUp {
+	end := m.record(w, 1).Claim
+	if end.State == claim.Up {
 		panic(violation(fmt.Sprintf("s is dead, and after the verdict %+v", end)))
 	}
 	w = m.settle(m.deliverAll(w))
-	if r := m.record(w, 1); r.compare(end) != 0 {
-		panic(violation(fmt.Sprintf("s is dead, ended as %+v, and then became %+v", end, r.claim)))
+	if r := m.record(w, 1); r.Compare(end) != 0 {
+		panic(violation(fmt.Sprintf("s is dead, ended as %+v, and then became %+v", end, r.Claim)))
 	}
 }
 
@@ -771,7 +778,7 @@ func (m *model) tell(story []did) string {
 		in := m.inputs.all[m.messages.all[d.message].input]
 		switch in.verb {
 		case "packet":
-			p, _ := decodePacket([]byte(in.body))
+			p, _ := wire.Decode([]byte(in.body))
 			fmt.Fprintf(&b, " from %s in boot %d: claims %+v", p.From, p.Boot, p.Claims)
 			if p.Beat != nil {
 				fmt.Fprintf(&b, ", beat %+v", *p.Beat)
@@ -804,7 +811,7 @@ func verdicts(times int8) happening {
 	return happening{times, func(m *model, w world) []move {
 		var ways []move
 		for i := 1; i < len(w.nodes); i++ {
-			if r := m.record(w, i); r != nil && r.State == StateUp {
+			if r := m.record(w, i); r != nil && r.State == claim.Up {
 				ways = append(ways, move{modelNames[i] + " gives its verdict", 0, func() world {
 					return m.act(w, i, input{verb: "verdict"})
 				}})
@@ -858,12 +865,12 @@ func restarts(t *testing.T, who int, times int8, clock string) happening {
 }
 
 // lies put a claim about the subject, made from the truth, under way to everybody, from a member that did not say it.
-func lies(times int8, from string, lie func(truth claim) claim) happening {
+func lies(times int8, from string, lie func(truth claim.Claim) claim.Claim) happening {
 	return happening{times, func(m *model, w world) []move {
 		s := m.nodes[w.nodes[subject]]
-		cl := lie(claim{Name: s.cfg.Name, Boot: s.boot, Epoch: s.epoch, Seq: s.seq, State: StateUp})
+		cl := lie(claim.Claim{Name: s.cfg.Name, Boot: s.boot, Epoch: s.epoch, Seq: s.seq, State: claim.Up})
 		return []move{{fmt.Sprintf("somebody says as %s: %+v", from, cl), 0, func() world {
-			in := m.inputs.id(packetInput(&packet{From: from, Boot: modelClock, Claims: []claim{cl}}))
+			in := m.inputs.id(packetInput(&wire.Packet{From: from, Boot: modelClock, Claims: []claim.Claim{cl}}))
 			for i, id := range w.nodes {
 				if modelNames[i] != from {
 					w = m.send(w, m.messages.id(message{m.nodes[id].addr, in}))
@@ -884,7 +891,7 @@ func probes(times int8) happening {
 		var ways []move
 		for i := 1; i < len(w.nodes); i++ {
 			ways = append(ways, move{"s answers " + modelNames[i] + "'s probe", 0, func() world {
-				body, err := encodeSummed(&sign{Boot: s.boot, Epoch: s.epoch, Seq: s.seq})
+				body, err := wire.MarshalSummed(&sign{Boot: s.boot, Epoch: s.epoch, Seq: s.seq})
 				if err != nil {
 					panic(err)
 				}
@@ -901,7 +908,7 @@ func hints(times int8) happening {
 	return happening{times, func(m *model, w world) []move {
 		var ways []move
 		for i := 1; i < len(w.nodes); i++ {
-			if r := m.record(w, i); r != nil && r.State == StateUp && r.gossipName != "" {
+			if r := m.record(w, i); r != nil && r.State == claim.Up && r.gossipName != "" {
 				ways = append(ways, move{modelNames[i] + "'s memberlist says that s is dead", 0, func() world {
 					return m.act(w, i, input{verb: "dead", name: r.gossipName})
 				}})
@@ -926,18 +933,18 @@ func exchanges(times int8) happening {
 	}}
 }
 
-var modelLies = map[string]func(claim) claim{
-	"left":             func(c claim) claim { c.State = StateLeft; return c },
-	"down":             func(c claim) claim { c.State, c.Seq = StateDown, 1<<40; return c },
-	"down, epoch":      func(c claim) claim { c.State, c.Epoch = StateDown, c.Epoch+3; return c },
-	"down, boot":       func(c claim) claim { c.State, c.Boot = StateDown, c.Boot+5; return c },
-	"left, boot":       func(c claim) claim { c.State, c.Boot = StateLeft, c.Boot+5; return c },
-	"up, later":        func(c claim) claim { c.Epoch, c.Seq = c.Epoch+2, 1<<40; return c },
-	"up, boot":         func(c claim) claim { c.Boot += 5; return c },
-	"down, beyond":     func(c claim) claim { c.State, c.Boot = StateDown, maxBoot; return c },
-	"down, epoch jump": func(c claim) claim { c.State, c.Epoch = StateDown, maxEpoch+1; return c },
-	"down, last epoch": func(c claim) claim { c.State, c.Epoch = StateDown, maxEpoch; return c },
-	"down, last boot":  func(c claim) claim { c.State, c.Boot = StateDown, maxForeignBoot; return c },
+var modelLies = map[string]func(claim.Claim) claim.Claim{
+	"left":             func(c claim.Claim) claim.Claim { c.State = claim.Left; return c },
+	"down":             func(c claim.Claim) claim.Claim { c.State, c.Seq = claim.Down, 1<<40; return c },
+	"down, epoch":      func(c claim.Claim) claim.Claim { c.State, c.Epoch = claim.Down, c.Epoch+3; return c },
+	"down, boot":       func(c claim.Claim) claim.Claim { c.State, c.Boot = claim.Down, c.Boot+5; return c },
+	"left, boot":       func(c claim.Claim) claim.Claim { c.State, c.Boot = claim.Left, c.Boot+5; return c },
+	"up, later":        func(c claim.Claim) claim.Claim { c.Epoch, c.Seq = c.Epoch+2, 1<<40; return c },
+	"up, boot":         func(c claim.Claim) claim.Claim { c.Boot += 5; return c },
+	"down, beyond":     func(c claim.Claim) claim.Claim { c.State, c.Boot = claim.Down, claim.MaxBoot; return c },
+	"down, epoch jump": func(c claim.Claim) claim.Claim { c.State, c.Epoch = claim.Down, claim.MaxEpoch+1; return c },
+	"down, last epoch": func(c claim.Claim) claim.Claim { c.State, c.Epoch = claim.Down, claim.MaxEpoch; return c },
+	"down, last boot":  func(c claim.Claim) claim.Claim { c.State, c.Boot = claim.Down, claim.MaxForeignBoot; return c },
 }
 
 func TestModelOfAllInterleavings(t *testing.T) {

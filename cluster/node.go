@@ -16,6 +16,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 	"github.com/pulsering/pulsering/internal/mailbox"
 	"github.com/pulsering/pulsering/phiaccrual"
 )
@@ -303,13 +305,13 @@ func (n *Node) perform() {
 		n.transport.inject(d)
 	}
 	for _, o := range out.packets {
-		buf, err := encodePacket(o.packet)
+		buf, err := wire.Encode(o.Packet)
 		if err == nil {
-			err = n.ml.SendToAddress(memberlist.Address{Addr: o.to}, buf)
+			err = n.ml.SendToAddress(memberlist.Address{Addr: o.To}, buf)
 		}
 		if err != nil && n.ctx.Err() == nil {
 			n.count.drop("not sent")
-			n.cfg.log.Debug("packet not sent", "to", o.to, "error", err)
+			n.cfg.log.Debug("packet not sent", "to", o.To, "error", err)
 		}
 	}
 	for _, g := range out.hellos {
@@ -343,10 +345,10 @@ func (n *Node) publishSelf(changed bool) error {
 }
 
 // broadcast puts a claim in the queue of memberlist's gossip. It needs n.mu; the queue's own lock is never held while n.mu is waited for.
-func (n *Node) broadcast(cl claim, done chan struct{}) {
-	p := &packet{From: n.cfg.Name, Boot: n.core.boot}
-	p.Claims = []claim{cl.trimmed(n.cfg.room() - compoundRoom - p.size())}
-	buf, err := encodePacket(p)
+func (n *Node) broadcast(cl claim.Claim, done chan struct{}) {
+	p := &wire.Packet{From: n.cfg.Name, Boot: n.core.boot}
+	p.Claims = []claim.Claim{wire.Trimmed(cl, n.cfg.room()-compoundRoom-p.Size())}
+	buf, err := wire.Encode(p)
 	if err != nil {
 		n.cfg.log.Error("claim not encoded", "error", err)
 		return
@@ -447,7 +449,7 @@ func (n *Node) Stats() Stats {
 	defer n.mu.Unlock()
 	s.Inquiries = len(n.core.inquiries)
 	for _, r := range n.core.members {
-		if r.unheard && r.State == StateUp {
+		if r.unheard && r.State == claim.Up {
 			s.Unheard++
 		}
 		if r.suspicion.deaf && r.shown == StateSuspect {
@@ -461,7 +463,7 @@ func (n *Node) Stats() Stats {
 // within about a second. Tags that are too large are an error (ErrConfig) and change nothing; so are any
 // after Leave, for nobody would see them. After Close: ErrClosed.
 func (n *Node) SetTags(ctx context.Context, tags map[string]string) error {
-	if _, err := encodeMeta(meta{Boot: maxBoot, Tags: tags}); err != nil {
+	if _, err := encodeMeta(meta{Boot: claim.MaxBoot, Tags: tags}); err != nil {
 		return refused{fmt.Errorf("cluster: Tags: %w", err)}
 	}
 	return n.announce(ctx, "SetTags", func(c *core) { c.tags = maps.Clone(tags) })
@@ -536,7 +538,7 @@ func (n *Node) alone() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, r := range n.core.members {
-		if r.State == StateUp {
+		if r.State == claim.Up {
 			return false
 		}
 	}

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // An order is what an operator has every member do: change its keys, forget somebody. It goes to each member on a stream of
@@ -66,7 +69,7 @@ func (c *core) ordered(buf []byte) {
 	switch buf[0] {
 	case orderMark:
 		o := new(order)
-		if err := decodeSummed(buf[1:], o); err != nil {
+		if err := wire.UnmarshalSummed(buf[1:], o); err != nil {
 			c.count.drop(dropCause(err))
 			return
 		}
@@ -75,7 +78,7 @@ func (c *core) ordered(buf []byte) {
 			return
 		}
 		// The report goes to members only: nobody else is to be told anything, nor called by all members at once.
-		if from := c.lastAt(o.Addr, nil); from == nil || from.State != StateUp || !c.speaks() || c.left {
+		if from := c.lastAt(o.Addr, nil); from == nil || from.State != claim.Up || !c.speaks() || c.left {
 			c.count.drop(dropStranger)
 			return
 		}
@@ -83,12 +86,12 @@ func (c *core) ordered(buf []byte) {
 		c.out.orders = append(c.out.orders, o)
 	case reportMark:
 		r := new(report)
-		if err := decodeSummed(buf[1:], r); err != nil {
+		if err := wire.UnmarshalSummed(buf[1:], r); err != nil {
 			c.count.drop(dropCause(err))
 			return
 		}
-		odd := func(id string) bool { return len(id) > maxKeyID || id != printableCut(id, maxKeyID) }
-		if badName(r.Name) != "" || r.Name == "" || len(r.Keys) > mostKeys || slices.ContainsFunc(r.Keys, odd) {
+		odd := func(id string) bool { return len(id) > maxKeyID || id != wire.PrintableCut(id, maxKeyID) }
+		if wire.BadName(r.Name) != "" || r.Name == "" || len(r.Keys) > mostKeys || slices.ContainsFunc(r.Keys, odd) {
 			c.count.drop(dropMalformed)
 			return
 		}
@@ -146,7 +149,7 @@ func (op operation) String() string {
 
 // sendStream sends a message of this package to an address on a stream of its own, and waits until it is written.
 func (n *Node) sendStream(addr string, mark byte, v any) error {
-	body, err := encodeSummed(v)
+	body, err := wire.MarshalSummed(v)
 	if err != nil {
 		return err
 	}
@@ -190,7 +193,7 @@ func (n *Node) order(ctx context.Context, o order) ([]Answer, error) {
 	}
 	o.Nonce, o.Addr = rand.Uint64(), n.core.addr
 	for _, r := range n.core.members {
-		if r.State == StateUp && !r.plain && r.Addr != "" {
+		if r.State == claim.Up && !r.plain && r.Addr != "" {
 			targets = append(targets, target{r.Name, r.Addr})
 		}
 	}
@@ -289,7 +292,7 @@ func (n *Node) reported(r *report) {
 func (r *report) answer() Answer {
 	a := Answer{Member: r.Name, Keys: r.Keys}
 	if r.Failed != "" {
-		a.Err = errors.New(printableCut(r.Failed, 200))
+		a.Err = errors.New(wire.PrintableCut(r.Failed, 200))
 	}
 	return a
 }

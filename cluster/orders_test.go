@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Whatever an order or a report holds, it is carried out or counted as dropped, once, and nothing of it reaches a log as it came.
@@ -16,7 +18,7 @@ func FuzzOrder(f *testing.F) {
 		&order{Nonce: 2, Addr: "10.0.0.1:7946", Op: forgetMember, Name: "b", Boot: 7},
 		&report{Nonce: 3, Name: "b", Boot: 7, Failed: "no", Keys: []string{"x"}},
 	} {
-		body, err := encode(v)
+		body, err := wire.Marshal(v)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -28,7 +30,7 @@ func FuzzOrder(f *testing.F) {
 			return
 		}
 		c := loner(t, time.Now(), Config{Name: "a"})
-		buf := binary.BigEndian.AppendUint32(body[:len(body):len(body)], crc32.Checksum(body, castagnoli))
+		buf := binary.BigEndian.AppendUint32(body[:len(body):len(body)], crc32.Checksum(body, wire.Castagnoli))
 		c.received(time.Now(), append([]byte{mark}, buf...))
 		var dropped uint64
 		for _, n := range c.count.stats().Dropped {
@@ -56,7 +58,7 @@ func TestOrdersOfMembersOnly(t *testing.T) {
 	c := loner(t, now, Config{Name: "a"})
 	r := meet(t, c, now, "b", "10.0.0.2:7946", nil)
 	ask := func(addr string) (carried int) {
-		body, err := encodeSummed(&order{Nonce: 1, Addr: addr, Op: listKeys})
+		body, err := wire.MarshalSummed(&order{Nonce: 1, Addr: addr, Op: listKeys})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,8 +85,8 @@ func TestPrintableCut(t *testing.T) {
 		"\xff\xfe":               "..",
 		"  ":                     "",
 	} {
-		got := printableCut(in, maxDetail)
-		if got != want || printableCut(got, maxDetail) != got {
+		got := wire.PrintableCut(in, wire.MaxDetail)
+		if got != want || wire.PrintableCut(got, wire.MaxDetail) != got {
 			t.Errorf("%q is cut to %q, want %q", in, got, want)
 		}
 	}

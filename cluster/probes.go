@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+)
 
 // pursueAlone judges by φ alone, which has reached half of DownPhi, as long as memberlist's probes reach anybody else. φ does not
 // know that there is an end to the gaps: see mostUnprobed.
@@ -27,7 +31,7 @@ func (c *core) pursueAlone(now time.Time, r *record) time.Time {
 // probesArrive tells whether anybody but r acknowledged a probe lately, or nobody else is there.
 func (c *core) probesArrive(now time.Time, r *record) bool {
 	for _, other := range c.members {
-		if other != r && other.State == StateUp && now.Sub(other.edge.lastHeard) < recentProbe {
+		if other != r && other.State == claim.Up && now.Sub(other.edge.lastHeard) < recentProbe {
 			return true
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // What is asked about a silent member, whom, and how often. Each question goes to the member itself; once the inquiry is
@@ -91,11 +94,11 @@ func (c *core) ask(now time.Time, r *record) {
 	question.Doubt = hundredths(c.doubt(now, r))
 	question.Before = hundredths(c.unexplained(now, r))
 	for _, o := range partners {
-		if c.words[o.Name]%maxParts == 0 { // those of a turn share packets
+		if c.words[o.Name]%wire.MaxParts == 0 { // those of a turn share packets
 			c.room.take(now)
 		}
 		c.words[o.Name]++
-		c.send(o, &packet{Asks: []ask{question}})
+		c.send(o, &wire.Packet{Asks: []wire.Ask{question}})
 		c.count.send("ask")
 		if c.vainSince.IsZero() {
 			c.vainSince = now
@@ -115,10 +118,10 @@ func (c *core) bySilence(now time.Time) iter.Seq[*record] {
 }
 
 // question asks r itself whether it is there, and returns what it said.
-func (c *core) question(now time.Time, r *record) ask {
+func (c *core) question(now time.Time, r *record) wire.Ask {
 	r.touch().askedAt = now
-	q := ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen)), Awaits: c.awaits(r)}
-	c.send(r, &packet{Asks: []ask{q}})
+	q := wire.Ask{Name: r.Name, Boot: r.Boot, Epoch: r.Epoch, Seq: r.Seq, Age: micros(now.Sub(r.seen)), Awaits: c.awaits(r)}
+	c.send(r, &wire.Packet{Asks: []wire.Ask{q}})
 	c.count.send("ask")
 	return q
 }
@@ -128,7 +131,7 @@ func (c *core) question(now time.Time, r *record) ask {
 func (c *core) partners(now time.Time, r *record) []*record {
 	others := slices.DeleteFunc(c.coObservers(r), func(o *record) bool { return c.hopeless(now, o) })
 	for name := range inOrder(r.inquiry.opinions) {
-		if o := c.members[name]; o != nil && o.State == StateUp && !slices.Contains(others, o) {
+		if o := c.members[name]; o != nil && o.State == claim.Up && !slices.Contains(others, o) {
 			others = append(others, o)
 		}
 	}
@@ -157,7 +160,7 @@ func (c *core) coObservers(r *record) []*record {
 // othersUp are those of them that are up, this node aside.
 func (c *core) othersUp(names []string) (up []*record) {
 	for _, name := range names {
-		if o := c.members[name]; o != nil && o.State == StateUp {
+		if o := c.members[name]; o != nil && o.State == claim.Up {
 			up = append(up, o)
 		}
 	}
@@ -170,7 +173,7 @@ func (c *core) othersUp(names []string) (up []*record) {
 func (c *core) witnesses(now time.Time, r *record, asked []*record) []*record {
 	var found []*record
 	fits := func(o *record) bool {
-		return o != r && o.State == StateUp && !o.plain && o.inquiry == nil && !slices.Contains(asked, o) && !slices.Contains(found, o)
+		return o != r && o.State == claim.Up && !o.plain && o.inquiry == nil && !slices.Contains(asked, o) && !slices.Contains(found, o)
 	}
 	for _, o := range c.duty {
 		if fits(o) && o.path.Watched() {
@@ -190,10 +193,10 @@ func (c *core) witnesses(now time.Time, r *record, asked []*record) []*record {
 }
 
 // asked acts on a question of another member about a third one.
-func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool) {
-	later, ok := c.merge(now, from, a.claim())
+func (c *core) asked(now time.Time, from *record, a wire.Ask) (answer claim.Claim, ok bool) {
+	later, ok := c.merge(now, from, a.Claim())
 	r := c.members[a.Name]
-	if ok || r == nil || r.plain || r.State != StateUp || r.Boot != a.Boot || a.Doubt == 0 {
+	if ok || r == nil || r.plain || r.State != claim.Up || r.Boot != a.Boot || a.Doubt == 0 {
 		return later, ok
 	}
 	if r.inquiry == nil {
@@ -213,5 +216,5 @@ func (c *core) asked(now time.Time, from *record, a ask) (answer claim, ok bool)
 		r.inquiry.urgent = true
 		c.pursue(now, r)
 	}
-	return claim{}, false
+	return claim.Claim{}, false
 }

@@ -1,6 +1,11 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
+)
 
 // A member that was called down and lives has to learn of it, as its work may have been handed to
 // others: its next epoch says so to everybody, and an Accused event to its own application.
@@ -21,7 +26,7 @@ type sending struct {
 
 // tellAccused tells the application that this node was called down, and lives on under a new epoch
 // or boot.
-func (c *core) tellAccused(now time.Time, verdict claim) {
+func (c *core) tellAccused(now time.Time, verdict claim.Claim) {
 	since := now.Add(-min(time.Duration(min(verdict.Age, 1<<53))*time.Microsecond, maxForget))
 	// Where this node stood still, the verdict waited on the way. It came no earlier than silence allows after the heartbeat
 	// that it rests on.
@@ -38,13 +43,13 @@ func (c *core) tellAccused(now time.Time, verdict claim) {
 
 // owed is the verdict that a member is to be told, and since when it held here.
 type owed struct {
-	verdict claim
+	verdict claim.Claim
 	since   time.Time
 	at      time.Time // when the member was last told
 }
 
 // absolve notes that r, which subscribers know to be down, lives: it is told so.
-func (c *core) absolve(now time.Time, r *record, verdict claim) {
+func (c *core) absolve(now time.Time, r *record, verdict claim.Claim) {
 	if r.plain || verdict.Boot != r.Boot || r.Epoch > verdict.Epoch {
 		return // it knows
 	}
@@ -52,7 +57,7 @@ func (c *core) absolve(now time.Time, r *record, verdict claim) {
 	if o := c.owed[r.Name]; o != nil && o.verdict.Boot == verdict.Boot {
 		since = o.since
 	}
-	verdict.State, verdict.Addr, verdict.Basis = StateDown, "", nil
+	verdict.State, verdict.Addr, verdict.Basis = claim.Down, "", nil
 	c.owed[r.Name] = &owed{verdict: verdict, since: since}
 }
 
@@ -66,16 +71,16 @@ func (c *core) tellOwed(now time.Time, r *record, heard bool) {
 	o := c.owed[r.Name]
 	switch {
 	case o == nil:
-	case r.Boot != o.verdict.Boot || r.Epoch > o.verdict.Epoch || r.State == StateLeft:
+	case r.Boot != o.verdict.Boot || r.Epoch > o.verdict.Epoch || r.State == claim.Left:
 		delete(c.owed, r.Name)
-	case r.State == StateDown: // it will be told when it is back
+	case r.State == claim.Down: // it will be told when it is back
 	case o.at.IsZero() && !heard:
 		o.at = now
 	case now.Sub(o.at) >= tellAgain:
 		o.at = now
 		cl := o.verdict
 		cl.Age = micros(now.Sub(o.since))
-		c.send(r, &packet{Claims: []claim{cl}})
+		c.send(r, &wire.Packet{Claims: []claim.Claim{cl}})
 		c.count.send("claim")
 	}
 }

@@ -1,6 +1,10 @@
 package cluster
 
-import "time"
+import (
+	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+)
 
 // roll calls everybody's name. When a node hears nobody, or few of those it listens to, others may be left that it does not
 // listen to: some of a large cluster of which most died, or that a cut took along. They are found by asking all, a few at a
@@ -60,7 +64,7 @@ func (c *core) callRoll(now time.Time) time.Time {
 		m := c.members[r.names[len(r.names)-1]]
 		r.names = r.names[:len(r.names)-1]
 		switch {
-		case m == nil || m.plain || m.State != StateUp || m.unheard || now.Sub(m.edge.lastHeard) < time.Second:
+		case m == nil || m.plain || m.State != claim.Up || m.unheard || now.Sub(m.edge.lastHeard) < time.Second:
 			continue
 		case r.round > 0 && m.called == 0 && m.inquiry == nil && m.edge.lastHeard.After(r.since): // it answered
 			continue
@@ -100,7 +104,7 @@ func (c *core) present(now time.Time) []*record {
 	}
 	var here []*record
 	for _, r := range inOrder(c.members) {
-		if r.State == StateUp && !r.plain && now.Sub(r.edge.lastHeard) < presentFor {
+		if r.State == claim.Up && !r.plain && now.Sub(r.edge.lastHeard) < presentFor {
 			here = append(here, r)
 		}
 	}

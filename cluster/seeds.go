@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // seeds are the addresses that a node joins through, and tries for as long as it lives. They are guarded by Node.mu.
@@ -149,7 +151,7 @@ func remembered(members []Member) map[hostPort]string {
 	last := map[hostPort]string{}
 	for _, m := range members {
 		ap, err := netip.ParseAddrPort(m.Addr)
-		if err == nil && ap.Port() != 0 && badName(m.Name) == "" && m.Name != "" && len(last) < mostFound {
+		if err == nil && ap.Port() != 0 && wire.BadName(m.Name) == "" && m.Name != "" && len(last) < mostFound {
 			last[hostPort{ap.Addr().Unmap().String(), int(ap.Port())}] = m.Name
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // simulation is a few cores on one clock, and a network between them. Nothing runs beside it, and all
@@ -218,14 +221,14 @@ func (p *peer) perform() {
 	s := p.sim
 	out := p.takeOut()
 	for _, o := range out.packets {
-		buf, err := encodePacket(o.packet)
+		buf, err := wire.Encode(o.Packet)
 		if err != nil {
 			panic(err)
 		}
-		p.send(o.to, buf)
+		p.send(o.To, buf)
 	}
 	for _, cl := range out.broadcasts {
-		buf, err := encodePacket(&packet{From: p.cfg.Name, Boot: p.boot, Claims: []claim{cl}})
+		buf, err := wire.Encode(&wire.Packet{From: p.cfg.Name, Boot: p.boot, Claims: []claim.Claim{cl}})
 		if err != nil {
 			panic(err)
 		}
@@ -368,7 +371,7 @@ func (p *peer) probe() {
 			other := s.others(p)[i]
 			delete(p.suspects, process)
 			if s.packets(p.addr, other.addr) && s.packets(other.addr, p.addr) { // by stream it is no ack
-				payload, err := encodeSummed(&sign{Boot: other.boot, Epoch: other.epoch, Seq: other.seq})
+				payload, err := wire.MarshalSummed(&sign{Boot: other.boot, Epoch: other.epoch, Seq: other.seq})
 				if err != nil {
 					panic(err)
 				}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pulsering/pulsering/cluster"
 	"github.com/pulsering/pulsering/cluster/clustertest"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // A laptop sleeps while its peer beats on, and its monotonic clock stands still. When it wakes,
@@ -29,7 +30,7 @@ func TestPeerDiesAfterTheMachineSlept(t *testing.T) {
 						for begin := time.Now(); time.Since(begin) < d; time.Sleep(cluster.DefaultBeat) {
 							seq, edge = seq+1, edge+1
 							every := uint64(cluster.DefaultBeat.Microseconds())
-							s.send(a, &cluster.Packet{From: "n01", Boot: boot, Beat: &cluster.Beat{Seq: seq, Edge: edge, Every: every, Interval: every, Mutual: true}})
+							s.send(a, &wire.Packet{From: "n01", Boot: boot, Beat: &wire.Beat{Seq: seq, Edge: edge, Every: every, Interval: every, Mutual: true}})
 						}
 					}
 					beats(10 * time.Second)

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // Two that doubt where more listen are all that is left, or two with bad links, of which one hears only some of what the other says.
@@ -37,12 +40,12 @@ func TestTwoCondemnOnlyIfTheyHearEachOther(t *testing.T) {
 				}
 				for _, name := range story.speak {
 					if at%story.every == 0 {
-						c.asked(now, c.members[name], ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
+						c.asked(now, c.members[name], wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: 1000, Before: 1000, Awaits: 1})
 					}
 				}
 				c.wake(now)
 			}
-			if down := x.State == StateDown; down != story.down {
+			if down := x.State == claim.Down; down != story.down {
 				t.Errorf("down: %v, want %v", down, story.down)
 			}
 		})
@@ -70,7 +73,7 @@ func TestWordsCountSinceTheHeartbeat(t *testing.T) {
 		{100, 1001, 1}, {50, 1001, 2}, {50, 1001, 3}, {170, 1001, 1}, {100, 1001, 2},
 	} {
 		now = now.Add(word.after * time.Millisecond)
-		c.asked(now, c.members["y"], ask{Name: "x", Boot: 1, Seq: word.seq, Doubt: 1000, Before: 1000, Age: micros(silence), Awaits: 1})
+		c.asked(now, c.members["y"], wire.Ask{Name: "x", Boot: 1, Seq: word.seq, Doubt: 1000, Before: 1000, Age: micros(silence), Awaits: 1})
 		if x.inquiry == nil {
 			t.Fatalf("word %d ended the inquiry", i)
 		}
@@ -113,17 +116,17 @@ func TestUnsteadyWordsKeepWitnessesOut(t *testing.T) {
 					}
 				}
 				if story.speaks && at%(250*time.Millisecond) == 0 {
-					c.asked(now, listeners[0], ask{Name: x.Name, Boot: 1, Seq: x.Seq, Doubt: 1000, Before: 1000, Awaits: 1})
+					c.asked(now, listeners[0], wire.Ask{Name: x.Name, Boot: 1, Seq: x.Seq, Doubt: 1000, Before: 1000, Awaits: 1})
 				}
 				c.wake(now)
 			}
-			if x.State != StateUp {
+			if x.State != claim.Up {
 				t.Fatalf("%v", x.State)
 			}
 			asked := 0
 			for _, out := range c.out.packets {
-				asks := slices.ContainsFunc(out.packet.Asks, func(a ask) bool { return a.Name == x.Name })
-				if asks && out.to != x.Addr && !slices.ContainsFunc(listeners, func(o *record) bool { return o.Addr == out.to }) {
+				asks := slices.ContainsFunc(out.Packet.Asks, func(a wire.Ask) bool { return a.Name == x.Name })
+				if asks && out.To != x.Addr && !slices.ContainsFunc(listeners, func(o *record) bool { return o.Addr == out.To }) {
 					asked++
 				}
 			}

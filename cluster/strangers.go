@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // An address is no identity: that of a dead member may be given to a member of another cluster, and two clusters that once
@@ -145,19 +148,19 @@ const (
 )
 
 func encodeHello(h *hello) []byte {
-	body, _ := encode(h) // strings and numbers
+	body, _ := wire.Marshal(h) // strings and numbers
 	return append([]byte{helloMark}, body...)
 }
 
 // greeted acts on a hello or on an answer to one.
 func (c *core) greeted(now time.Time, buf []byte) {
 	h := new(hello)
-	if err := decode(buf[1:], h); err != nil {
+	if err := wire.Unmarshal(buf[1:], h); err != nil {
 		c.count.drop(dropMalformed)
 		return
 	}
 	if h.Addr == "" {
-		if badName(h.Name) != "" || h.Name == "" || h.Boot == 0 || h.Boot > maxBoot {
+		if wire.BadName(h.Name) != "" || h.Name == "" || h.Boot == 0 || h.Boot > claim.MaxBoot {
 			c.count.drop(dropMalformed)
 			return
 		}
@@ -177,7 +180,7 @@ func (c *core) greeted(now time.Time, buf []byte) {
 	c.hellos++
 	others := 0
 	for _, r := range c.members {
-		if r.State == StateUp {
+		if r.State == claim.Up {
 			others++
 		}
 	}
@@ -258,7 +261,7 @@ func (n *Node) tenants(addr string) []tenant {
 		if r.Addr != addr {
 			continue
 		}
-		if r.State == StateUp && n.core.lost[r.Name] != r {
+		if r.State == claim.Up && n.core.lost[r.Name] != r {
 			return nil
 		}
 		found = append(found, tenant{r.Name, r.gossipName, r.Boot, r.plain, seed})
@@ -335,7 +338,7 @@ func (n *Node) merging(nodes []*memberlist.Node) error {
 		}
 		names = append(names, name)
 		addr := o.Address()
-		if r := c.members[name]; name == c.cfg.Name && addr != c.addr || r != nil && r.State == StateUp && r.Addr != addr {
+		if r := c.members[name]; name == c.cfg.Name && addr != c.addr || r != nil && r.State == claim.Up && r.Addr != addr {
 			twice = fmt.Errorf("cluster: Name: %q is a live member of both clusters: they are not merged", name)
 		}
 	}
@@ -376,7 +379,7 @@ func (c *core) lastAt(addr string, but *record) (last *record) {
 // noteAddress notes that r is at its address, and whether somebody else is.
 func (c *core) noteAddress(now time.Time, r *record) {
 	one := c.lastAt(r.Addr, r)
-	if r.Addr == c.addr || one != nil && one.State == StateUp {
+	if r.Addr == c.addr || one != nil && one.State == claim.Up {
 		if r.Addr == c.addr {
 			one = nil
 		}
@@ -387,7 +390,7 @@ func (c *core) noteAddress(now time.Time, r *record) {
 func (c *core) tidyTwins(now time.Time) {
 	for addr, t := range inOrder(c.twins) {
 		held := now.Sub(t.since)
-		there := func(r *record) bool { return c.members[r.Name] == r && r.Addr == addr && r.State == StateUp }
+		there := func(r *record) bool { return c.members[r.Name] == r && r.Addr == addr && r.State == claim.Up }
 		heard := func(r *record) bool {
 			return r.Addr == addr && (r.edge.lastHeard.Sub(t.since) > time.Second || r.streamAt.Sub(t.since) > time.Second)
 		}

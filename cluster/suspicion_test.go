@@ -5,13 +5,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // hears has x send a heartbeat a second to the core for d; deaf says whether the heartbeat at that time is of a deaf member.
 func hears(c *core, r *record, d time.Duration, deaf func(time.Duration) bool) {
 	for at := time.Duration(0); at < d; at += time.Second {
 		time.Sleep(time.Second)
-		c.heartbeat(time.Now(), r, &beat{
+		c.heartbeat(time.Now(), r, &wire.Beat{
 			Seq: r.Seq + 8, Edge: r.path.Status().Edge + 1, Interval: micros(time.Second), Every: micros(DefaultBeat), Deaf: deaf(at),
 		})
 	}

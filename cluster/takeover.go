@@ -3,6 +3,8 @@ package cluster
 import (
 	"slices"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
 // takeOver looks after members whose observers are down themselves, or who died before their first heartbeat: nobody dies
@@ -14,7 +16,7 @@ func (c *core) takeOver(now time.Time) {
 		return
 	}
 	for _, r := range c.duty {
-		if r.plain || r.State != StateUp || r.path.Watched() || r.inquiry != nil || r.unheard {
+		if r.plain || r.State != claim.Up || r.path.Watched() || r.inquiry != nil || r.unheard {
 			continue
 		}
 		patience := c.patience()
@@ -36,7 +38,7 @@ func (c *core) patience() time.Duration { return time.Duration(len(c.duty))*c.cf
 func (c *core) unobserved(now time.Time, r *record) bool {
 	return !slices.ContainsFunc(c.rings.Observers(r.Name), func(name string) bool {
 		o := c.members[name] // nil: this node
-		return o == nil || o.State == StateUp && !c.newcomer(now, o)
+		return o == nil || o.State == claim.Up && !c.newcomer(now, o)
 	})
 }
 

@@ -3,6 +3,9 @@ package cluster
 import (
 	"testing"
 	"time"
+
+	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
 // A member beats to one observer after the other. While the one whose turn came after the latest known heartbeat says nothing, that
@@ -32,12 +35,12 @@ func TestSilentObserverMayHaveHeardMore(t *testing.T) {
 			}
 			c.inquire(begin, x, true)
 			var downAt time.Duration
-			for at := time.Duration(0); x.State == StateUp && at < 2*time.Second; at += time.Millisecond {
+			for at := time.Duration(0); x.State == claim.Up && at < 2*time.Second; at += time.Millisecond {
 				now := begin.Add(at)
 				for _, o := range story.opinions {
 					if from := c.members[o.of]; at%(5*time.Millisecond) == 0 {
 						from.edge.lastHeard = now // it goes on beating
-						c.asked(now, from, ask{Name: "x", Boot: 1, Seq: 1000, Doubt: doubt, Before: doubt, Awaits: o.awaits})
+						c.asked(now, from, wire.Ask{Name: "x", Boot: 1, Seq: 1000, Doubt: doubt, Before: doubt, Awaits: o.awaits})
 					}
 				}
 				c.wake(now)
@@ -57,7 +60,7 @@ func TestAwaits(t *testing.T) {
 	if got := c.awaits(x); got != 0 {
 		t.Errorf("awaits %d before it listens, want 0: none", got)
 	}
-	b := beat{Seq: 1003, Edge: 1, Interval: micros(7 * DefaultBeat), Every: micros(DefaultBeat)}
+	b := wire.Beat{Seq: 1003, Edge: 1, Interval: micros(7 * DefaultBeat), Every: micros(DefaultBeat)}
 	c.heartbeat(now, x, &b)
 	for seq, want := range map[uint64]uint64{1000: 10, 1003: 7, 1004: 6, 1009: 1, 1010: 7, 1012: 5, 1017: 7} {
 		x.Seq = seq

@@ -1,4 +1,4 @@
-package cluster
+package claim
 
 import (
 	"slices"
@@ -7,21 +7,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-func drawClaim(t *rapid.T) claim {
-	return claim{
+func drawClaim(t *rapid.T) Claim {
+	return Claim{
 		Name: "x", Boot: rapid.Uint64Range(1, 3).Draw(t, "boot"),
 		Epoch: rapid.Uint64Range(0, 2).Draw(t, "epoch"), Seq: rapid.Uint64Range(0, 3).Draw(t, "seq"),
-		State: rapid.SampledFrom([]State{StateUp, StateDown, StateLeft}).Draw(t, "state"),
+		State: rapid.SampledFrom([]State{Up, Down, Left}).Draw(t, "state"),
 	}
 }
 
 func TestClaimsAreInTotalOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := drawClaim(t), drawClaim(t), drawClaim(t)
-		if a.compare(b) != -b.compare(a) {
-			t.Fatalf("compare(%v, %v) = %d, the other way round %d", a, b, a.compare(b), b.compare(a))
+		if a.Compare(b) != -b.Compare(a) {
+			t.Fatalf("compare(%v, %v) = %d, the other way round %d", a, b, a.Compare(b), b.Compare(a))
 		}
-		if a.compare(b) > 0 && b.compare(c) > 0 && a.compare(c) <= 0 {
+		if a.Compare(b) > 0 && b.Compare(c) > 0 && a.Compare(c) <= 0 {
 			t.Fatalf("%v after %v after %v, but not the first after the last", a, b, c)
 		}
 	})
@@ -29,12 +29,12 @@ func TestClaimsAreInTotalOrder(t *testing.T) {
 
 // The sentences of the design, in its words.
 func TestLaterClaimStands(t *testing.T) {
-	up := func(boot, epoch, seq uint64) claim { return claim{Boot: boot, Epoch: epoch, Seq: seq, State: StateUp} }
-	down := func(boot, epoch, seq uint64) claim {
-		return claim{Boot: boot, Epoch: epoch, Seq: seq, State: StateDown}
+	up := func(boot, epoch, seq uint64) Claim { return Claim{Boot: boot, Epoch: epoch, Seq: seq, State: Up} }
+	down := func(boot, epoch, seq uint64) Claim {
+		return Claim{Boot: boot, Epoch: epoch, Seq: seq, State: Down}
 	}
-	left := claim{Boot: 1, State: StateLeft}
-	ascending := []claim{
+	left := Claim{Boot: 1, State: Left}
+	ascending := []Claim{
 		up(1, 0, 0), down(1, 0, 0), up(1, 0, 1), up(1, 0, 7), down(1, 0, 7), up(1, 0, 8), // the later evidence
 		up(1, 1, 0), down(1, 1, 0), up(1, 1, 3), // the higher epoch
 		left,                       // Left beats everything within a boot
@@ -48,13 +48,13 @@ func TestLaterClaimStands(t *testing.T) {
 			} else if i > j {
 				want = 1
 			}
-			if got := a.compare(b); got != want {
+			if got := a.Compare(b); got != want {
 				t.Errorf("compare(%+v, %+v) = %d, want %d", a, b, got, want)
 			}
 		}
 	}
 	// Two goodbyes of one boot are one, whatever heartbeat they name.
-	if got := left.compare(claim{Boot: 1, Epoch: 4, Seq: 9, State: StateLeft}); got != 0 {
+	if got := left.Compare(Claim{Boot: 1, Epoch: 4, Seq: 9, State: Left}); got != 0 {
 		t.Errorf("compare(left, left) = %d, want 0", got)
 	}
 }
@@ -63,10 +63,10 @@ func TestLaterClaimStands(t *testing.T) {
 func TestMergingIsBlindToOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		claims := rapid.SliceOfN(rapid.Custom(drawClaim), 1, 8).Draw(t, "claims")
-		merge := func(order []claim) claim {
+		merge := func(order []Claim) Claim {
 			latest := order[0]
 			for _, c := range order[1:] {
-				if c.after(latest) {
+				if c.After(latest) {
 					latest = c
 				}
 			}
@@ -74,7 +74,7 @@ func TestMergingIsBlindToOrder(t *testing.T) {
 		}
 		shuffled := rapid.Permutation(claims).Draw(t, "shuffled")
 		a, b := merge(claims), merge(append(slices.Clone(shuffled), shuffled...))
-		if a.compare(b) != 0 {
+		if a.Compare(b) != 0 {
 			t.Fatalf("one order ends with %v, another with %v", a, b)
 		}
 	})
