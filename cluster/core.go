@@ -10,7 +10,9 @@ import (
 
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/path"
+	"github.com/pulsering/pulsering/cluster/internal/quorum"
 	"github.com/pulsering/pulsering/cluster/internal/ring"
+	"github.com/pulsering/pulsering/cluster/internal/throttle"
 	"github.com/pulsering/pulsering/cluster/internal/wire"
 	"github.com/pulsering/pulsering/internal/level"
 	"github.com/pulsering/pulsering/phiaccrual"
@@ -84,9 +86,8 @@ type core struct {
 	owed       map[string]*owed   // verdicts that members are to be told, by their name
 	watching   map[string]*record // those from whom heartbeats are due here
 	inquiries  map[string]*record // whose inquiry is open
-	downPhi    float64            // the verdict's threshold, for the present number of members
-	stallPhi   float64            // and for what no stall explains
-	room       throttle           // for the packets of inquiries
+	quorum     quorum.Thresholds  // what doubts have to come to, for the present number of members
+	room       throttle.Throttle  // for the packets of inquiries
 	words      map[string]int     // words of inquiries in this turn, by whom they go to
 	knocks     int                // under way
 	roll       roll
@@ -171,7 +172,7 @@ type edge struct {
 func newCore(cfg *prepared, count *counters, publish func(string, Event), dice *rand.Rand, now time.Time) *core {
 	c := &core{
 		cfg: cfg, log: cfg.log, count: count, fresh: estimator(cfg), publish: publish, dice: dice,
-		tags: cfg.Tags, since: now, downPhi: leastDownPhi, stallPhi: leastStallPhi, beatAt: now, tidyAt: now.Add(tidyEvery),
+		tags: cfg.Tags, since: now, quorum: quorum.Thresholds{Down: leastDownPhi, Stall: leastStallPhi}, beatAt: now, tidyAt: now.Add(tidyEvery),
 		members: map[string]*record{}, gone: map[string]*record{}, atSeed: map[string]*record{},
 		missed: map[string]*missed{},
 		lost:   map[string]*record{}, forgotten: map[string]burial{},
@@ -394,10 +395,10 @@ func (c *core) regraph(now time.Time) {
 	// The threshold that keeps the promise of FalseAlarmEvery: φ promises one mistake in 10^φ heartbeats, and the cluster
 	// judges members × heartbeats a second.
 	perSecond := float64(c.rings.Living()) / c.cfg.Beat.Seconds()
-	c.downPhi = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
+	c.quorum.Down = max(leastDownPhi, math.Log10(perSecond*c.cfg.FalseAlarmEvery.Seconds()))
 	// Losses that come together with a stall of nearly the allowance, members × stalls a second.
 	stalls := float64(c.rings.Living()) * c.cfg.FalseAlarmEvery.Seconds() / stallEvery.Seconds()
-	c.stallPhi = max(leastStallPhi, math.Log10(stalls))
+	c.quorum.Stall = max(leastStallPhi, math.Log10(stalls))
 	if c.cfg.Heartbeats == Probes { // nobody is asked: φ alone decides
 		c.plain = 0
 		for _, r := range c.members {

@@ -3,10 +3,10 @@ package cluster
 import (
 	"iter"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/path"
+	"github.com/pulsering/pulsering/cluster/internal/quorum"
 )
 
 // What a silence is worth. Three things explain one: the member is dead, its paths lost what it sent, or it stalls. Losses
@@ -45,9 +45,7 @@ const (
 	// mostUnanswered is how likely a question is believed to go unanswered at most: whatever a path was learnt to lose, many
 	// questions into a silence are worth something.
 	mostUnanswered = 0.96
-	// fewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one misfortune,
-	// however many questions it swallows, so each counts no more than its share.
-	fewestPaths = 3
+	fewestPaths    = quorum.FewestPaths
 	// steadyWords is how many words without a gap it takes from whoever is to condemn with this node alone while more should know:
 	// those of a StallAllowance (see askEvery). On a path that loses eight in ten, one word in 125 goes on like that.
 	steadyWords = 4
@@ -147,7 +145,7 @@ func (c *core) doubt(now time.Time, r *record) float64 {
 			return 0
 		}
 		if r.refused {
-			return c.downPhi
+			return c.quorum.Down
 		}
 	}
 	return r.path.Phi(now) + float64(unanswered)*r.worth(now)
@@ -171,7 +169,7 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 		return 0
 	}
 	if !c.packetsCross(r) && r.refused {
-		return c.stallPhi
+		return c.quorum.Stall
 	}
 	missing := r.path.Missing(r.seen, then)
 	return float64(asked)*r.worth(now) - float64(missing)*math.Log10(r.path.Loss(now))
@@ -179,7 +177,7 @@ func (c *core) unexplained(now time.Time, r *record) float64 {
 
 // opinions are those of the others, by name, that are about the present silence, and not old.
 func (c *core) opinions(now time.Time, r *record) iter.Seq2[string, *opinion] {
-	old := 3 * max(c.slowPace(r.questions.level(now)), c.room.spacing(now, 1+c.cfg.Observers))
+	old := 3 * max(c.slowPace(r.questions.level(now)), c.room.Spacing(now, 1+c.cfg.Observers))
 	return func(yield func(string, *opinion) bool) {
 		for name, o := range inOrder(r.inquiry.opinions) {
 			if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= old && !yield(name, o) {
@@ -189,68 +187,21 @@ func (c *core) opinions(now time.Time, r *record) iter.Seq2[string, *opinion] {
 	}
 }
 
-// voice is one doubt of the sum; that of another member is steady once it came steadyWords times with none missing.
-type voice struct {
-	of          string
-	phi, before float64
-	steady      bool
-	clean       bool // it is this node's, on a path that has lost nothing lately
-}
-
-// voices are the doubts since the same heartbeat, this node's among them, that were told since the instant given. Those who do
-// not listen to r know nothing of what their paths to it lose, so they count only where fewer than two who do are left.
-func (c *core) voices(now time.Time, r *record, since time.Time) []voice {
-	var listeners, others []voice
-	add := func(v voice, listens bool) {
-		switch {
-		case v.phi <= 0:
-		case listens:
-			listeners = append(listeners, v)
-		default:
-			others = append(others, v)
-		}
-	}
-	clean := r.path.Loss(now) <= path.PriorLoss
-	add(voice{c.cfg.Name, c.doubt(now, r), c.unexplained(now, r), true, clean}, r.path.Watched())
+// testimonies are the doubts since the same heartbeat, this node's among them, that were told since the instant given.
+func (c *core) testimonies(now time.Time, r *record, since time.Time) []quorum.Testimony {
+	all := []quorum.Testimony{{
+		By: c.cfg.Name, Phi: c.doubt(now, r), Before: c.unexplained(now, r),
+		Listens: r.path.Watched(), Steady: true, Clean: r.path.Loss(now) <= path.PriorLoss,
+	}}
 	for name, o := range c.opinions(now, r) {
 		if !o.at.Before(since) {
-			add(voice{name, o.phi, o.before, o.words >= steadyWords, false}, o.awaits > 0)
+			all = append(all, quorum.Testimony{By: name, Phi: o.phi, Before: o.before, Listens: o.awaits > 0, Steady: o.words >= steadyWords})
 		}
 	}
-	if len(listeners) < 2 {
-		return append(listeners, others...)
-	}
-	return listeners
+	return all
 }
 
-// sum is what the doubts come to, and whose they are.
-type sum struct {
-	phi, before float64
-	by          []string
-}
-
-// consensus adds up the doubts. Where fewer than three doubt and others who listen say nothing, those may be dead, or the few
-// may have bad links, to r as to the others. Whether the few hear each other well tells the two apart, so only those count who
-// are heard without a gap.
-//
-// A path that is gone for a moment is one misfortune, however much it swallows. So each counts no more than its share of
-// DownPhi. Of what no stall explains it counts no more than half, unless it is a path that has lost nothing lately.
-func (c *core) consensus(now time.Time, r *record, since time.Time) sum {
-	voices := c.voices(now, r, since)
-	if len(voices) < fewestPaths && len(c.coObservers(r)) >= len(voices) {
-		voices = slices.DeleteFunc(voices, func(v voice) bool { return !v.steady })
-	}
-	const rounding = 1.001
-	share := c.downPhi / float64(min(fewestPaths, max(1, len(voices)))) * rounding
-	var s sum
-	for _, v := range voices {
-		half := c.stallPhi / 2 * rounding
-		if v.clean || len(voices) == 1 {
-			half *= 2
-		}
-		s.phi += min(v.phi, share)
-		s.before += min(v.before, half)
-		s.by = append(s.by, v.of)
-	}
-	return s
+// consensus adds up the doubts that were told since the instant given.
+func (c *core) consensus(now time.Time, r *record, since time.Time) quorum.Sum {
+	return c.quorum.Weigh(c.testimonies(now, r, since), func() int { return len(c.coObservers(r)) })
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/quorum"
 	"github.com/pulsering/pulsering/internal/level"
 )
 
@@ -86,7 +87,7 @@ func (n *Node) Explain(name string) (Explanation, bool) {
 	defer n.mu.Unlock()
 	now := time.Now()
 	if name == n.cfg.Name {
-		e := Explanation{Member: n.core.selfMember(), Threshold: n.core.downPhi, StallThreshold: n.core.stallPhi}
+		e := Explanation{Member: n.core.selfMember(), Threshold: n.core.quorum.Down, StallThreshold: n.core.quorum.Stall}
 		e.Observers = memberNames(n.core.duty)
 		return e, true
 	}
@@ -108,7 +109,7 @@ func memberNames(of []*record) []string {
 
 func (c *core) explain(now time.Time, r *record) Explanation {
 	e := Explanation{
-		Member: c.member(now, r), Threshold: c.downPhi, StallThreshold: c.stallPhi,
+		Member: c.member(now, r), Threshold: c.quorum.Down, StallThreshold: c.quorum.Stall,
 		Observers: c.rings.Successors(r.Name), LastAlive: r.seen,
 	}
 	if b := r.Basis; b != nil && r.State == claim.Down {
@@ -131,18 +132,18 @@ func (c *core) path(now time.Time, r *record) *Path {
 	return &Path{
 		Interval: s.Interval, Mean: s.Mean, Deviation: s.Deviation, Loss: r.path.Loss(now),
 		Heartbeats: s.Heard, Lost: s.Lost, LastHeartbeat: s.Last,
-		Overdue: c.overdueAt(r), Reaches: r.path.Reaches(c.downPhi),
+		Overdue: c.overdueAt(r), Reaches: r.path.Reaches(c.quorum.Down),
 	}
 }
 
 func (c *core) inquiryOf(now time.Time, r *record) *Inquiry {
 	q := &Inquiry{Since: r.inquiry.firstAsk, Asked: r.inquiry.asked, Unanswered: c.unanswered(now, r)}
-	for _, v := range c.voices(now, r, time.Time{}) {
-		q.Doubts = append(q.Doubts, Doubt{v.of, v.phi, v.before})
+	for _, t := range quorum.Heard(c.testimonies(now, r, time.Time{})) {
+		q.Doubts = append(q.Doubts, Doubt{t.By, t.Phi, t.Before})
 	}
 	slices.SortFunc(q.Doubts, func(a, b Doubt) int { return cmp.Compare(a.By, b.By) })
 	sum := c.consensus(now, r, time.Time{})
-	q.Phi, q.BeforeStall = sum.phi, sum.before
+	q.Phi, q.BeforeStall = sum.Phi, sum.Before
 	return q
 }
 

@@ -110,7 +110,7 @@ func (c *core) endInquiry(r *record) {
 // are too far apart and too uneven for a heartbeat to be overdue: with them φ says so. The zero time: never.
 func (c *core) overdueAt(r *record) time.Time {
 	if c.cfg.Heartbeats == Probes {
-		return r.path.Reaches(c.downPhi / 2)
+		return r.path.Reaches(c.quorum.Down / 2)
 	}
 	return r.path.Overdue(r.seen)
 }
@@ -190,12 +190,12 @@ func (c *core) verdict(now time.Time, r *record, allowed time.Time) (*claim.Basi
 		return nil, false
 	}
 	sum := c.consensus(now, r, allowed.Add(-minStdDev))
-	enough := len(sum.by) >= 2 || c.aloneWith(r) || len(sum.by) == 1 && c.doubt(now, r) > 0 && c.nobodyElseKnows(now, r)
-	if !enough || sum.phi < c.downPhi || sum.before < c.stallPhi {
+	enough := len(sum.By) >= 2 || c.aloneWith(r) || len(sum.By) == 1 && c.doubt(now, r) > 0 && c.nobodyElseKnows(now, r)
+	if !enough || !c.quorum.Reaches(sum) {
 		return nil, false
 	}
-	slices.Sort(sum.by)
-	return &claim.Basis{Phi: hundredths(sum.phi), Threshold: hundredths(c.downPhi), By: sum.by[:min(len(sum.by), wire.MaxBy)]}, true
+	slices.Sort(sum.By)
+	return &claim.Basis{Phi: hundredths(sum.Phi), Threshold: hundredths(c.quorum.Down), By: sum.By[:min(len(sum.By), wire.MaxBy)]}, true
 }
 
 // suspicious tells whether r is to be shown as suspect: from half of DownPhi on, a quarter of the allowance before the
@@ -205,8 +205,8 @@ func (c *core) suspicious(now time.Time, r *record, allowed time.Time) bool {
 		return false
 	}
 	sum := c.consensus(now, r, time.Time{})
-	if len(sum.by) >= 2 || c.aloneWith(r) || len(sum.by) == 1 && c.nobodyElseKnows(now, r) {
-		return sum.phi >= c.downPhi/2
+	if len(sum.By) >= 2 || c.aloneWith(r) || len(sum.By) == 1 && c.nobodyElseKnows(now, r) {
+		return sum.Phi >= c.quorum.Down/2
 	}
 	return c.unanswered(now, r) >= fewestPaths && !now.Before(allowed)
 }

@@ -37,7 +37,7 @@ func (c *core) checkIsolation(now time.Time) {
 			return // somebody may still speak
 		}
 	}
-	if silent < 2 || phi < c.downPhi { // in a cluster of two there is no isolation
+	if silent < 2 || phi < c.quorum.Down { // in a cluster of two there is no isolation
 		return
 	}
 	c.isolated, c.isolatedAt = true, now

@@ -117,7 +117,7 @@ func (c *core) packetFrom(now time.Time, r *record) {
 		r.called = 0
 	}
 	if in := r.inquiry; in != nil && in.asked > 0 && !c.isolated {
-		c.room.answered(now, now.Sub(in.firstAsk) > c.replyTime(r))
+		c.room.Answered(now, now.Sub(in.firstAsk) > c.replyTime(r))
 	}
 	if r.unheard {
 		r.unheard = false

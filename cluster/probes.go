@@ -20,7 +20,7 @@ func (c *core) pursueAlone(now time.Time, r *record) time.Time {
 	if now.Before(due) {
 		return due
 	}
-	if r.path.Phi(now) >= c.downPhi && c.probesArrive(now, r) {
+	if r.path.Phi(now) >= c.quorum.Down && c.probesArrive(now, r) {
 		c.condemn(now, r, ReasonSilent)
 		return time.Time{}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/claim"
+	"github.com/pulsering/pulsering/cluster/internal/quorum"
 	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
 
@@ -76,11 +77,11 @@ func (c *core) ask(now time.Time, r *record) {
 	if in.urgent && !c.isolated { // an isolated node has no doubt to tell
 		partners = c.partners(now, r)
 	}
-	if wait := c.room.wait(now, 1+len(partners)); wait > 0 {
+	if wait := c.room.Wait(now, 1+len(partners)); wait > 0 {
 		in.askAt = now.Add(max(c.askEvery(), wait))
 		return
 	}
-	c.room.take(now)
+	c.room.Take(now)
 	if in.asked == 0 {
 		in.firstAsk = now
 	}
@@ -95,7 +96,7 @@ func (c *core) ask(now time.Time, r *record) {
 	question.Before = hundredths(c.unexplained(now, r))
 	for _, o := range partners {
 		if c.words[o.Name]%wire.MaxParts == 0 { // those of a turn share packets
-			c.room.take(now)
+			c.room.Take(now)
 		}
 		c.words[o.Name]++
 		c.send(o, &wire.Packet{Asks: []wire.Ask{question}})
@@ -109,7 +110,7 @@ func (c *core) ask(now time.Time, r *record) {
 // bySilence yields the inquiries, and where there is hardly room for questions those about the longest silence first: they
 // are about the dead, and those who are merely late answer by themselves.
 func (c *core) bySilence(now time.Time) iter.Seq[*record] {
-	if c.room.left(now) >= questionBurst*leastRate {
+	if !c.room.Scarce(now) {
 		return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int { return strings.Compare(a.Name, b.Name) }))
 	}
 	return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int {
@@ -135,7 +136,7 @@ func (c *core) partners(now time.Time, r *record) []*record {
 			others = append(others, o)
 		}
 	}
-	if len(c.voices(now, r, time.Time{})) < 2 && c.unanswered(now, r) >= 2 { // an unsteady doubter looks into it already
+	if len(quorum.Heard(c.testimonies(now, r, time.Time{}))) < 2 && c.unanswered(now, r) >= 2 { // an unsteady doubter looks into it already
 		others = append(others, c.witnesses(now, r, others)...)
 	}
 	return others

@@ -79,3 +79,21 @@ func TestMergingIsBlindToOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestExit(t *testing.T) {
+	said := &Basis{By: []string{"x"}, Exit: "exit status 3"}
+	for _, c := range []struct {
+		claim Claim
+		want  string
+	}{
+		{Claim{State: Down, Basis: said}, "exit status 3"},
+		{Claim{State: Down, Basis: &Basis{Phi: 900}}, ""},
+		{Claim{State: Down}, ""},
+		{Claim{State: Up, Basis: said}, ""},
+		{Claim{State: Left, Basis: said}, ""},
+	} {
+		if got := c.claim.Exit(); got != c.want {
+			t.Errorf("%+v: died of %q, want %q", c.claim, got, c.want)
+		}
+	}
+}
