@@ -3,8 +3,9 @@ package claim
 
 import "cmp"
 
-// Claim is what somebody knows or judges of a member. Its age does not grow while gossip repeats it,
-// which matters little: only news is gossiped, and that somebody is up is news only after it was down.
+// Claim is what somebody knows or judges of a member. Its age does not grow while gossip
+// repeats it, which matters little: only news is gossiped, and that somebody is up is news
+// only after it was down.
 type Claim struct {
 	Name  string
 	Boot  uint64
@@ -12,7 +13,9 @@ type Claim struct {
 	Seq   uint64 // the latest heartbeat of the member that this rests on
 	State State
 	Addr  string // ip:port that the member advertised; may be empty where the receiver knows it
-	Age   uint64 // µs, when sent, since (Up) that heartbeat or a later sign of life or (else) the change, as far as the sender knows
+	// Age is, when sent, how many µs ago that heartbeat or a later sign of life was (Up), or else
+	// the change, as far as the sender knows.
+	Age   uint64
 	Basis *Basis // of a verdict, where it is news; may be nil
 }
 
@@ -54,17 +57,18 @@ func (c Claim) Exit() string {
 	return c.Basis.Exit
 }
 
-// Compare orders claims. All that anybody says of a member is a claim, any two about one name can be
-// compared, and the later one stands. Merging is taking the later: commutative, associative and
-// idempotent, so that all nodes end in the same state whatever the order in which claims reach them.
+// Compare orders claims. All that anybody says of a member is a claim, any two about one
+// name can be compared, and the later one stands. Merging is taking the later: commutative,
+// associative and idempotent, so that all nodes end in the same state whatever the order in
+// which claims reach them.
 //
 //   - A higher boot beats a lower one.
-//   - Within a boot Left beats everything: the member said so itself, and a new boot is the only way
-//     back.
-//   - Then the higher epoch. A member that learns that it was called down takes a higher one, and
-//     thereby has the last word.
-//   - Then the later evidence: Down after heartbeat s beats Up with s or less, and loses to Up with
-//     more than s.
+//   - Within a boot Left beats everything: the member said so itself, and a new boot is the
+//     only way back.
+//   - Then the higher epoch. A member that learns that it was called down takes a higher
+//     one, and thereby has the last word.
+//   - Then the later evidence: Down after heartbeat s beats Up with s or less, and loses to
+//     Up with more than s.
 func (c Claim) Compare(d Claim) int {
 	left := compareBool(c.State == Left, d.State == Left)
 	if order := cmp.Or(cmp.Compare(c.Boot, d.Boot), left); order != 0 || c.State == Left {
@@ -90,16 +94,18 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// MaxEpoch is the last epoch of a boot. Epochs grow by one with each wrong verdict, so that a higher one
-// is a lie or damage; who is called down in the last one begins a new boot. The bound is the same for
-// all, whatever they know: if it were a distance from the known epoch, what a node takes in would
-// depend on what came first, and tables would differ for good.
+// MaxEpoch is the last epoch of a boot. Epochs grow by one with each wrong verdict, so that
+// a higher one is a lie or damage; who is called down in the last one begins a new boot.
+// The bound is the same for all, whatever they know: if it were a distance from the known
+// epoch, what a node takes in would depend on what came first, and tables would differ for
+// good.
 const MaxEpoch = 1 << 16
 
-// MaxBoot is the highest boot that is decoded, 146,000 years after 1970. A member takes none above
-// HighestBoot, and above what others say of its own name it goes only up to half of that, so that there
-// is room for it to be restarted in. BootRoom is how much of that its restarts may have taken by the
-// time that memberlist announces one of its own processes to it.
+// MaxBoot is the highest boot that is decoded, 146,000 years after 1970. A member takes
+// none above HighestBoot, and above what others say of its own name it goes only up to half
+// of that, so that there is room for it to be restarted in. BootRoom is how much of that
+// its restarts may have taken by the time that memberlist announces one of its own
+// processes to it.
 const (
 	MaxBoot        = 1 << 62
 	HighestBoot    = MaxBoot / 2

@@ -20,8 +20,9 @@ const (
 	PriorLoss = 0.01
 	longLoss  = 1.0 / 128
 	shortLoss = 1.0 / 16
-	// lossMemory is how long a loss is held for what a path still loses, where nothing more is known
-	// of it: then by half, and so on. Heartbeats come more often and unlearn it themselves.
+	// lossMemory is how long a loss is held for what a path still loses, where nothing more
+	// is known of it: then by half, and so on. Heartbeats come more often and unlearn it
+	// themselves.
 	lossMemory = time.Minute
 	// mostLost bounds what one heartbeat tells of losses: the averages forget what is longer ago.
 	mostLost = 64

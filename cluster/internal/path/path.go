@@ -113,7 +113,7 @@ func (p *Path) Check(now time.Time, h Heartbeat, fastest time.Duration) Verdict 
 
 // Receipt is what a heartbeat tells beside that its sender lives.
 type Receipt struct {
-	Echoed time.Time     // when the heartbeat of this node was sent that its sender heard; zero: no such
+	Echoed time.Time     // when the heartbeat that its sender heard was sent here; zero: none
 	RTT    time.Duration // the round trip; negative: not known
 	Lost   uint64        // heartbeats that were lost before it
 }
@@ -185,7 +185,7 @@ func (p *Path) Acknowledge(now time.Time, interval time.Duration) {
 
 func (p *Path) promise(interval time.Duration) {
 	p.watched, p.stood, p.interval = true, false, interval
-	_ = p.phi.SetInterval(interval) // which is within its limits, as Heartbeat's is bounded where it is decoded
+	_ = p.phi.SetInterval(interval) // it is within the limits: see where heartbeats are decoded
 }
 
 // Relearn begins the history of this path anew from its last sign of life, at another interval.

@@ -2,7 +2,8 @@ package path
 
 import "time"
 
-// MinLateness is the lateness that any path is allowed: timers and the scheduling of a busy machine.
+// MinLateness is the lateness that any path is allowed: timers and the scheduling of a busy
+// machine.
 const MinLateness = 10 * time.Millisecond
 
 // Watched tells whether another heartbeat is promised.
@@ -32,11 +33,11 @@ func (p *Path) Alive(at time.Time) {
 	}
 }
 
-// Missed says that this node stood still between two instants, the second of which is now, and heard
-// nothing. A heartbeat that was due meanwhile may have been dropped, so silence counts from now,
-// less the heartbeats that were missing before: forgiving those too would let a dead member live
-// on a machine that stands still again and again. The next heartbeat then tells of this node
-// rather than of the path, and is no sample.
+// Missed says that this node stood still between two instants, the second of which is now,
+// and heard nothing. A heartbeat that was due meanwhile may have been dropped, so silence
+// counts from now, less the heartbeats that were missing before: forgiving those too would
+// let a dead member live on a machine that stands still again and again. The next heartbeat
+// then tells of this node rather than of the path, and is no sample.
 func (p *Path) Missed(from, to time.Time) {
 	if !p.Watched() {
 		return
@@ -57,9 +58,9 @@ func (p *Path) due(seen time.Time) time.Time {
 	return p.at.Add((1 + passed) * p.interval)
 }
 
-// Overdue is when that heartbeat is later than those that arrive: by four times their mean deviation,
-// as for TCP's retransmission (RFC 6298, section 2). A φ would not do: on a path that loses many it
-// does not rise before the next one is due.
+// Overdue is when that heartbeat is later than those that arrive: by four times their mean
+// deviation, as for TCP's retransmission (RFC 6298, section 2). A φ would not do: on a path
+// that loses many it does not rise before the next one is due.
 func (p *Path) Overdue(seen time.Time) time.Time { return p.due(seen).Add(MinLateness + 4*p.late) }
 
 // Missing is how many heartbeats were overdue at an instant.
@@ -74,8 +75,8 @@ func (p *Path) Missing(seen, then time.Time) int {
 	return 1 + int(then.Sub(overdue)/p.interval)
 }
 
-// Awaits is how many heartbeats of the member to anybody after seq the next one is due here; 0: none
-// is. Until one came, it beats once every def.
+// Awaits is how many heartbeats of the member to anybody after seq the next one is due
+// here; 0: none is. Until one came, it beats once every def.
 func (p *Path) Awaits(seq uint64, def time.Duration) uint64 {
 	if !p.Watched() {
 		return 0

@@ -1,5 +1,5 @@
-// Package quorum knows what is made of the doubts of several about a silent member. It is arithmetic: who
-// is asked, when, and about whom is for others to say.
+// Package quorum knows what is made of the doubts of several about a silent member. It is
+// arithmetic: who is asked, when, and about whom is for others to say.
 package quorum
 
 import "slices"
@@ -12,8 +12,8 @@ type Testimony struct {
 	// Before is the part of that which no stall explains: what was missing before the longest stall
 	// that could be going on began.
 	Before float64
-	// Listens: heartbeats of the member are due at the witness. Others know nothing of what their paths
-	// to it lose.
+	// Listens: heartbeats of the member are due at the witness. Others know nothing of what
+	// their paths to it lose.
 	Listens bool
 	// Steady: it was told again and again without a gap. The judge's own always is.
 	Steady bool
@@ -21,8 +21,9 @@ type Testimony struct {
 	Clean bool
 }
 
-// FewestPaths is how many paths it takes to condemn, where so many can be had: a path that is gone is one
-// misfortune, however many questions it swallows, so each counts no more than its share.
+// FewestPaths is how many paths it takes to condemn, where so many can be had: a path that
+// is gone is one misfortune, however many questions it swallows, so each counts no more
+// than its share.
 const FewestPaths = 3
 
 // Thresholds are what the doubts of several have to come to.
@@ -40,8 +41,8 @@ type Sum struct {
 // Reaches tells whether a sum is enough for a verdict.
 func (q Thresholds) Reaches(s Sum) bool { return s.Phi >= q.Down && s.Before >= q.Stall }
 
-// Heard are the testimonies that count: doubts, and of members that do not listen to the silent one only
-// where fewer than two who do have any.
+// Heard are the testimonies that count: doubts, and of members that do not listen to the
+// silent one only where fewer than two who do have any.
 func Heard(all []Testimony) []Testimony {
 	var listeners, others []Testimony
 	for _, t := range all {
@@ -59,13 +60,14 @@ func Heard(all []Testimony) []Testimony {
 	return listeners
 }
 
-// Weigh adds up doubts, as paths lose independently. others is how many listen to the silent member
-// beside the judge. Where fewer than three doubt and others who listen say nothing, those may be dead, or
-// the few may have bad links, to the member as to the others. Whether the few hear each other well tells
-// the two apart, so only those count who are heard without a gap.
+// Weigh adds up doubts, as paths lose independently. others is how many listen to the
+// silent member beside the judge. Where fewer than three doubt and others who listen say
+// nothing, those may be dead, or the few may have bad links, to the member as to the
+// others. Whether the few hear each other well tells the two apart, so only those count who
+// are heard without a gap.
 //
-// Each counts no more than its share of Down. Of what no stall explains each counts no more than half,
-// unless its path is known to have lost nothing lately.
+// Each counts no more than its share of Down. Of what no stall explains each counts no more
+// than half, unless its path is known to have lost nothing lately.
 func (q Thresholds) Weigh(all []Testimony, others func() int) Sum {
 	voices := Heard(all)
 	if len(voices) < FewestPaths && others() >= len(voices) {

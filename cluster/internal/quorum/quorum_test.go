@@ -74,8 +74,8 @@ func TestReaches(t *testing.T) {
 	}
 }
 
-// reference says the same in the words of the design: of at most three shares each voice fills one as far
-// as it can.
+// reference says the same in the words of the design: of at most three shares each voice
+// fills one as far as it can.
 func reference(all []Testimony, others int) (phi, before float64, by []string) {
 	var counts, listening []Testimony
 	for _, t := range all {
@@ -134,7 +134,8 @@ func TestWeighIsAsTheReference(t *testing.T) {
 	})
 }
 
-// More doubt never lowers a sum: neither of a voice that counts, nor one more who listens beside three.
+// More doubt never lowers a sum: neither of a voice that counts, nor one more who listens
+// beside three.
 func TestMoreDoubtNeverLowersASum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all, others := draw(t)

@@ -1,5 +1,5 @@
-// Package ring decides who listens to whom, and whose turn it is to get the next heartbeat. It knows
-// members by their names alone.
+// Package ring decides who listens to whom, and whose turn it is to get the next heartbeat.
+// It knows members by their names alone.
 package ring
 
 import (
@@ -8,21 +8,22 @@ import (
 	"slices"
 )
 
-// Rings give each member its observers: its successor and its predecessor on each of k/2 rings, where
-// a ring is the members in the order of a hash keyed by the ring's number. With up to k others
-// everybody listens to everybody.
+// Rings give each member its observers: its successor and its predecessor on each of k/2
+// rings, where a ring is the members in the order of a hash keyed by the ring's number.
+// With up to k others everybody listens to everybody.
 //
-// Successor and predecessor make the relation symmetric: nodes that hold the same view agree about
-// both sides of it without a word. The union of a few random cycles is an expander with high
-// probability (Friedman, "A proof of Alon's second eigenvalue conjecture", 2008), so that a verdict
-// passed from neighbour to neighbour reaches all in O(log N) steps.
+// Successor and predecessor make the relation symmetric: nodes that hold the same view
+// agree about both sides of it without a word. The union of a few random cycles is an
+// expander with high probability (Friedman, "A proof of Alon's second eigenvalue
+// conjecture", 2008), so that a verdict passed from neighbour to neighbour reaches all in
+// O(log N) steps.
 //
-// A member that dies keeps its seat for a while, so that others listen to whom they listened to before,
-// and whoever has a seat is counted among the living or not.
+// A member that dies keeps its seat for a while, so that others listen to whom they
+// listened to before, and whoever has a seat is counted among the living or not.
 //
-// The rings are kept in order, as members come and go one by one while neighbours are looked up all
-// the time: either is a binary search on each ring, where to hash a thousand members for each question
-// takes a good part of a millisecond.
+// The rings are kept in order, as members come and go one by one while neighbours are
+// looked up all the time: either is a binary search on each ring, where to hash a thousand
+// members for each question takes a good part of a millisecond.
 type Rings struct {
 	order  [][]place // by ring
 	living int
@@ -99,9 +100,9 @@ func (r *Rings) Lives(name string) bool {
 func (r *Rings) Len() int    { return len(r.order[0]) }
 func (r *Rings) Living() int { return r.living }
 
-// Observers are those who listen to the member of that name, whether it has a seat or not; Successors
-// those who would if the dead had none. They are sorted by name and no more than k; fewer where two
-// rings agree.
+// Observers are those who listen to the member of that name, whether it has a seat or not;
+// Successors those who would if the dead had none. They are sorted by name and no more than
+// k; fewer where two rings agree.
 func (r *Rings) Observers(name string) []string {
 	return r.observers(name, func(*seat) bool { return true })
 }
@@ -111,7 +112,8 @@ func (r *Rings) Successors(name string) []string {
 	return r.observers(name, func(s *seat) bool { return s.lives })
 }
 
-// Without is who would listen to a member if those of the living had a seat of whom absent is false.
+// Without is who would listen to a member if those of the living had a seat of whom absent
+// is false.
 func (r *Rings) Without(absent func(name string) bool, name string) []string {
 	return r.observers(name, func(s *seat) bool { return s.lives && !absent(s.name) })
 }
@@ -148,8 +150,8 @@ func (r *Rings) observers(name string, counts func(*seat) bool) []string {
 	return slices.Compact(chosen)
 }
 
-// find returns where on a ring the member of that name is or would be. The name decides between equal
-// hashes.
+// find returns where on a ring the member of that name is or would be. The name decides
+// between equal hashes.
 func find(places []place, ring int, name string) (i int, found bool) {
 	hash := Hash(ring, name)
 	return slices.BinarySearchFunc(places, name, func(p place, name string) int {
@@ -164,9 +166,9 @@ func find(places []place, ring int, name string) (i int, found bool) {
 // all nodes have the same order.
 const Own = -1
 
-// Hash is the same in every process and release: members must agree on it. FNV-1a alone leaves names
-// that differ in their last byte close together on every ring, hence the finalizer of SplitMix64
-// (Steele, Lea and Flood, 2014).
+// Hash is the same in every process and release: members must agree on it. FNV-1a alone
+// leaves names that differ in their last byte close together on every ring, hence the
+// finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
 func Hash(ring int, name string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte{byte(ring)})

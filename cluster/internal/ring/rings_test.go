@@ -44,8 +44,8 @@ func observers(self string, members []string, k int) []string {
 	return slices.Compact(chosen)
 }
 
-// Whoever comes and goes, in whatever order, the rings answer as if they were made anew of those that are left; also where some of
-// them do not count.
+// Whoever comes and goes, in whatever order, the rings answer as if they were made anew of
+// those that are left; also where some of them do not count.
 func TestRingsKeepOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := 2 * rapid.IntRange(1, 6).Draw(t, "half of k")
@@ -116,7 +116,8 @@ func TestObserversOfSmallClustersAreAllOthers(t *testing.T) {
 	}
 }
 
-// If b listens to a then a listens to b, whatever the members and their number: nobody has to be told who observes whom.
+// If b listens to a then a listens to b, whatever the members and their number: nobody has
+// to be told who observes whom.
 func TestObserversAreMutual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		members := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,4}[0-9]?`), 2, 60, rapid.ID).Draw(t, "members")
@@ -142,7 +143,8 @@ func TestObserversAreMutual(t *testing.T) {
 	})
 }
 
-// A verdict passed from neighbour to neighbour has to reach everybody in a few steps, and the load has to be even.
+// A verdict passed from neighbour to neighbour has to reach everybody in a few steps, and
+// the load has to be even.
 func TestObserversMakeAShallowGraph(t *testing.T) {
 	members := names(1000)
 	rings := ringsOf(members, 8)
@@ -174,6 +176,25 @@ func TestObserversMakeAShallowGraph(t *testing.T) {
 		}
 		if len(reached) != 1000 || steps-1 > 6 {
 			t.Errorf("from %s a message reaches %d of 1000 members in %d steps, want all in at most 6", from, len(reached), steps-1)
+		}
+	}
+}
+
+// Members of different releases have to agree on who listens to whom.
+func TestHashStays(t *testing.T) {
+	for _, c := range []struct {
+		ring int
+		name string
+		want uint64
+	}{
+		{0, "a", 0x16bc26fa3458bfad},
+		{0, "b", 0x9ae3a910e483f68},
+		{1, "a", 0x250633f150197690},
+		{Own, "node-7.example", 0x9771a2fbb3fe8afe},
+		{3, "", 0xe49abb0b396f44c},
+	} {
+		if got := Hash(c.ring, c.name); got != c.want {
+			t.Errorf("Hash(%d, %q) = %#x, want %#x", c.ring, c.name, got, c.want)
 		}
 	}
 }

@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// Rotation decides whose turn it is to get the next heartbeat. It keeps two promises to every receiver:
-// the next heartbeat comes after as many turns as this one said, or sooner; and nobody who was listened
-// to falls silent without a last heartbeat that says so. A change of the receivers therefore waits
-// for the end of the round: newcomers join behind the others, and who is dropped gets one more turn.
+// Rotation decides whose turn it is to get the next heartbeat. It keeps two promises to
+// every receiver: the next heartbeat comes after as many turns as this one said, or sooner;
+// and nobody who was listened to falls silent without a last heartbeat that says so. A
+// change of the receivers therefore waits for the end of the round: newcomers join behind
+// the others, and who is dropped gets one more turn.
 //
 // The zero value has no receivers. A copy is independent.
 type Rotation struct {
@@ -38,8 +39,8 @@ func (r *Rotation) Serves(name string) bool {
 // Turns is how many turns the present round has.
 func (r *Rotation) Turns() int { return len(r.round) }
 
-// Next returns the next turn, and how many turns later the same receiver has its next one at the latest.
-// ok is false where there is nobody to beat to.
+// Next returns the next turn, and how many turns later the same receiver has its next one
+// at the latest. ok is false where there is nobody to beat to.
 func (r *Rotation) Next() (t Turn, turns int, ok bool) {
 	if r.at >= len(r.round) {
 		r.begin()

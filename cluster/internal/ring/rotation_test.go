@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever the changes: each heartbeat comes within the turns that the one before promised, nobody is dropped without a
-// last one, and receivers are served evenly.
+// Whatever the changes: each heartbeat comes within the turns that the one before promised,
+// nobody is dropped without a last one, and receivers are served evenly.
 func TestRotationKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r Rotation
@@ -67,5 +67,23 @@ func TestRotationSaysGoodbyeOnce(t *testing.T) {
 	}
 	if !slices.Equal(last, []string{"b"}) {
 		t.Errorf("last heartbeats to %v, want one to b", last)
+	}
+}
+
+func TestRotationInWords(t *testing.T) {
+	var r Rotation
+	r.Set([]string{"a", "b"})
+	r.Next()
+	r.Set([]string{"a"})
+	if got, want := r.String(), "a | b then [a]"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	r.Next()
+	r.Next()
+	if got, want := r.String(), "a | b (last) then [a]"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if !r.Serves("a") || r.Serves("b") || r.Serves("c") || r.Turns() != 2 {
+		t.Errorf("a is served: %v, b: %v, c: %v; %d turns", r.Serves("a"), r.Serves("b"), r.Serves("c"), r.Turns())
 	}
 }

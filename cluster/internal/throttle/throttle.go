@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// Throttle bounds the packets of all inquiries of a node, at once and by the second. On a line that is too slow for them
-// questions delay the heartbeats and the answers, which raises further questions: so the bound sinks while answers come
-// late, and rises again with time. The dead answer nothing, and do not move it.
+// Throttle bounds the packets of all inquiries of a node, at once and by the second. On a
+// line that is too slow for them questions delay the heartbeats and the answers, which
+// raises further questions: so the bound sinks while answers come late, and rises again
+// with time. The dead answer nothing, and do not move it.
 //
 // The zero value is at its highest, with nothing used.
 type Throttle struct {
 	used float64 // of the burst; it fills up again with time
 	at   time.Time
 
-	reduced float64 // by how many halves the rate was lower at the instant cutAt, forgotten by rateRecovery
+	reduced float64 // by so many halves the rate was lower at cutAt; see rateRecovery
 	cutAt   time.Time
 
 	// The answers that are counted, since when, and the packets since then.
@@ -25,14 +26,15 @@ type Throttle struct {
 }
 
 const (
-	// questionRate is the bound by the second, and leastRate what the bound never sinks below: a line of 16 kbit/s
-	// carries as much beside the heartbeats.
+	// questionRate is the bound by the second, and leastRate what the bound never sinks
+	// below: a line of 16 kbit/s carries as much beside the heartbeats.
 	questionRate = 200.0
 	leastRate    = 4.0
 	// questionBurst is how many seconds of the rate may be used at once.
 	questionBurst = 4.0
-	// When most answers of up to lateWindow are late, and fewestLate at least, it is the line, and not a member that stands
-	// still. What came of one reduction shows after lateSpacing.
+	// When most answers of up to lateWindow are late, and fewestLate at least, it is the
+	// line, and not a member that stands still. What came of one reduction shows after
+	// lateSpacing.
 	lateWindow  = 2 * time.Second
 	fewestLate  = 3
 	lateSpacing = 250 * time.Millisecond
@@ -66,7 +68,8 @@ func (t *Throttle) Take(now time.Time) {
 	t.taken++
 }
 
-// Wait is how long it takes until there is room for so many packets, or for as many as there ever is at once.
+// Wait is how long it takes until there is room for so many packets, or for as many as
+// there ever is at once.
 func (t *Throttle) Wait(now time.Time, packets int) time.Duration {
 	missing := min(float64(packets), t.burst(now)) - t.left(now)
 	return time.Duration(max(0, missing) / t.rate(now) * float64(time.Second))
@@ -77,7 +80,8 @@ func (t *Throttle) Spacing(now time.Time, packets int) time.Duration {
 	return time.Duration(float64(packets) / t.rate(now) * float64(time.Second))
 }
 
-// Answered notes that a member that was asked sent a packet, and whether that was later than answers should come.
+// Answered notes that a member that was asked sent a packet, and whether that was later
+// than answers should come.
 func (t *Throttle) Answered(now time.Time, late bool) {
 	took := now.Sub(t.begun)
 	if took >= lateWindow {

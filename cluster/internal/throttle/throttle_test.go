@@ -16,7 +16,8 @@ func (t *Throttle) takes(now time.Time, d time.Duration) (n int) {
 	return n
 }
 
-// The bound on the packets of all inquiries is a burst and a rate, and nothing but time fills it up.
+// The bound on the packets of all inquiries is a burst and a rate, and nothing but time
+// fills it up.
 func TestRoomForQuestions(t *testing.T) {
 	now := time.Now()
 	var room Throttle
@@ -39,7 +40,8 @@ func TestRoomForQuestions(t *testing.T) {
 	}
 }
 
-// The bound sinks while most answers are late, to leastRate at last, and comes back with time alone.
+// The bound sinks while most answers are late, to leastRate at last, and comes back with
+// time alone.
 func TestLateAnswersThrottle(t *testing.T) {
 	for _, story := range []struct {
 		name         string
@@ -74,7 +76,8 @@ func TestLateAnswersThrottle(t *testing.T) {
 	}
 }
 
-// While there is no room Wait says how long it takes until there is, and one packet takes as long as its share of the rate.
+// While there is no room Wait says how long it takes until there is, and one packet takes
+// as long as its share of the rate.
 func TestWait(t *testing.T) {
 	now := time.Now()
 	var room Throttle
@@ -98,7 +101,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// Three late answers halve the rate, which is that of the packets sent lately where it is lower; and what is on its way counts.
+// Three late answers halve the rate, which is that of the packets sent lately where it is
+// lower; and what is on its way counts.
 func TestLateAnswersHalve(t *testing.T) {
 	for _, story := range []struct {
 		name    string

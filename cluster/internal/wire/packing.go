@@ -12,8 +12,9 @@ type Outgoing struct {
 	Packet *Packet
 }
 
-// MaxDatagram is the most that is sent in one datagram: what every path of IPv6 carries (RFC 8200, section 5: an MTU of 1280
-// bytes), less 40 bytes of its header and 8 of UDP's. Tunnels are as narrow as that, and what is larger is lost on them.
+// MaxDatagram is the most that is sent in one datagram: what every path of IPv6 carries
+// (RFC 8200, section 5: an MTU of 1280 bytes), less 40 bytes of its header and 8 of UDP's.
+// Tunnels are as narrow as that, and what is larger is lost on them.
 const MaxDatagram = 1280 - 40 - 8
 
 // MaxParts is how many questions and claims a packet holds at most, whatever their size.
@@ -21,7 +22,8 @@ const MaxParts = 20
 
 func (p *Packet) parts() int { return len(p.Asks) + len(p.Claims) }
 
-// The sizes are what msgpack takes at most: strings of 32 bytes and more have a head of 3, and so have arrays.
+// The sizes are what msgpack takes at most: strings of 32 bytes and more have a head of 3,
+// and so have arrays.
 
 // Size is how many bytes the packet takes at most.
 func (p *Packet) Size() int {
@@ -80,7 +82,8 @@ func uintSize(v uint64) int {
 	return 9
 }
 
-// Pack has packets to one member travel together where they fit into room, and apart where they do not.
+// Pack has packets to one member travel together where they fit into room, and apart where
+// they do not.
 func Pack(packets []Outgoing, room int) []Outgoing {
 	if len(packets) == 0 || len(packets) == 1 && packets[0].Packet.fits(room) {
 		return packets

@@ -10,7 +10,8 @@ import (
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
-// Whatever is to be sent: each packet fits, nothing is lost, doubled or out of order, and the sizes are an upper bound.
+// Whatever is to be sent: each packet fits, nothing is lost, doubled or out of order, and
+// the sizes are an upper bound.
 func TestPack(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	number := func() uint64 { return r.Uint64() >> r.IntN(64) }

@@ -1,4 +1,5 @@
-// Package wire is what members say to each other in bytes, and what of a stranger's word is believed.
+// Package wire is what members say to each other in bytes, and what of a stranger's word is
+// believed.
 package wire
 
 import (
@@ -7,24 +8,23 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/netip"
-	"sync"
-
-	"github.com/hashicorp/go-msgpack/v2/codec"
 
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
 
-// The wire format. Every message is one packet: a version byte, a checksum, then the msgpack array of Packet. It
-// travels as a memberlist user message, which brings label and encryption with it. Fields are only ever added at the end
-// of a struct: an older decoder skips what it does not know, a newer one reads zero for what is not there.
+// The wire format. Every message is one packet: a version byte, a checksum, then the
+// msgpack array of Packet. It travels as a memberlist user message, which brings label and
+// encryption with it. Fields are only ever added at the end of a struct: an older decoder
+// skips what it does not know, a newer one reads zero for what is not there.
 const Version = 2
 
 // Castagnoli is the polynomial of every checksum here, the one that processors compute themselves.
 var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// SumSize is the length of a checksum. Memory and network cards turn bits over too, before UDP's checksum is computed or
-// after it was verified; memberlist has a checksum of its own in its gossip, but none in what is sent to an address,
-// in probes and their acks, and in tables.
+// SumSize is the length of a checksum. Memory and network cards turn bits over too, before
+// UDP's checksum is computed or after it was verified; memberlist has a checksum of its own
+// in its gossip, but none in what is sent to an address, in probes and their acks, and in
+// tables.
 const SumSize = 4
 
 // headSize is what a packet begins with: version and checksum.
@@ -43,8 +43,8 @@ type Packet struct {
 type Beat struct {
 	Epoch    uint64 // the sender's epoch
 	Seq      uint64 // counts the sender's heartbeats to anyone: the order of evidence
-	Edge     uint64 // counts the sender's heartbeats to this receiver: losses are learnt from its gaps
-	Interval uint64 // µs until the next one to this receiver at the latest; 0: there will be none. See wireBeat
+	Edge     uint64 // counts those to this receiver: losses are learnt from its gaps
+	Interval uint64 // µs to the next one to this receiver at the latest; 0: none follows
 	Mutual   bool   // the receiver is an observer of the sender by the sender's own reckoning
 	EchoEdge uint64 // Edge of the last heartbeat that came the other way; 0: none
 	EchoHold uint64 // µs that it had waited here when this one was sent
@@ -65,7 +65,7 @@ type (
 		Epoch    uint64
 		Seq      uint64
 		Edge     uint64
-		Turns    uint64 // Interval in heartbeats of the sender to anyone, which takes one byte for five
+		Turns    uint64 // Interval in heartbeats to anyone: one byte for five
 		Mutual   bool
 		EchoEdge uint64
 		EchoHold uint64
@@ -80,7 +80,8 @@ type (
 	}
 )
 
-// maxTurns is the most heartbeats between two to one receiver that are believed: every member of the largest cluster listens.
+// maxTurns is the most heartbeats between two to one receiver that are believed: every
+// member of the largest cluster listens.
 const maxTurns = 1 << 20
 
 func (b *Beat) wire() *wireBeat {
@@ -108,9 +109,10 @@ func (w *wireBeat) beat() (*Beat, error) {
 	return &Beat{w.Epoch, w.Seq, w.Edge, w.Turns * w.Every, w.Mutual, w.EchoEdge, w.EchoHold, w.Every, w.Deaf}, nil
 }
 
-// Ask is a question and an opinion in one: this is the latest that I know of the member, and this how much I doubt that it
-// lives. Whoever knows later answers with a claim, and the member itself always does. Whoever else listens to the member
-// looks into it too, and says so with an ask of its own.
+// Ask is a question and an opinion in one: this is the latest that I know of the member,
+// and this how much I doubt that it lives. Whoever knows later answers with a claim, and
+// the member itself always does. Whoever else listens to the member looks into it too, and
+// says so with an ask of its own.
 type Ask struct {
 	Name   string
 	Boot   uint64
@@ -118,55 +120,12 @@ type Ask struct {
 	Seq    uint64 // the latest heartbeat that the sender knows of
 	Doubt  uint64 // φ of the sender's own path since then, in hundredths; 0: no opinion
 	Age    uint64 // µs since then, as far as the sender knows
-	Awaits uint64 // how many heartbeats after Seq the next one that comes to the sender is due; 0: none come
-	Before uint64 // φ of what was missing a StallAllowance ago, in hundredths: the doubt that no stall explains
+	Awaits uint64 // so many heartbeats after Seq the sender is due one; 0: none
+	Before uint64 // the part of Doubt that no stall explains, in hundredths
 }
 
 // MaxBy bounds the names in the basis of a verdict.
 const MaxBy = 8
-
-var msgpack = func() *codec.MsgpackHandle {
-	h := &codec.MsgpackHandle{}
-	h.MaxInitLen = 64 // a length in a packet is a stranger's word: grow by what is really there
-	h.MaxDepth = 8
-	h.StructToArray = true // no field names on the wire
-	return h
-}()
-
-// Encoders and decoders are used again: each is garbage of several hundred bytes, for a heartbeat of about 50.
-var (
-	encoders = sync.Pool{New: func() any { return codec.NewEncoderBytes(new([]byte), msgpack) }}
-	decoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nil, msgpack) }}
-)
-
-// Marshal encodes a message that is no packet.
-func Marshal(v any) ([]byte, error) { return appendEncoded(make([]byte, 0, 128), v) } // its own default is a kilobyte
-
-// appendEncoded appends v to head, which the encoder would overwrite.
-func appendEncoded(head []byte, v any) ([]byte, error) {
-	enc := encoders.Get().(*codec.Encoder)
-	defer encoders.Put(enc)
-	body := head[len(head):]
-	enc.ResetBytes(&body)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return append(head, body...), nil
-}
-
-// Unmarshal undoes Marshal.
-func Unmarshal(b []byte, v any) error {
-	dec := decoders.Get().(*codec.Decoder)
-	defer decoders.Put(dec)
-	dec.ResetBytes(b)
-	if err := dec.Decode(v); err != nil {
-		return err
-	}
-	if n := dec.NumBytesRead(); n != len(b) {
-		return fmt.Errorf("%d bytes after the end", len(b)-n)
-	}
-	return nil
-}
 
 // Reasons for which a packet is not acted upon.
 var (
@@ -270,26 +229,6 @@ func check(c *claim.Claim) error {
 		if at.Addr().Zone() != "" { // which is of the sender's host, and may hold anything
 			return errors.New("address in a claim has a zone")
 		}
-	}
-	return nil
-}
-
-// MarshalSummed is Marshal with a checksum behind it; UnmarshalSummed undoes it.
-func MarshalSummed(v any) ([]byte, error) {
-	buf, err := Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return binary.BigEndian.AppendUint32(buf, crc32.Checksum(buf, Castagnoli)), nil
-}
-
-func UnmarshalSummed(b []byte, v any) error {
-	body := len(b) - SumSize
-	if body < 0 || binary.BigEndian.Uint32(b[body:]) != crc32.Checksum(b[:body], Castagnoli) {
-		return ErrChecksum
-	}
-	if err := Unmarshal(b[:body], v); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return nil
 }
