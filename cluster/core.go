@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/attention"
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/path"
 	"github.com/pulsering/pulsering/cluster/internal/quorum"
@@ -102,9 +103,7 @@ type core struct {
 	floodAt time.Time
 
 	beatAt, tidyAt time.Time
-	due            time.Time // what wake returned last
-	ready          time.Time // nobody is judged before, see listenAnew
-	rested         time.Time // the end of the last long hold
+	attention      attention.Attention
 	out            output
 }
 
@@ -242,61 +241,43 @@ func (c *core) wake(now time.Time) time.Time {
 	if soon := now.Add(c.askEvery() / 4); len(c.inquiries) > 0 && soon.Before(next) { // to notice when it is held up
 		next = soon
 	}
-	c.due = next
+	c.attention.Promise(next)
 	return next
 }
 
 // heldUp notices, before what has come is handled, that this node stood still itself. Answers to its questions, and to those of the
 // others, may have come meanwhile and not be read yet.
 func (c *core) heldUp(now time.Time) {
-	late := now.Sub(c.due)
-	if c.due.IsZero() || late < overslept {
+	late := c.attention.Late(now)
+	if late == 0 {
 		return
 	}
-	hold := c.askEvery()
 	if late >= c.askEvery() {
 		c.count.pauses.Add(1)
-	}
-	if late > c.cfg.StallAllowance { // what held it up may have held up others, and let go of them later
-		hold = longHold
-	}
-	if late >= c.askEvery() {
 		for _, r := range c.watching {
-			r.path.Missed(c.due, now)
+			r.path.Missed(c.attention.Due(), now)
 		}
+		c.askAnew(now)
 	}
-	c.listenAnew(now, late, hold)
+	c.attention.StoodStill(now, late, c.rules())
 }
 
-// listenAnew makes up for what this node could not hear, for as long as missed: it judges nobody until it has listened for as
-// long again, but no longer than hold; after a long hold of its own for all of it. Where it missed askEvery or more, it asks
-// anew, and what it asked and others said before counts no more. Of two holds the later one counts. A machine on which timers
-// are always late judges all the same: between two holds it does so for as long as a hold takes.
-func (c *core) listenAnew(now time.Time, missed, hold time.Duration) {
-	if missed >= c.askEvery() {
-		for _, r := range c.inquiries {
-			r.inquiry.asked, r.inquiry.times, r.inquiry.askAt = 0, nil, now
-			clear(r.inquiry.opinions)
-		}
-	}
-	last := &c.ready
-	if hold > c.askEvery() {
-		last, missed = &c.rested, hold
-	}
-	if now.Sub(*last) > hold {
-		*last = now.Add(min(missed, hold))
-		if c.ready.Before(*last) {
-			c.ready = *last
-		}
+// askAnew begins all inquiries again, as this node missed answers: what it asked and what others said before counts no more.
+func (c *core) askAnew(now time.Time) {
+	for _, r := range c.inquiries {
+		r.inquiry.asked, r.inquiry.times, r.inquiry.askAt = 0, nil, now
+		clear(r.inquiry.opinions)
 	}
 }
 
-// longHold is how long a node judges nobody that stood still for longer than any member may. Whatever held it up, a suspended
-// host, a paused virtual machine, may let go of others some seconds later.
-const longHold = 3 * time.Second
-
-// overslept is how late a timer may be before that says anything: a busy machine has some milliseconds.
-const overslept = 10 * time.Millisecond
+// rules are what this node's attention goes by now. Whoever answers slowly is waited for, up to a second.
+func (c *core) rules() attention.Rules {
+	reply := c.askEvery()
+	for _, r := range c.inquiries {
+		reply = max(reply, min(c.replyTime(r), time.Second))
+	}
+	return attention.Rules{Miss: c.askEvery(), Reply: reply, Stall: c.cfg.StallAllowance}
+}
 
 func (c *core) tidy(now time.Time) {
 	for name, r := range inOrder(c.gone) {

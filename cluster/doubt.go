@@ -180,7 +180,8 @@ func (c *core) opinions(now time.Time, r *record) iter.Seq2[string, *opinion] {
 	old := 3 * max(c.slowPace(r.questions.level(now)), c.room.Spacing(now, 1+c.cfg.Observers))
 	return func(yield func(string, *opinion) bool) {
 		for name, o := range inOrder(r.inquiry.opinions) {
-			if o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= old && !yield(name, o) {
+			counts := o.epoch == r.Epoch && o.seq == r.Seq && now.Sub(o.at) <= old && c.attention.Hears(o.at)
+			if counts && !yield(name, o) {
 				return
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulsering/pulsering/cluster/internal/attention"
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
@@ -42,7 +43,7 @@ func TestOwnStallOutdatesOpinions(t *testing.T) {
 		c.heldUp(now)
 		doubts() // waited in its queue, before their newer word
 		c.wake(now)
-		if known := x.State == claim.Down; known != (stall < overslept) {
+		if known := x.State == claim.Down; known != (stall < attention.Overslept) {
 			t.Errorf("stood still for %v when x was due for a verdict: down at once is %v", stall, known)
 		}
 		for range 3 {
@@ -186,10 +187,70 @@ func TestBacklogIsNoEvidence(t *testing.T) {
 			check("at once", story.atOnce)
 			step(c.askEvery()-10*time.Millisecond, hear)
 			check("before it could answer", story.atOnce)
-			for range 4 {
+			wait := min(2*story.rtt, time.Second) // the hold follows the reply times
+			for range 4 + wait/c.askEvery() {
 				step(c.askEvery(), doubts)
 			}
 			check("in the end", true)
+		})
+	}
+}
+
+// What waits on the way while a node is cut off is believed in none of the ways in which a hold could be too short: it stood still
+// itself a moment before the first packet comes, or it is cut off again while it listens, so that nobody can contradict.
+func TestBacklogIsNeverEvidence(t *testing.T) {
+	for _, story := range []string{"cut off", "held up before the first packet", "cut off again"} {
+		t.Run(story, func(t *testing.T) {
+			now := time.Now()
+			c, x := listener(t, now)
+			others := []string{"u", "v", "y", "z"}
+			for _, name := range others {
+				meet(t, c, now, name, "10.0.0.2:7946", nil)
+			}
+			promises(c, now, c.members["u"], time.Minute) // and is not due yet, so it may still speak
+			step := func(d time.Duration, hear bool) {
+				for end := now.Add(d); now.Before(end); {
+					now = now.Add(10 * time.Millisecond)
+					for _, name := range others {
+						if hear {
+							c.packetFrom(now, c.members[name])
+						}
+					}
+					c.heldUp(now)
+					c.wake(now)
+				}
+			}
+			backlog := func() {
+				for _, name := range others {
+					word := wire.Ask{Name: "x", Boot: 1, Seq: x.Seq, Doubt: 1000, Before: 1000, Awaits: 1}
+					c.received(now, encoded(t, &wire.Packet{From: name, Boot: 1, Asks: []wire.Ask{word}}))
+				}
+			}
+			step(500*time.Millisecond, true)
+			c.inquire(now, x, true)
+			step(2*time.Second, false)
+			if story == "held up before the first packet" {
+				now = now.Add(50 * time.Millisecond)
+				c.heldUp(now)
+				c.wake(now)
+				now = now.Add(15 * time.Millisecond)
+				c.heldUp(now)
+			}
+			backlog()
+			step(40*time.Millisecond, story != "cut off again")
+			if story == "cut off again" {
+				step(200*time.Millisecond, false)
+			}
+			if x.State != claim.Up {
+				t.Fatalf("x is %v on what waited on the way", x.State)
+			}
+			for range 4 { // nobody contradicts, and the others say so again
+				step(c.askEvery(), true)
+				backlog()
+			}
+			if x.State != claim.Down {
+				t.Errorf("x is %v in the end", x.State)
+			}
 		})
 	}
 }

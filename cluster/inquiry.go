@@ -157,8 +157,8 @@ func (c *core) pursue(now time.Time, r *record) time.Time {
 	switch {
 	case now.Sub(r.successor) < successorTime:
 		// It was restarted, by all signs, and in a moment its new boot says so better than a verdict could.
-	case now.Before(c.ready):
-		return c.ready
+	case now.Before(c.attention.Ready()):
+		return c.attention.Ready()
 	default:
 		if verdict, due := c.verdict(now, r, allowed); due {
 			r.Basis = verdict

@@ -112,7 +112,8 @@ func (c *core) reconnect(now time.Time, by *record) {
 	c.heardAt, c.vainSince = now, time.Time{}
 	if !c.isolated {
 		if missed := now.Sub(vainSince); !vainSince.IsZero() && missed >= max(c.cfg.StallAllowance, c.replyTime(by)) {
-			c.listenAnew(now, missed, c.askEvery())
+			c.askAnew(now)
+			c.attention.CutOff(now, c.rules())
 		}
 		return
 	}

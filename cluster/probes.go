@@ -14,8 +14,8 @@ func (c *core) pursueAlone(now time.Time, r *record) time.Time {
 		since = c.connected
 	}
 	due := since.Add(c.mostUnprobed())
-	if due.Before(c.ready) {
-		due = c.ready
+	if ready := c.attention.Ready(); due.Before(ready) {
+		due = ready
 	}
 	if now.Before(due) {
 		return due

@@ -21,12 +21,13 @@ const module = "github.com/pulsering/pulsering/"
 // may is what each package imports, beside the harmless part of the standard library. Arrows point one
 // way: a package is told of no other that could tell of it.
 var may = map[string][]string{
-	"claim":    {},
-	"path":     {module + "internal/pace", module + "phiaccrual"},
-	"quorum":   {},
-	"ring":     {"hash/fnv"},
-	"throttle": {},
-	"wire":     {module + "cluster/internal/claim", "encoding/binary", "github.com/hashicorp/go-msgpack/v2/codec", "hash/crc32", "net/netip", "sync", "unicode", "unicode/utf8"},
+	"attention": {},
+	"claim":     {},
+	"path":      {module + "internal/pace", module + "phiaccrual"},
+	"quorum":    {},
+	"ring":      {"hash/fnv"},
+	"throttle":  {},
+	"wire":      {module + "cluster/internal/claim", "encoding/binary", "github.com/hashicorp/go-msgpack/v2/codec", "hash/crc32", "net/netip", "sync", "unicode", "unicode/utf8"},
 }
 
 var harmless = []string{"cmp", "errors", "fmt", "iter", "maps", "math", "slices", "strings", "time"}
