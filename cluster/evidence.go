@@ -305,44 +305,32 @@ func (c *core) alive(now time.Time, r *record) {
 
 // mergeSelf takes what others say of this node.
 func (c *core) mergeSelf(now time.Time, cl claim.Claim) (later claim.Claim, ok bool) {
+	if !c.speaks() { // it may hear of its own boot to be, one above
+		if cl.Boot >= claim.HighestBoot {
+			c.count.drop(dropMalformed)
+		} else {
+			c.before = max(c.before, cl.Boot)
+		}
+		return claim.Claim{}, false
+	}
+	next, act := claim.Refute(claim.Self{Boot: c.boot, Epoch: c.epoch}, cl)
 	switch {
-	case cl.Boot >= claim.HighestBoot || cl.Boot > c.boot && cl.Boot > claim.MaxForeignBoot && c.speaks(): // joining it may hear of its own, one above
+	case act == claim.Malformed:
 		c.count.drop(dropMalformed)
-		return claim.Claim{}, false
-	case !c.speaks():
-		c.before = max(c.before, cl.Boot)
-		return claim.Claim{}, false
 	case c.left:
-		return claim.Claim{}, false
-	case cl.Boot > c.boot:
-		if cl.State != claim.Up { // a boot of this name that is over, from a clock ahead of ours
-			c.log.Warn("a higher boot of this name is over; beginning anew", "boot", cl.Boot)
-			c.assume(cl.Boot + 1)
-			c.tellAccused(now, cl)
-		}
-		return claim.Claim{}, false // up: memberlist will bring it, and then the two are compared
-	case cl.Boot < c.boot:
-		return c.selfClaim(), cl.State != claim.Up
-	case cl.State == claim.Left: // it did not say so, and within a boot there is no way back from it
-		c.log.Warn("somebody says that this node left; beginning anew")
-		c.assume(c.boot + 1)
+	case act == claim.WrongEpoch:
+		c.count.drop(dropEpoch)
+	case act == claim.Answer:
+		return c.selfClaim(), true
+	case act == claim.Rise && next.Boot != c.boot:
+		c.log.Warn("somebody says that this node is over, as nothing in its boot can be refuted; beginning anew", "is", cl.State, "boot", cl.Boot)
+		c.assume(next.Boot)
 		c.tellAccused(now, cl)
-	case cl.State == claim.Down && cl.Epoch >= c.epoch:
-		if cl.Epoch > claim.MaxEpoch {
-			c.count.drop(dropEpoch)
-			return claim.Claim{}, false
-		}
+	case act == claim.Rise:
 		c.count.receive("claim")
-		if cl.Epoch == claim.MaxEpoch {
-			c.assume(c.boot + 1)
-			c.tellAccused(now, cl)
-			return claim.Claim{}, false
-		}
-		c.epoch = cl.Epoch + 1
+		c.epoch = next.Epoch
 		c.tellAccused(now, cl)
 		c.spread(now, c.selfClaim())
-		return c.selfClaim(), true
-	case cl.State == claim.Down:
 		return c.selfClaim(), true
 	}
 	return claim.Claim{}, false
