@@ -1,126 +1,10 @@
 package cluster
 
 import (
-	"slices"
 	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/claim"
-	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
-
-// received acts on a packet from another member.
-func (c *core) received(now time.Time, buf []byte) {
-	if len(buf) > 0 && buf[0] == helloMark {
-		c.greeted(now, buf)
-		return
-	}
-	if len(buf) > 0 && (buf[0] == orderMark || buf[0] == reportMark) {
-		c.ordered(buf)
-		return
-	}
-	p, err := wire.Decode(buf)
-	if err != nil {
-		c.count.drop(dropCause(err))
-		return
-	}
-	if len(p.Asks) > wire.MaxParts || len(p.Claims) > wire.MaxParts {
-		c.count.drop(dropMalformed)
-		return
-	}
-	from := c.sender(now, p)
-	if from == nil {
-		return
-	}
-	c.packetFrom(now, from)
-	if p.Beat != nil {
-		c.heartbeat(now, from, p.Beat)
-	}
-	var answers []claim.Claim
-	asksUs := false
-	for _, a := range p.Asks {
-		c.count.receive("ask")
-		if a.Name == c.cfg.Name {
-			asksUs = true
-		} else if answer, ok := c.asked(now, from, a); ok {
-			answers = append(answers, answer)
-		}
-	}
-	if asksUs { // however often
-		answers = append(answers, c.selfClaim())
-	}
-	for _, cl := range p.Claims {
-		if contrary, ok := c.told(now, from, cl); ok {
-			answers = append(answers, contrary)
-		}
-	}
-	if len(answers) > 0 {
-		for i := range answers {
-			answers[i].Addr = "" // which only memberlist is believed, and it would make the answer longer than the question
-		}
-		c.send(from, &wire.Packet{Claims: answers})
-		c.count.send("claim")
-	}
-	if asksUs && !c.beatsTo(from.Name) { // it waits in vain: it missed the last heartbeat, which said so
-		c.dismiss(now, from)
-	}
-}
-
-// sender returns the member that a packet names as its sender, or nil where there is no such member in that boot.
-func (c *core) sender(now time.Time, p *wire.Packet) *record {
-	r := c.members[p.From]
-	if r != nil {
-		r.touch().crossedAt = now
-	}
-	switch {
-	case p.From == c.cfg.Name:
-		c.count.drop(dropOwnName)
-	case r == nil || r.plain:
-		c.miss(now, p.From, p.Boot)
-		c.count.drop(dropStranger)
-	case r.Boot != p.Boot:
-		if p.Boot > r.Boot {
-			c.miss(now, p.From, p.Boot)
-		}
-		c.count.drop(dropBoot)
-		if p.Boot < r.Boot && p.Beat != nil {
-			c.who.alive(now, p.From)
-		}
-	case r.State == claim.Left:
-		c.count.drop(dropLeft)
-	default:
-		return r
-	}
-	return nil
-}
-
-// receivedState acts on the table of another member, which came with memberlist's push/pull. Its sender may be new here, and
-// the members that it knows to be down or to have left may be too.
-func (c *core) receivedState(now time.Time, buf []byte) {
-	p, err := wire.Decode(buf)
-	if err != nil {
-		c.count.drop(dropCause(err))
-		return
-	}
-	if r := c.members[p.From]; r != nil && r.Boot == p.Boot {
-		c.streamCrosses(now, r)
-	}
-	for _, cl := range p.Claims {
-		if c.members[cl.Name] == nil && cl.Name != c.cfg.Name && cl.State != claim.Up && cl.Addr != "" {
-			// New here, and to be forgotten no later than by those who knew it.
-			age := time.Duration(min(cl.Age, uint64(maxForget/time.Microsecond))) * time.Microsecond
-			if age >= c.cfg.ForgetAfter || now.Add(-age).Before(c.horizon) || cl.Boot <= c.forgotten[cl.Name].boot || cl.Epoch > claim.MaxEpoch || cl.Boot > claim.HighestBoot {
-				continue
-			}
-			cl.Age = 0
-			r := &record{Claim: cl, near: &untouched}
-			c.members[cl.Name] = r
-			c.show(now, r, reasonOf(cl))
-			r.since = now.Add(-age)
-			continue
-		}
-		c.told(now, nil, cl) // by stream, which says nothing of the way that packets take
-	}
-}
 
 // told takes up a claim that came as such, in an answer, a flood or a table. A later heartbeat alone does not contradict it: two who
 // hear a member, and are further apart than its heartbeats, would answer each other for ever.
@@ -303,39 +187,6 @@ func (c *core) alive(now time.Time, r *record) {
 	c.review(now, r)
 }
 
-// mergeSelf takes what others say of this node.
-func (c *core) mergeSelf(now time.Time, cl claim.Claim) (later claim.Claim, ok bool) {
-	if !c.speaks() { // it may hear of its own boot to be, one above
-		if cl.Boot >= claim.HighestBoot {
-			c.count.drop(dropMalformed)
-		} else {
-			c.before = max(c.before, cl.Boot)
-		}
-		return claim.Claim{}, false
-	}
-	next, act := claim.Refute(claim.Self{Boot: c.boot, Epoch: c.epoch}, cl)
-	switch {
-	case act == claim.Malformed:
-		c.count.drop(dropMalformed)
-	case c.left:
-	case act == claim.WrongEpoch:
-		c.count.drop(dropEpoch)
-	case act == claim.Answer:
-		return c.selfClaim(), true
-	case act == claim.Rise && next.Boot != c.boot:
-		c.log.Warn("somebody says that this node is over, as nothing in its boot can be refuted; beginning anew", "is", cl.State, "boot", cl.Boot)
-		c.assume(next.Boot)
-		c.tellAccused(now, cl)
-	case act == claim.Rise:
-		c.count.receive("claim")
-		c.epoch = next.Epoch
-		c.tellAccused(now, cl)
-		c.spread(now, c.selfClaim())
-		return c.selfClaim(), true
-	}
-	return claim.Claim{}, false
-}
-
 // restart ends the present boot of r and begins another one.
 func (c *core) restart(now time.Time, r *record, boot uint64) {
 	if r.shown == StateUp || r.shown == StateSuspect {
@@ -355,46 +206,6 @@ func (c *core) restart(now time.Time, r *record, boot uint64) {
 	r.Claim = claim.Claim{Name: r.Name, Boot: boot, State: claim.Up, Addr: r.Addr}
 	delete(c.gone, r.Name)
 	c.displace(r)
-}
-
-// spread tells everybody at once: the receivers of this node's heartbeats, who do the same, and all by gossip as the safety
-// net. The receivers are a few random rings, so a claim reaches everybody in O(log N) steps.
-func (c *core) spread(now time.Time, cl claim.Claim) {
-	c.gossip(cl)
-	if c.cfg.Heartbeats == Probes || !c.speaks() { // nothing but memberlist's own packets
-		return
-	}
-	if len(c.flood) == 0 {
-		c.floodAt = now.Add(floodDelay)
-	}
-	cl.Addr = ""
-	c.flood = append(c.flood, cl)
-}
-
-// floodDelay is how long claims wait for others to share a packet with. A third of a thousand members that die at once
-// would otherwise cost each survivor thousands of packets.
-const floodDelay = 4 * time.Millisecond
-
-// sendFlood passes on what has gathered.
-func (c *core) sendFlood() {
-	for _, name := range c.rotation.Receivers() {
-		r := c.members[name]
-		if r == nil || r.State != claim.Up {
-			continue
-		}
-		for claims := range slices.Chunk(c.flood, wire.MaxParts) {
-			c.send(r, &wire.Packet{Claims: claims})
-			c.count.send("flood")
-		}
-	}
-	c.flood = nil
-}
-
-// gossip hands a claim to memberlist's gossip.
-func (c *core) gossip(cl claim.Claim) {
-	if c.speaks() {
-		c.out.broadcasts = append(c.out.broadcasts, cl)
-	}
 }
 
 // reasonOf is that of an event about a claim of the end of a boot.

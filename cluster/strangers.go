@@ -1,15 +1,12 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -17,113 +14,6 @@ import (
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 	"github.com/pulsering/pulsering/cluster/internal/wire"
 )
-
-// An address is no identity: that of a dead member may be given to a member of another cluster, and two clusters that once
-// exchange tables are one for good. So this node asks who is there before it exchanges tables with an address that was a
-// member's, and sends nothing of memberlist's to a process that is over. Seeds that no member has had the address of are
-// the operator's will: they are exchanged with, whoever answers.
-
-// processes knows which processes of members are over, by their names in memberlist, which asks by these. Of all others it knows
-// nothing.
-type processes struct {
-	mu     sync.RWMutex
-	gone   map[string]bool    // the present processes of members that are down or have left
-	former map[string]*former // processes that another one took the place of, by the member's name
-}
-
-type former struct {
-	processes []string  // the last few
-	replaced  time.Time // the last of those
-}
-
-const (
-	// maxFormer is how many former processes of a member are remembered, to whom memberlist may still talk.
-	maxFormer = 16
-	// graceTime is how long a process goes on being talked to that another one took the place of. If it lives, because it holds the
-	// name too, as in two halves of a network, or because somebody made its successor up, it has to hear of that; and is heard itself,
-	// by those that it beats to. flightTime is how late its last words may be if it does not.
-	graceTime  = 750 * time.Millisecond
-	flightTime = 250 * time.Millisecond
-)
-
-func newProcesses() *processes {
-	return &processes{gone: map[string]bool{}, former: map[string]*former{}}
-}
-
-// introduce takes that a process is a member's present one, whether it is over or not. before was that until now: empty, or one that
-// is no longer of interest.
-func (p *processes) introduce(before, process string, over bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f := p.former[memberName(process)]; f != nil {
-		f.drop(process)
-	}
-	delete(p.gone, before)
-	p.set(process, over)
-}
-
-// replaced takes that a process of a member is over, as another one has its name under a higher boot.
-func (p *processes) replaced(at time.Time, process string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	name := memberName(process)
-	f := p.former[name]
-	if f == nil {
-		f = &former{}
-		p.former[name] = f
-	}
-	f.drop(process)
-	f.processes = append(f.processes, process)
-	f.processes, f.replaced = f.processes[max(0, len(f.processes)-maxFormer):], at
-	delete(p.gone, process)
-}
-
-func (f *former) drop(process string) {
-	f.processes = slices.DeleteFunc(f.processes, func(s string) bool { return s == process })
-}
-
-// alive takes that a former process of a member is not over, as it was heard.
-func (p *processes) alive(at time.Time, name string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f := p.former[name]; f != nil && at.Sub(f.replaced) >= flightTime {
-		delete(p.former, name)
-	}
-}
-
-// note takes whether the present process of a member is over.
-func (p *processes) note(process string, over bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.set(process, over)
-}
-
-func (p *processes) set(process string, over bool) {
-	if over {
-		p.gone[process] = true
-	} else {
-		delete(p.gone, process)
-	}
-}
-
-// forget takes that a member, and its present process, are no longer of interest.
-func (p *processes) forget(name, process string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.former, name)
-	delete(p.gone, process)
-}
-
-// over tells whether a process is known to be down or to have left, or another one has taken its place.
-func (p *processes) over(process string) bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.gone[process] {
-		return true
-	}
-	f := p.former[memberName(process)]
-	return f != nil && slices.Contains(f.processes, process) && time.Since(f.replaced) >= graceTime
-}
 
 // hello is the question who is at an address, and its answer. It travels as a user message of memberlist's, so that label and
 // encryption are memberlist's, but with nothing of its gossip, as a ping has.
@@ -351,63 +241,4 @@ func (n *Node) merging(nodes []*memberlist.Node) error {
 			"members", len(names), "first", names[:min(len(names), 5)])
 	}
 	return twice
-}
-
-// twins are two members that advertise one address, as hosts do that take that of a bridge which each of them has for their own.
-type twins struct {
-	one, other *record // one is nil where it is this node
-	since      time.Time
-}
-
-const (
-	// twinTime is how long two other members may have one address: who takes that of a dead member is there before it is called dead.
-	twinTime = 10 * time.Second
-	// twinsTime is how long a sign of life of both is waited for.
-	twinsTime = time.Minute
-)
-
-// lastAt is which member but one came to an address last; nil: nobody did.
-func (c *core) lastAt(addr string, but *record) (last *record) {
-	for _, r := range c.members {
-		if r != but && r.Addr == addr && (last == nil || cmp.Or(r.met.Compare(last.met), strings.Compare(r.Name, last.Name)) > 0) {
-			last = r
-		}
-	}
-	return last
-}
-
-// noteAddress notes that r is at its address, and whether somebody else is.
-func (c *core) noteAddress(now time.Time, r *record) {
-	one := c.lastAt(r.Addr, r)
-	if r.Addr == c.addr || one != nil && one.State == claim.Up {
-		if r.Addr == c.addr {
-			one = nil
-		}
-		c.twins[r.Addr] = twins{one, r, now}
-	}
-}
-
-func (c *core) tidyTwins(now time.Time) {
-	for addr, t := range inOrder(c.twins) {
-		held := now.Sub(t.since)
-		there := func(r *record) bool { return c.members[r.Name] == r && r.Addr == addr && r.State == claim.Up }
-		heard := func(r *record) bool {
-			return r.Addr == addr && (r.edge.lastHeard.Sub(t.since) > time.Second || r.streamAt.Sub(t.since) > time.Second)
-		}
-		name, both := c.cfg.Name, false
-		switch {
-		case !c.speaks() || t.other.plain:
-		case t.one == nil: // whoever began to have this node's address after this node did is no member of before
-			both = t.other.Boot > c.boot || heard(t.other)
-		default:
-			name, both = t.one.Name, held >= twinTime && there(t.one) && there(t.other) || heard(t.one) && heard(t.other)
-		}
-		if both {
-			c.log.Warn("two members advertise one address: set Advertise of each to an address that only it has",
-				"addr", addr, "member", name, "other", t.other.Name)
-		}
-		if both || held >= twinsTime {
-			delete(c.twins, addr)
-		}
-	}
 }
