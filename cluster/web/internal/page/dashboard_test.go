@@ -113,7 +113,11 @@ func TestManyMembersStaySmooth(t *testing.T) {
 			t.Errorf("a task of the page took %v of the processor, want at most %v: %v", d, most, parts(work, e))
 		}
 	}
-	t.Logf("%d tasks, %v of the processor in 8 s, the longest %v", len(all), worked, longest)
+	var wall time.Duration // of this machine's clock, and so of whatever else runs here
+	for _, e := range all {
+		wall = max(wall, time.Duration(e.Took*float64(time.Microsecond)))
+	}
+	t.Logf("%d tasks, %v of the processor in 8 s, the longest %v; the longest by the clock %v", len(all), worked, longest, wall)
 	if len(all) < 100 {
 		t.Errorf("%d tasks of the page in 8 s: they were not measured", len(all))
 	}
