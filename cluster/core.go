@@ -197,7 +197,7 @@ func (c *core) wake(now time.Time) time.Time {
 }
 
 func (c *core) tidy(now time.Time) {
-	for name, r := range inOrder(c.gone) {
+	for name, r := range c.gone {
 		switch age := now.Sub(r.since); {
 		case age >= c.cfg.ForgetAfter:
 			c.forget(now, name)

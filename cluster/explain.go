@@ -88,7 +88,7 @@ func (n *Node) Explain(name string) (Explanation, bool) {
 	now := time.Now()
 	if name == n.cfg.Name {
 		e := Explanation{Member: n.core.selfMember(), Threshold: n.core.quorum.Down, StallThreshold: n.core.quorum.Stall}
-		e.Observers = memberNames(n.core.duty)
+		e.Observers = n.core.rings.Successors(name)
 		return e, true
 	}
 	r := n.core.members[name]
@@ -96,15 +96,6 @@ func (n *Node) Explain(name string) (Explanation, bool) {
 		return Explanation{}, false
 	}
 	return n.core.explain(now, r), true
-}
-
-func memberNames(of []*record) []string {
-	all := make([]string, len(of))
-	for i, r := range of {
-		all[i] = r.Name
-	}
-	slices.Sort(all)
-	return all
 }
 
 func (c *core) explain(now time.Time, r *record) Explanation {

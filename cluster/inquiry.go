@@ -63,8 +63,8 @@ func (c *core) watchOut(now time.Time) (next time.Time) {
 	if c.left {
 		return next
 	}
-	late := map[string]*record{}
-	for name, r := range c.watching {
+	var late []*record
+	for _, r := range c.watching {
 		if r.State != claim.Up || r.plain || r.inquiry != nil || r.unheard {
 			continue
 		}
@@ -72,12 +72,12 @@ func (c *core) watchOut(now time.Time) (next time.Time) {
 		switch {
 		case at.IsZero():
 		case !now.Before(at):
-			late[name] = r
+			late = append(late, r)
 		case next.IsZero() || at.Before(next):
 			next = at
 		}
 	}
-	for _, r := range inOrder(late) {
+	for _, r := range byName(late) {
 		c.inquire(now, r, false)
 	}
 	return next

@@ -18,8 +18,9 @@ func (c *core) checkIsolation(now time.Time) {
 	if c.fewAnswer(now) {
 		c.beginRoll(now)
 	}
-	silent, phi, quiet := 0, 0.0, c.quietTime(now)
-	for _, r := range inOrder(c.members) {
+	var silent []*record
+	quiet := c.quietTime(now)
+	for _, r := range c.members {
 		switch {
 		case r.State != claim.Up || r.unheard:
 		case now.Sub(r.edge.lastHeard) < quiet:
@@ -30,14 +31,17 @@ func (c *core) checkIsolation(now time.Time) {
 			}
 		case r.Seq == 0 && now.Sub(r.met) >= 4*c.patience(): // no newcomer, and nobody ever heard it: it did not fall silent just now
 		case c.askedInVain(now, r):
-			silent++
-			phi -= float64(c.unanswered(now, r)) * math.Log10(r.path.Unanswered(now))
-			phi += r.path.Phi(now)
+			silent = append(silent, r)
 		case r.path.Watched():
 			return // somebody may still speak
 		}
 	}
-	if silent < 2 || phi < c.quorum.Down { // in a cluster of two there is no isolation
+	phi := 0.0
+	for _, r := range byName(silent) {
+		phi -= float64(c.unanswered(now, r)) * math.Log10(r.path.Unanswered(now))
+		phi += r.path.Phi(now)
+	}
+	if len(silent) < 2 || phi < c.quorum.Down { // in a cluster of two there is no isolation
 		return
 	}
 	c.isolated, c.isolatedAt = true, now

@@ -31,10 +31,14 @@ func (c *core) tidyLost(now time.Time) {
 			c.inquire(now, r, true)
 		}
 	}
-	for _, r := range inOrder(c.members) { // known from claims alone, and to nobody's memberlist any more
+	var unlisted []*record
+	for _, r := range c.members { // known from claims alone, and to nobody's memberlist any more
 		if r.State == claim.Up && !r.plain && r.gossipName == "" && r.inquiry == nil && now.Sub(r.seen) >= denialTime {
-			c.inquire(now, r, true)
+			unlisted = append(unlisted, r)
 		}
+	}
+	for _, r := range byName(unlisted) {
+		c.inquire(now, r, true)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // inOrder yields a map by name. Wherever packets, events or sums come of it: the same inputs then
@@ -16,4 +17,10 @@ func inOrder[V any](m map[string]V) iter.Seq2[string, V] {
 			}
 		}
 	}
+}
+
+// byName sorts members by name: after a few were picked from many, as to sort all would cost more.
+func byName(members []*record) []*record {
+	slices.SortFunc(members, func(a, b *record) int { return strings.Compare(a.Name, b.Name) })
+	return members
 }

@@ -111,7 +111,7 @@ func (c *core) ask(now time.Time, r *record) {
 // are about the dead, and those who are merely late answer by themselves.
 func (c *core) bySilence(now time.Time) iter.Seq[*record] {
 	if !c.room.Scarce(now) {
-		return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int { return strings.Compare(a.Name, b.Name) }))
+		return slices.Values(byName(slices.Collect(maps.Values(c.inquiries))))
 	}
 	return slices.Values(slices.SortedFunc(maps.Values(c.inquiries), func(a, b *record) int {
 		return cmp.Or(a.seen.Compare(b.seen), strings.Compare(a.Name, b.Name))

@@ -103,10 +103,10 @@ func (c *core) present(now time.Time) []*record {
 		return nil
 	}
 	var here []*record
-	for _, r := range inOrder(c.members) {
+	for _, r := range c.members {
 		if r.State == claim.Up && !r.plain && now.Sub(r.edge.lastHeard) < presentFor {
 			here = append(here, r)
 		}
 	}
-	return here
+	return byName(here)
 }

@@ -170,7 +170,7 @@ func visit(n ast.Node, add func(token.Pos, string, func(), func())) bool {
 			}
 		}
 	case *ast.CallExpr:
-		if talk.MatchString(source1(n.Fun)) {
+		if talk.MatchString(printed(n.Fun)) {
 			return false
 		}
 	}
@@ -182,7 +182,7 @@ func without(list *[]ast.Stmt, add func(token.Pos, string, func(), func())) {
 	for i, s := range *list {
 		switch s := s.(type) {
 		case *ast.ExprStmt:
-			if call, ok := s.X.(*ast.CallExpr); !ok || talk.MatchString(source1(call.Fun)) {
+			if call, ok := s.X.(*ast.CallExpr); !ok || talk.MatchString(printed(call.Fun)) {
 				continue
 			}
 		case *ast.AssignStmt:
@@ -209,7 +209,7 @@ func isText(e ast.Expr) bool {
 	return ok && lit.Kind == token.STRING
 }
 
-func source1(e ast.Expr) string {
+func printed(e ast.Expr) string {
 	var b bytes.Buffer
 	_ = format.Node(&b, token.NewFileSet(), e)
 	return b.String()

@@ -49,5 +49,3 @@ func PrintableCut(s string, most int) string {
 	}
 	return strings.TrimSpace(s)
 }
-
-func micros(d time.Duration) uint64 { return uint64(d.Microseconds()) }

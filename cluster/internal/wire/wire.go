@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"net/netip"
+	"time"
 
 	"github.com/pulsering/pulsering/cluster/internal/claim"
 )
@@ -102,7 +103,7 @@ func (w *wireBeat) beat() (*Beat, error) {
 	if w == nil {
 		return nil, nil
 	}
-	if w.Turns > maxTurns || w.Every < micros(MinBeat) || w.Every > micros(MaxBeat) {
+	if w.Turns > maxTurns || w.Every < uint64(MinBeat/time.Microsecond) || w.Every > uint64(MaxBeat/time.Microsecond) {
 		return nil, fmt.Errorf("heartbeat promises the next one after %d turns of %d µs: want at most %d of %v to %v",
 			w.Turns, w.Every, maxTurns, MinBeat, MaxBeat)
 	}
