@@ -103,6 +103,9 @@ func (k *keys) remove(key []byte) error {
 	return errors.Join(k.ring.UseKey(primary), k.ring.RemoveKey(key))
 }
 
+// KeyIDs are the identifiers of this node's own keys, that of the one that it encrypts with first; none: it does not.
+func (n *Node) KeyIDs() []string { return n.keys.ids() }
+
 // Keys asks every member for its keys: who has which, by their identifiers (KeyID). It waits for all answers, for ten seconds at most
 // and not beyond ctx; who does not answer is in the result with an error. After Close: ErrClosed.
 func (n *Node) Keys(ctx context.Context) ([]Answer, error) {

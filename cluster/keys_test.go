@@ -124,6 +124,9 @@ func TestSetKeys(t *testing.T) {
 			if !sameKeys(a.Keys, ids('b')) {
 				t.Errorf("%s has %v", a.Member, a.Keys)
 			}
+			if own := w.nodes[a.Member].KeyIDs(); !slices.Equal(own, a.Keys) {
+				t.Errorf("%s says that it has %v", a.Member, own)
+			}
 		}
 	})
 }

@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
-
-	"github.com/pulsering/pulsering/cluster"
 )
 
 // reloadable is what a reload changes of a *cluster.Node.
@@ -15,8 +12,7 @@ type reloadable interface {
 	SetTags(context.Context, map[string]string) error
 	SetSeeds([]string) error
 	SetKeys(context.Context, [][]byte) error // its own alone
-	Keys(context.Context) ([]cluster.Answer, error)
-	Self() cluster.Member
+	KeyIDs() []string
 }
 
 // newReloader is that of a node, see nodeAppliers.
@@ -25,25 +21,19 @@ func newReloader(
 ) *reloader {
 	return &reloader{
 		now: now, log: log, apply: nodeAppliers(ctx, node, found, guard, log),
-		behind: func(now *cli) { warnOfKeys(ctx, node, now.Node.KeyFile, log) },
+		behind: func(now *cli) { warnOfKeys(node, now.Node.KeyFile, log) },
 	}
 }
 
 // warnOfKeys says so where a node has other keys than its file, as after keys add: a restart would
 // go back to those of the file.
-func warnOfKeys(ctx context.Context, node reloadable, file keyFile, log hclog.Logger) {
-	if file.path == "" {
+func warnOfKeys(node reloadable, file keyFile, log hclog.Logger) {
+	own := node.KeyIDs()
+	if file.path == "" || len(own) == 0 || sameRing(own, file.ids()) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	answers, _ := node.Keys(ctx) // its own is there at once, whatever the others say
-	for _, a := range answers {
-		if a.Member == node.Self().Name && len(a.Keys) > 0 && !sameRing(a.Keys, file.ids()) {
-			log.Warn("key-file: out of date, since this node's keys were changed while it runs: "+
-				"write them there too", "file", file.path+": "+ringText(file.ids()), "node", ringText(a.Keys))
-		}
-	}
+	log.Warn("key-file: out of date, since this node's keys were changed while it runs: "+
+		"write them there too", "file", file.path+": "+ringText(file.ids()), "node", ringText(own))
 }
 
 // sameRing tells whether two rings encrypt and decrypt with the same keys, the order of all but the

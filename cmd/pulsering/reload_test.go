@@ -46,12 +46,7 @@ func (f *fakeNode) SetKeys(_ context.Context, keys [][]byte) error {
 	return f.err
 }
 
-func (f *fakeNode) Keys(context.Context) ([]cluster.Answer, error) {
-	ring := cluster.Answer{Member: "a", Keys: keyFile{keys: f.keys}.ids()}
-	return []cluster.Answer{ring, {Member: "b", Err: errors.New("no answer")}}, errors.New("no answer of b")
-}
-
-func (f *fakeNode) Self() cluster.Member { return cluster.Member{Name: "a"} }
+func (f *fakeNode) KeyIDs() []string { return keyFile{keys: f.keys}.ids() }
 
 // reloading is a reloader of a node with arguments, and what it logs.
 type reloading struct {
